@@ -1,0 +1,1 @@
+"""FT-MTL-Net: detection, segmentation and classification of lesions on mammograms. Research use only."""

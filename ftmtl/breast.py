@@ -1,0 +1,142 @@
+"""Where the breast is: a threshold and the largest piece of tissue on a thumbnail."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+THUMBNAIL = 256
+"""Longest side, in pixels, of the image that the breast is searched on."""
+_SMALLEST_BREAST = 0.01
+_MARGIN = 0.01
+_ROOT = 0.5
+
+
+@dataclass(frozen=True)
+class Breast:
+    """The breast's place in an image.
+
+    Attributes
+    ----------
+    box
+        (x0, y0, x1, y1) in pixels, half-open, with a margin of one per cent of the longer side.
+    contact
+        For ``left``, ``right``, ``top`` and ``bottom``: how much of that end of the breast's box is breast, 0 to 1.
+        Near 1 at a chest wall, small at a nipple.
+    """
+
+    box: tuple[int, int, int, int]
+    contact: Mapping[str, float]
+
+
+def stride_for(shape: tuple[int, int]) -> int:
+    """Return how many pixels may be skipped before the thumbnail is averaged: a quarter of its pixel."""
+    return max(1, round(max(shape) / (4 * THUMBNAIL)))
+
+
+def find_breast(sampled: NDArray[Any], stride: int = 1, shape: tuple[int, int] | None = None) -> Breast | None:
+    """Find the breast.
+
+    Parameters
+    ----------
+    sampled
+        The image, tissue bright, any range; or every `stride`-th of its rows and columns.
+    stride
+        See there.
+    shape
+        (rows, columns) of the whole image, if `sampled` is not all of it.
+
+    Returns
+    -------
+    Breast or None
+        None where no piece of tissue covers one per cent of the image.
+    """
+    rows, columns = shape or (sampled.shape[0], sampled.shape[1])
+    factor = max(1, round(max(sampled.shape) / THUMBNAIL))
+    thumbnail = _block_mean(sampled, factor)
+    mask = _largest_tissue(thumbnail)
+    if mask is None:
+        return None
+    ys, xs = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    y0, y1, x0, x1 = int(ys[0]), int(ys[-1]) + 1, int(xs[0]), int(xs[-1]) + 1
+    scale, margin = stride * factor, round(_MARGIN * max(rows, columns))
+    right = columns if x1 == mask.shape[1] else min(columns, x1 * scale + margin)
+    bottom = rows if y1 == mask.shape[0] else min(rows, y1 * scale + margin)
+    box = (max(0, x0 * scale - margin), max(0, y0 * scale - margin), right, bottom)
+    return Breast(box, _contact(mask[y0:y1, x0:x1]))
+
+
+def breast_region(pixels: NDArray[Any]) -> tuple[int, int, int, int]:
+    """Return the breast's box (x0, y0, x1, y1), half-open, in an image (rows, columns) with bright tissue.
+
+    The whole image where no breast is found.
+    """
+    rows, columns = pixels.shape
+    stride = stride_for((rows, columns))
+    breast = find_breast(pixels[::stride, ::stride], stride, (rows, columns))
+    return breast.box if breast else (0, 0, columns, rows)
+
+
+def _block_mean(image: NDArray[Any], factor: int) -> NDArray[np.float32]:
+    """Average blocks of factor x factor pixels; the incomplete ones at the far ends are left out."""
+    height, width = max(1, image.shape[0] // factor), max(1, image.shape[1] // factor)
+    blocks = image[: height * factor, : width * factor].reshape(height, -1, width, min(factor, image.shape[1]))
+    means: NDArray[np.float32] = blocks.mean(axis=(1, 3), dtype=np.float32)
+    return means
+
+
+def _largest_tissue(thumbnail: NDArray[np.float32]) -> NDArray[np.bool_] | None:
+    """Return the largest piece brighter than the background, without film frames and labels."""
+    threshold = _tissue_threshold(thumbnail)
+    if threshold is None:
+        return None
+    size = max(3, round(0.02 * max(thumbnail.shape)))
+    mask = ndimage.binary_opening(thumbnail > threshold, np.ones((size, size)))
+    labels, count = ndimage.label(mask)
+    if count == 0:
+        return None
+    areas = np.bincount(labels.ravel())[1:].astype(float)
+    band = max(1, round(0.03 * max(labels.shape)))
+    edge = np.concatenate([labels[:, :band].ravel(), labels[:, -band:].ravel()])
+    edge = np.concatenate([edge, labels[:band].ravel(), labels[-band:].ravel()])
+    areas[np.setdiff1d(np.unique(edge), 0) - 1] *= 2  # a breast reaches the film's edge, a label need not
+    best = int(areas.argmax()) + 1
+    largest: NDArray[np.bool_] = labels == best
+    return largest if largest.mean() >= _SMALLEST_BREAST else None
+
+
+def _tissue_threshold(thumbnail: NDArray[np.float32]) -> float | None:
+    """Return a value between background and skin: a little above the darker of Otsu's two classes.
+
+    The classes are found on the root of the values, or one bright lump would be told from all the rest.
+    """
+    low, high = float(thumbnail.min()), float(np.percentile(thumbnail, 99.5))
+    if not high - low > 1e-3 * max(abs(high), 1e-6):
+        return None
+    otsu = low + (high - low) * _otsu(np.clip((thumbnail - low) / (high - low), 0, 1) ** _ROOT) ** (1 / _ROOT)
+    dark = thumbnail[thumbnail < otsu]
+    background = float(np.median(dark))
+    noise = 1.4826 * float(np.median(np.abs(dark - background)))
+    return min(otsu, background + max(0.15 * (otsu - background), 4 * noise))
+
+
+def _otsu(values: NDArray[np.float32]) -> float:
+    """Return the threshold that best tells two classes of values between 0 and 1 (Otsu 1979)."""
+    counts, edges = np.histogram(values, bins=256, range=(0, 1))
+    centres = (edges[:-1] + edges[1:]) / 2
+    below, sums = np.cumsum(counts), np.cumsum(counts * centres)
+    above = below[-1] - below
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = below * above * (sums / below - (sums[-1] - sums) / above) ** 2
+    return float(edges[int(np.nanargmax(between)) + 1])
+
+
+def _contact(mask: NDArray[np.bool_]) -> dict[str, float]:
+    across, down = (max(1, round(0.03 * size)) for size in (mask.shape[1], mask.shape[0]))
+    ends = {"left": mask[:, :across], "right": mask[:, -across:], "top": mask[:down], "bottom": mask[-down:]}
+    return {side: float(end.mean()) for side, end in ends.items()}

@@ -1,0 +1,1 @@
+"""Training and evaluation data behind one type, `Sample`: an image as the network sees it, and its truth."""

@@ -1,0 +1,22 @@
+"""Every exception that the science side raises on purpose, in one tree."""
+
+from __future__ import annotations
+
+
+class FtmtlError(Exception):
+    """Base of all errors raised by ``ftmtl``."""
+
+
+class NotAnalysable(FtmtlError):  # noqa: N818 - it names the image's state, which the caller reports
+    """The image can't be read by this model, and never will be.
+
+    The message is a sentence for a radiographer; it becomes the reason of a ``not_processed`` result.
+    """
+
+
+class WeightsError(FtmtlError):
+    """A weights file is missing, damaged or of another network."""
+
+
+class TrainingError(FtmtlError):
+    """Training that cannot start or go on; the message names the file, key or step."""

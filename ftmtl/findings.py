@@ -1,0 +1,206 @@
+"""What the model says of a study: the contract between ``ftmtl`` and ``node``.
+
+Standard library and numpy only. Everything here is in *source pixels*: the stored matrix of the
+DICOM image, before any flip, crop or scaling. Boxes are ``(x0, y0, x1, y1)`` = (column, row,
+column, row), half-open, with 0\\0 at the top-left corner of the top-left pixel and
+Columns\\Rows at the bottom-right corner of the last one (PS3.3 C.18.6, 2D spatial coordinates).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+Box = tuple[float, float, float, float]
+
+
+class Outcome(StrEnum):
+    """How the analysis of an image or of a study ended."""
+
+    FINDINGS = "findings"
+    NO_FINDINGS = "no_findings"
+    NOT_PROCESSED = "not_processed"
+    FAILED = "failed"
+
+
+class FindingType(StrEnum):
+    """Kind of lesion, where the model tells them apart."""
+
+    MASS = "mass"
+    CALCIFICATION = "calcification"
+    LESION = "lesion"
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """Which model made a result; changes whenever the results may change.
+
+    Attributes
+    ----------
+    name
+        Name of the network, ``FT-MTL-Net``.
+    version
+        Version of the weights.
+    weights_sha256
+        SHA-256 of the weights file, hexadecimal.
+    configuration
+        Digest of what else changes results: operating point, preprocessing.
+    """
+
+    name: str
+    version: str
+    weights_sha256: str
+    configuration: str = ""
+
+
+@dataclass(frozen=True)
+class LesionMask:
+    """A binary mask, cropped to its lesion, so that memory grows with the lesion.
+
+    Attributes
+    ----------
+    pixels
+        bool, shape (height, width).
+    column, row
+        Position of ``pixels[0, 0]`` in the source matrix.
+    """
+
+    pixels: NDArray[np.bool_]
+    column: int
+    row: int
+
+    def paste(self, rows: int, columns: int) -> NDArray[np.bool_]:
+        """Return the mask over the whole source matrix, shape (rows, columns).
+
+        Raises
+        ------
+        ValueError
+            If the mask does not lie inside the matrix.
+        """
+        height, width = self.pixels.shape
+        if self.column < 0 or self.row < 0 or self.column + width > columns or self.row + height > rows:
+            raise ValueError(
+                f"mask of {width}x{height} at column {self.column}, row {self.row} leaves the {columns}x{rows} image"
+            )
+        full = np.zeros((rows, columns), dtype=bool)
+        full[self.row : self.row + height, self.column : self.column + width] = self.pixels
+        return full
+
+    @property
+    def area_px(self) -> int:
+        """Number of pixels inside the lesion."""
+        return int(self.pixels.sum())
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One lesion on one image.
+
+    Attributes
+    ----------
+    box
+        Bounding box in source pixels, half-open.
+    mask
+        Outline of the lesion in source pixels; at least one pixel is set.
+    lesion_probability
+        Probability that this is a lesion at all, 0 to 1.
+    malignancy_probability
+        Probability that the lesion is malignant, given that it is one, 0 to 1.
+    type
+        Kind of lesion.
+    area_mm2, long_axis_mm
+        Measurements of the mask, or None where the image has no usable pixel spacing.
+    """
+
+    box: Box
+    mask: LesionMask
+    lesion_probability: float
+    malignancy_probability: float
+    type: FindingType = FindingType.LESION
+    area_mm2: float | None = None
+    long_axis_mm: float | None = None
+
+    @property
+    def cancer_probability(self) -> float:
+        """p(lesion) * p(malignant): the score that ranks findings, images and breasts."""
+        return self.lesion_probability * self.malignancy_probability
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """What was found on one image.
+
+    Attributes
+    ----------
+    sop_instance_uid
+        The source image.
+    laterality
+        ``L``, ``R`` or None where the file does not tell.
+    view
+        View as ACR code, such as ``CC`` or ``MLO``, or None.
+    outcome, reason
+        How it ended; the reason in words where it was not processed or failed, else empty.
+    findings
+        By descending lesion probability.
+    spacing_mm
+        (row, column) spacing in mm used for the measurements, or None.
+    spacing_source
+        What the spacing describes: ``calibrated``, ``corrected``, ``detector plane`` or empty.
+    """
+
+    sop_instance_uid: str
+    laterality: str | None
+    view: str | None
+    outcome: Outcome
+    reason: str = ""
+    findings: tuple[Finding, ...] = ()
+    spacing_mm: tuple[float, float] | None = None
+    spacing_source: str = ""
+
+    @property
+    def score(self) -> float | None:
+        """Max over findings of p(lesion) * p(malignant); 0 if none; None if the image was not analysed."""
+        if self.outcome in (Outcome.NOT_PROCESSED, Outcome.FAILED):
+            return None
+        return max((f.cancer_probability for f in self.findings), default=0.0)
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """What was found on the images of one study that were analysed together.
+
+    Attributes
+    ----------
+    study_uid
+        Study Instance UID.
+    model
+        Who says so.
+    images
+        One result an image, in the order in which the images were given.
+    forward_seconds
+        Wall time that the network's forward passes took.
+    """
+
+    study_uid: str
+    model: ModelIdentity
+    images: tuple[ImageResult, ...] = field(default=())
+    forward_seconds: float = 0.0
+
+    @property
+    def outcome(self) -> Outcome:
+        """The most telling outcome of the images: findings, none, failed, not processed."""
+        outcomes = {image.outcome for image in self.images}
+        for outcome in (Outcome.FINDINGS, Outcome.NO_FINDINGS, Outcome.FAILED):
+            if outcome in outcomes:
+                return outcome
+        return Outcome.NOT_PROCESSED
+
+    @property
+    def reason(self) -> str:
+        """Why, where nothing was analysed: the distinct reasons of the images."""
+        if self.outcome not in (Outcome.NOT_PROCESSED, Outcome.FAILED):
+            return ""
+        return "; ".join(dict.fromkeys(image.reason for image in self.images if image.reason))

@@ -1,0 +1,277 @@
+"""DICOM pixels to one oriented, normalised mammogram; or the reason why it can't be analysed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+
+from ftmtl.acquisition import HEADER_TAGS, ODD_VALUE, Acquisition, read_acquisition, why_not_analysed
+from ftmtl.breast import Breast, breast_region, find_breast, stride_for
+from ftmtl.errors import NotAnalysable
+from ftmtl.findings import Box
+from ftmtl.geometry import Geometry, choose_turn
+from ftmtl.grayscale import codes, display_table
+
+__all__ = ["Mammogram", "NotAnalysable", "breast_region", "from_array", "load_mammogram", "read_spacing"]
+
+LOSSY = "The image was compressed with loss."
+_LOSSY_SYNTAXES = {f"1.2.840.10008.1.2.4.{n}" for n in ("50", "51", "81", "91", "203")}
+_SIDES_PX = (64, 20_000)
+_SPACING_MM = (0.005, 5.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Mammogram:
+    """One mammogram, cropped to the breast and turned to hang one way, at the source's full resolution.
+
+    Attributes
+    ----------
+    pixels
+        float32, (height, width), 0 (black) to 1 (white): tissue bright, background dark, chest wall at
+        column 0, anterior to the right, superior or lateral at the top.
+    acquisition
+        What the header says.
+    rows, columns
+        Size of the stored matrix.
+    orientation
+        The crop and the turn, with the exact way back.
+    spacing_mm
+        (row, column) spacing of the stored matrix in mm, or None.
+    spacing_source
+        What the spacing describes: ``calibrated``, ``corrected`` (for magnification), ``detector plane`` or empty.
+    notes
+        Sentences about what was odd.
+    """
+
+    pixels: NDArray[np.float32]
+    acquisition: Acquisition
+    rows: int
+    columns: int
+    orientation: Geometry
+    spacing_mm: tuple[float, float] | None = None
+    spacing_source: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def canonical_spacing_mm(self) -> tuple[float, float] | None:
+        """(row, column) spacing of ``pixels`` in mm: the stored one, exchanged if the image was transposed."""
+        if self.spacing_mm and self.orientation.transpose:
+            return self.spacing_mm[1], self.spacing_mm[0]
+        return self.spacing_mm
+
+    def box_to_source(self, box: Box) -> Box:
+        """Return the stored pixels' box of a box in ``pixels``; both half-open (column, row, column, row)."""
+        return self.orientation.box_to_source(box)
+
+    def box_from_source(self, box: Box) -> Box:
+        """Return the box in ``pixels`` of a box in stored pixels; it may leave the crop."""
+        return self.orientation.box_from_source(box)
+
+    def mask_to_source(
+        self, mask: NDArray[np.bool_], column: int = 0, row: int = 0
+    ) -> tuple[NDArray[np.bool_], int, int]:
+        """Turn a piece of mask, whose first pixel is at `column`, `row` of ``pixels``, back to the stored matrix.
+
+        Returns
+        -------
+        tuple
+            The piece as stored, and the column and row of its first pixel there.
+        """
+        return self.orientation.mask_to_source(mask, column, row)
+
+
+def load_mammogram(source: Path | Dataset, *, voi_window: int = 0, secondary_capture: bool = True) -> Mammogram:
+    """Read, decode, window, turn and crop one mammogram.
+
+    Parameters
+    ----------
+    source
+        A DICOM file, or a data set with its pixels.
+    voi_window
+        Which of the image's alternative VOI LUTs or windows to use.
+    secondary_capture
+        Whether Secondary Capture images of modality MG are accepted.
+
+    Raises
+    ------
+    NotAnalysable
+        If the file is not DICOM, not a mammogram of the kind that the model reads, or can't be decoded.
+    OSError
+        If the file can't be read, which may pass.
+    """
+    if not isinstance(source, Dataset):
+        _refuse(
+            read_acquisition(_read(Path(source), specific_tags=HEADER_TAGS, stop_before_pixels=True)), secondary_capture
+        )
+    ds = source if isinstance(source, Dataset) else _read(Path(source))
+    acq = read_acquisition(ds)
+    _refuse(acq, secondary_capture)
+    stored = _decode(ds)
+    table, notes = display_table(ds, stored, voi_window)
+    patterns = codes(stored)
+    stride = stride_for(stored.shape)
+    breast = find_breast(table[patterns[::stride, ::stride]], stride, stored.shape)
+    if breast is None:
+        raise NotAnalysable("No breast was found on this image; it is empty or nearly uniform.")
+    geometry, turning = _geometry(acq, breast, stored.shape)
+    spacing, meaning = read_spacing(ds)
+    return Mammogram(
+        pixels=np.ascontiguousarray(np.take(table, geometry.apply(patterns))),
+        acquisition=acq,
+        rows=stored.shape[0],
+        columns=stored.shape[1],
+        orientation=geometry,
+        spacing_mm=spacing,
+        spacing_source=meaning,
+        notes=(*notes, *turning, *((LOSSY,) if _is_lossy(ds) else ())),
+    )
+
+
+def display_pixels(path: Path, *, voi_window: int = 0) -> NDArray[np.float32]:
+    """Decode and window an image as a workstation shows it: the whole stored matrix, not turned, not cropped.
+
+    Returns
+    -------
+    ndarray
+        float32, (rows, columns), 0 (black) to 1 (white).
+
+    Raises
+    ------
+    NotAnalysable
+        If the file is not DICOM or can't be decoded.
+    """
+    ds = _read(path)
+    stored = _decode(ds)
+    table, _ = display_table(ds, stored, voi_window)
+    return np.take(table, codes(stored))
+
+
+def from_array(
+    pixels: NDArray[Any],
+    laterality: str | None = None,
+    spacing_mm: tuple[float, float] | None = None,
+    *,
+    view: str | None = None,
+) -> Mammogram:
+    """Make a mammogram of an image that is not DICOM: a data set's PNG, or a phantom.
+
+    Parameters
+    ----------
+    pixels
+        (rows, columns), 0 (black) to 1 (white), tissue bright.
+    laterality, view
+        ``L`` or ``R``, and ``CC``, ``MLO``..., if known.
+    spacing_mm
+        (row, column) spacing, if known.
+
+    Raises
+    ------
+    NotAnalysable
+        If no breast is found.
+    """
+    rows, columns = pixels.shape
+    stride = stride_for((rows, columns))
+    breast = find_breast(pixels[::stride, ::stride], stride, (rows, columns))
+    if breast is None:
+        raise NotAnalysable("No breast was found on this image; it is empty or nearly uniform.")
+    acq = Acquisition(modality="MG", laterality=laterality, view=view)
+    geometry, notes = _geometry(acq, breast, (rows, columns))
+    turned = np.ascontiguousarray(geometry.apply(pixels), dtype=np.float32)
+    meaning = "detector plane" if spacing_mm else ""
+    return Mammogram(turned, acq, rows, columns, geometry, spacing_mm, meaning, notes)
+
+
+def read_spacing(ds: Dataset) -> tuple[tuple[float, float] | None, str]:
+    """Return the (row, column) spacing in mm, and what it describes (PS3.3 10.7).
+
+    A Pixel Spacing that differs from Imager Pixel Spacing has been calibrated or corrected already;
+    one that equals it has not. So the magnification is divided out once at most.
+
+    Returns
+    -------
+    tuple
+        The spacing or None, and ``calibrated``, ``corrected``, ``detector plane`` or an empty string.
+    """
+    pixel, imager = _pair(ds, "PixelSpacing"), _pair(ds, "ImagerPixelSpacing")
+    kind = str(ds.get("PixelSpacingCalibrationType") or "").strip().upper()
+    if pixel and (kind or imager) and not (imager and np.allclose(pixel, imager, rtol=1e-3)):
+        return pixel, "corrected" if kind == "GEOMETRY" else "calibrated"
+    plane = imager or pixel or _pair(ds, "NominalScannedPixelSpacing")
+    if plane is None:
+        return None, ""
+    try:
+        factor = float(ds.get("EstimatedRadiographicMagnificationFactor") or 0)
+    except ODD_VALUE:
+        factor = 0.0
+    if imager and 1 <= factor <= 2.5:
+        return (plane[0] / factor, plane[1] / factor), "corrected"
+    return plane, "detector plane"
+
+
+def _pair(ds: Dataset, keyword: str) -> tuple[float, float] | None:
+    try:
+        row, column = (float(value) for value in ds.get(keyword) or ())
+    except ODD_VALUE:
+        return None
+    low, high = _SPACING_MM
+    return (row, column) if low <= row <= high and low <= column <= high else None
+
+
+def _read(path: Path, **options: Any) -> Dataset:
+    try:
+        return pydicom.dcmread(path, **options)
+    except InvalidDicomError as error:
+        raise NotAnalysable("This is not a DICOM file.") from error
+    except (*ODD_VALUE, EOFError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise NotAnalysable("This DICOM file is damaged.") from error
+
+
+def _refuse(acq: Acquisition, secondary_capture: bool) -> None:
+    if reason := why_not_analysed(acq, secondary_capture=secondary_capture):
+        raise NotAnalysable(reason)
+
+
+def _decode(ds: Dataset) -> NDArray[Any]:
+    """Return the stored values, (rows, columns)."""
+    if "PixelData" not in ds:
+        raise NotAnalysable("This object has no pixel data.")
+    try:
+        rows, columns, samples = int(ds.Rows), int(ds.Columns), int(ds.get("SamplesPerPixel", 1))
+        interpretation = str(ds.PhotometricInterpretation).strip()
+    except ODD_VALUE as error:
+        raise NotAnalysable("The header does not describe the pixel data.") from error
+    if samples != 1 or not interpretation.startswith("MONOCHROME"):
+        raise NotAnalysable(f"This is a colour image ({interpretation}), not a mammogram.")
+    if not all(_SIDES_PX[0] <= side <= _SIDES_PX[1] for side in (rows, columns)):
+        raise NotAnalysable(f"The image is {columns} x {rows} pixels; that is no mammogram.")
+    try:
+        stored: NDArray[Any] = ds.pixel_array
+    except (*ODD_VALUE, EOFError, MemoryError) as error:
+        raise NotAnalysable(f"The pixels can't be decoded (transfer syntax {_syntax(ds)}).") from error
+    if stored.shape != (rows, columns):
+        raise NotAnalysable(f"The pixel data have the shape {stored.shape}, not one image of {columns} x {rows}.")
+    return stored.astype(stored.dtype.newbyteorder("="), copy=False)
+
+
+def _syntax(ds: Dataset) -> str:
+    uid = getattr(getattr(ds, "file_meta", None), "TransferSyntaxUID", None)
+    return "unknown" if uid is None else str(uid.name)
+
+
+def _is_lossy(ds: Dataset) -> bool:
+    uid = getattr(getattr(ds, "file_meta", None), "TransferSyntaxUID", "")
+    return str(ds.get("LossyImageCompression", "")).strip() == "01" or str(uid) in _LOSSY_SYNTAXES
+
+
+def _geometry(acq: Acquisition, breast: Breast, shape: tuple[int, int]) -> tuple[Geometry, tuple[str, ...]]:
+    (transpose, flip_rows, flip_columns), notes = choose_turn(acq, breast.contact)
+    return Geometry(shape[0], shape[1], breast.box, transpose, flip_rows, flip_columns), notes

@@ -1,0 +1,179 @@
+"""The engine that every way in uses: mammograms in, a `StudyResult` out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import spatial
+
+from ftmtl.errors import WeightsError
+from ftmtl.findings import Finding, FindingType, ImageResult, LesionMask, ModelIdentity, Outcome, StudyResult
+from ftmtl.mammogram import Mammogram
+from ftmtl.network import TYPES, Detections
+from ftmtl.preprocess import INPUT_SIZE, fit, standardise
+from ftmtl.weights import SHIPPED, load_weights
+
+log = logging.getLogger(__name__)
+
+
+class Predictor:
+    """A loaded network and how to ask it.
+
+    Parameters
+    ----------
+    weights
+        A safetensors file; by default the shipped one.
+    device
+        ``cpu``, ``cuda``, ``cuda:1``; by default the GPU if there is one.
+    threshold
+        Lesion probability from which a detection is reported; by default what the weights say.
+    batch
+        Images a forward pass.
+
+    Raises
+    ------
+    WeightsError
+        If the weights are missing or damaged, or the device is not there.
+    """
+
+    def __init__(
+        self,
+        weights: Path | None = None,
+        *,
+        device: str | None = None,
+        threshold: float | None = None,
+        batch: int = 4,
+    ) -> None:
+        network, card, digest = load_weights(weights or SHIPPED)
+        self.device = _device(device)
+        self.network = network.to(self.device)
+        self.threshold = card.threshold if threshold is None else threshold
+        self.batch = batch
+        settings = {"threshold": self.threshold, "input": INPUT_SIZE, "device": self.device.type}
+        configuration = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+        self.model = ModelIdentity(card.name, card.version, digest, configuration)
+        log.info("model=%s version=%s device=%s", card.name, card.version, self.device)
+
+    def warm_up(self) -> None:
+        """Run the network once on nothing, so that the first study does not wait for it."""
+        self.network.predict(torch.zeros(1, 1, *INPUT_SIZE, device=self.device))
+
+    def predict(self, study_uid: str, mammograms: Sequence[Mammogram]) -> StudyResult:
+        """Analyse the images of one study.
+
+        Returns
+        -------
+        StudyResult
+            One image result a mammogram, in their order.
+        """
+        results: list[ImageResult] = []
+        forward_seconds = 0.0
+        for start in range(0, len(mammograms), self.batch):
+            chosen = mammograms[start : start + self.batch]
+            fitted = [fit(m.pixels) for m in chosen]
+            inputs = torch.from_numpy(np.stack([standardise(pixels) for pixels, _ in fitted]))[:, None]
+            started = time.perf_counter()
+            found = [_to_cpu(d) for d in self.network.predict(inputs.to(self.device))]
+            forward_seconds += time.perf_counter() - started
+            for mammogram, (_, scale), detections in zip(chosen, fitted, found, strict=True):
+                results.append(self._describe(mammogram, scale, detections))
+        return StudyResult(study_uid, self.model, tuple(results), forward_seconds)
+
+    def _describe(self, mammogram: Mammogram, scale: float, detections: Detections) -> ImageResult:
+        findings = []
+        for i in range(len(detections.scores)):
+            if float(detections.scores[i]) < self.threshold:
+                break
+            finding = _finding(mammogram, scale, detections, i)
+            if finding is not None:
+                findings.append(finding)
+        return ImageResult(
+            mammogram.acquisition.sop_instance_uid,
+            mammogram.acquisition.laterality,
+            mammogram.acquisition.view,
+            Outcome.FINDINGS if findings else Outcome.NO_FINDINGS,
+            findings=tuple(findings),
+            spacing_mm=mammogram.spacing_mm,
+            spacing_source=mammogram.spacing_source,
+        )
+
+
+def _finding(mammogram: Mammogram, scale: float, detections: Detections, i: int) -> Finding | None:
+    """Detection ``i``, its box and mask in the stored matrix; None if it lies outside the breast's crop."""
+    height, width = mammogram.pixels.shape
+    x0, y0, x1, y1 = (detections.boxes[i] / scale).tolist()
+    left, top = max(0, round(x0)), max(0, round(y0))
+    right, bottom = min(width, round(x1)), min(height, round(y1))
+    if right - left < 1 or bottom - top < 1:
+        return None
+    probability = Image.fromarray(detections.masks[i].numpy())
+    box = (-x0 + left, -y0 + top, right - x0, bottom - y0)
+    grid = (28 / (x1 - x0), 28 / (y1 - y0))
+    lesion = np.asarray(
+        probability.transform(
+            (right - left, bottom - top),
+            Image.Transform.AFFINE,
+            (grid[0], 0, box[0] * grid[0], 0, grid[1], box[1] * grid[1]),
+            Image.Resampling.BILINEAR,
+        )
+    )
+    piece = lesion >= min(0.5, float(lesion.max()))
+    mask = LesionMask(*mammogram.mask_to_source(piece, left, top))
+    types = detections.types[i]
+    return Finding(
+        box=mammogram.box_to_source((float(left), float(top), float(right), float(bottom))),
+        mask=mask,
+        lesion_probability=round(float(detections.scores[i]), 6),
+        malignancy_probability=round(float(detections.malignancy[i]), 6),
+        type=FindingType(TYPES[int(types.argmax())]),
+        area_mm2=_area_mm2(mask, mammogram.spacing_mm),
+        long_axis_mm=_long_axis_mm(mask.pixels, mammogram.spacing_mm),
+    )
+
+
+def _area_mm2(mask: LesionMask, spacing_mm: tuple[float, float] | None) -> float | None:
+    return None if spacing_mm is None else round(mask.area_px * spacing_mm[0] * spacing_mm[1], 3)
+
+
+def _long_axis_mm(mask: NDArray[np.bool_], spacing_mm: tuple[float, float] | None) -> float | None:
+    """The largest distance between two corners of the mask's pixels, in mm."""
+    if spacing_mm is None:
+        return None
+    rows = np.flatnonzero(mask.any(axis=1))
+    first, last = mask[rows].argmax(axis=1), mask.shape[1] - mask[rows, ::-1].argmax(axis=1)
+    corners = np.array(
+        [(c, r + edge) for r, a, b in zip(rows, first, last, strict=True) for c in (a, b) for edge in (0, 1)],
+        dtype=np.float64,
+    ) * (spacing_mm[1], spacing_mm[0])
+    hull = corners[spatial.ConvexHull(corners).vertices]
+    return round(float(spatial.distance.pdist(hull).max()), 3)
+
+
+def _device(name: str | None) -> torch.device:
+    if not name:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise WeightsError(f"device {name!r} cannot be used: {str(error).splitlines()[0]}") from error
+    return device
+
+
+def _to_cpu(detections: Detections) -> Detections:
+    return Detections(
+        detections.boxes.cpu(),
+        detections.scores.cpu(),
+        detections.malignancy.cpu(),
+        detections.types.cpu(),
+        detections.masks.cpu(),
+    )

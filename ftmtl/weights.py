@@ -1,0 +1,114 @@
+"""Named weights: a safetensors file whose header says how its network is built, was trained, and did.
+
+The header (safetensors metadata) holds JSON under ``ftmtl``: name, version, network configuration, recipe, data,
+metrics and operating point. Tensors are stored as float16 and computed as float32.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from ftmtl.errors import WeightsError
+from ftmtl.network import FTMTLNet, NetworkConfig
+
+SHIPPED = Path(__file__).parent / "shipped" / "ftmtl-phantom.safetensors"
+"""The weights that come with the package, trained on phantoms only."""
+
+
+@dataclass(frozen=True)
+class WeightsCard:
+    """What weights say of themselves.
+
+    Attributes
+    ----------
+    threshold
+        Lesion probability from which a detection is reported.
+    data, recipe, metrics
+        What they were trained on, how, and what was measured.
+    """
+
+    name: str
+    version: str
+    network: NetworkConfig
+    threshold: float
+    data: str = ""
+    recipe: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+
+def save_weights(path: Path, network: FTMTLNet, card: WeightsCard) -> str:
+    """Write weights as float16 with their card and return the file's SHA-256."""
+    tensors = {
+        name: (t.half() if t.is_floating_point() else t).contiguous() for name, t in network.state_dict().items()
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, path, metadata={"ftmtl": json.dumps(asdict(card), sort_keys=True)})
+    return sha256_of(path)
+
+
+def load_weights(path: Path = SHIPPED) -> tuple[FTMTLNet, WeightsCard, str]:
+    """Read weights.
+
+    Returns
+    -------
+    network
+        In eval mode, float32, on the CPU.
+    card
+        What the file says of itself.
+    sha256
+        Of the file, hexadecimal.
+
+    Raises
+    ------
+    WeightsError
+        If the file is missing, damaged, or not of this kind.
+    """
+    try:
+        digest = sha256_of(path)
+        with safe_open(path, framework="pt") as file:
+            card = _parse_card((file.metadata() or {}).get("ftmtl"), path)
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except OSError as error:
+        raise WeightsError(f"weights {path} cannot be read: {error.strerror or error}") from error
+    except SafetensorError as error:
+        raise WeightsError(f"weights {path} are damaged: {error}") from error
+    network = FTMTLNet(card.network)
+    try:
+        network.load_state_dict(
+            {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
+        )
+    except RuntimeError as error:
+        raise WeightsError(f"weights {path} do not fit the network they describe") from error
+    network.eval()
+    return network.to(memory_format=torch.contiguous_format), card, digest
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _parse_card(text: str | None, path: Path) -> WeightsCard:
+    if text is None:
+        raise WeightsError(f"weights {path} have no card: they were not written by this package")
+    try:
+        raw = json.loads(text)
+        known = {f.name for f in fields(NetworkConfig)}
+        network = {k: _tuples(v) for k, v in raw.pop("network").items() if k in known}
+        return WeightsCard(network=NetworkConfig(**network), **raw)
+    except (ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"weights {path} have a card that cannot be read: {error}") from error
+
+
+def _tuples(value: Any) -> Any:
+    """JSON has no tuples: lists become tuples again, at every depth."""
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value

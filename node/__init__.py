@@ -1,0 +1,1 @@
+"""The DICOM side of ftmtl-node: receives studies, queues them, sends results back. Research use only."""

@@ -1,0 +1,45 @@
+"""When is a study complete? A pure function of what has come and how long ago."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ftmtl.acquisition import STANDARD_VIEWS
+from node.domain import Instance, Job
+
+
+@dataclass(frozen=True)
+class AssemblyPolicy:
+    """How long to wait, in seconds; `node.config.AssemblySection` says for what."""
+
+    quiet_s: float
+    deadline_s: float
+
+
+def why_complete(
+    job: Job, instances: Sequence[Instance], *, sender_connected: bool, now: float, policy: AssemblyPolicy
+) -> str | None:
+    """Decide whether a study that is being received is complete.
+
+    Parameters
+    ----------
+    job, instances
+        The open job, and what it holds.
+    sender_connected
+        Whether an association that brought some of it is still open.
+    now
+        Seconds since the epoch.
+
+    Returns
+    -------
+    str or None
+        Why it is: ``all views``, ``quiet`` or ``deadline``; None if it is not.
+    """
+    if {(i.laterality, i.view) for i in instances} >= STANDARD_VIEWS:
+        return "all views"
+    if now - job.created >= policy.deadline_s:
+        return "deadline"
+    if not sender_connected and now - job.last_received >= policy.quiet_s:
+        return "quiet"
+    return None

@@ -1,0 +1,127 @@
+"""The sending Application Entity: result objects go to a PACS by C-STORE, each with its own answer."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from pydicom.uid import UID, ExplicitVRLittleEndian
+from pynetdicom import AE, _config
+from pynetdicom.association import Association
+
+from node.domain import Delivery, DeliveryState, Destination, ResultObject
+from node.status import Answer, meaning
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """When to try again: pauses double from the first to the longest, give or take a fifth, until it is given up.
+
+    All in seconds; `node.config.DeliverySection` has the defaults.
+    """
+
+    first_retry_s: float
+    longest_retry_s: float
+    give_up_after_s: float
+
+    def pause_s(self, attempts: int) -> float:
+        """Pause after so many failed attempts."""
+        doubled = self.first_retry_s * 2.0 ** min(attempts - 1, 60)
+        return min(self.longest_retry_s, doubled) * random.uniform(0.8, 1.2)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """How sending one object ended: the PACS' status, if it gave one, and what it means."""
+
+    sop_instance_uid: str
+    answer: Answer
+    status: int | None
+    comment: str
+
+
+def send(destination: Destination, results: Sequence[ResultObject], calling_ae: str) -> Iterator[Reply]:
+    """Send result objects over one association; one reply an object, in their order.
+
+    Segmentations should come before the report that refers to them. A network failure is a reply
+    too: nothing is raised for it.
+    """
+    _config.STORE_SEND_CHUNKED_DATASET = True
+    ae = AE(calling_ae)
+    ae.connection_timeout = 10
+    ae.acse_timeout = 30
+    ae.dimse_timeout = 120
+    for sop_class in dict.fromkeys(result.sop_class_uid for result in results):
+        ae.add_requested_context(sop_class, ExplicitVRLittleEndian)
+    assoc = ae.associate(destination.host, destination.port, ae_title=destination.ae_title, max_pdu=131072)
+    if not assoc.is_established:
+        answer, comment = _why_not(assoc)
+        yield from (Reply(result.sop_instance_uid, answer, None, comment) for result in results)
+        return
+    try:
+        for result in results:
+            yield _send_one(assoc, result)
+    finally:
+        if assoc.is_established:
+            assoc.release()
+
+
+def next_state(delivery: Delivery, reply: Reply, now: float, policy: RetryPolicy) -> Delivery:
+    """What a reply makes of a delivery."""
+    attempts = delivery.attempts + 1
+    update = replace(delivery, status=reply.status, attempts=attempts, comment=reply.comment)
+    if reply.answer is Answer.STORED:
+        return replace(update, state=DeliveryState.DELIVERED)
+    if reply.answer is not Answer.TRY_AGAIN:
+        return replace(update, state=DeliveryState.FAILED)
+    if now - delivery.opened >= policy.give_up_after_s:
+        return replace(update, state=DeliveryState.FAILED, comment=f"given up: {reply.comment}")
+    return replace(update, next_attempt=now + policy.pause_s(attempts))
+
+
+def echo(destination: Destination, calling_ae: str) -> str | None:
+    """C-ECHO; None if the peer answered 0x0000, else what went wrong in words."""
+    ae = AE(calling_ae)
+    ae.connection_timeout = 10
+    ae.add_requested_context("1.2.840.10008.1.1")
+    assoc = ae.associate(destination.host, destination.port, ae_title=destination.ae_title)
+    if not assoc.is_established:
+        return _why_not(assoc)[1]
+    status = assoc.send_c_echo()
+    assoc.release()
+    code = status.get("Status")
+    return None if code == 0 else ("no answer to C-ECHO" if code is None else f"C-ECHO status 0x{code:04X}")
+
+
+def _send_one(assoc: Association, result: ResultObject) -> Reply:
+    uid = result.sop_instance_uid
+    if not assoc.is_established:
+        return Reply(uid, Answer.TRY_AGAIN, None, "the association ended")
+    if not any(cx.abstract_syntax == result.sop_class_uid for cx in assoc.accepted_contexts):
+        return Reply(uid, Answer.REFUSED, None, f"does not accept SOP class {result.sop_class_uid}")
+    try:
+        status = assoc.send_c_store(result.path).get("Status")
+    except (OSError, RuntimeError) as error:
+        return Reply(uid, Answer.TRY_AGAIN, None, f"cannot be sent: {error}")
+    if status is None:
+        return Reply(uid, Answer.TRY_AGAIN, None, "no answer to C-STORE")
+    answer, words = meaning(status)
+    log.info("sent sop_instance=%s status=0x%04X %s", uid, status, words)
+    return Reply(uid, answer, status, f"{answer.value} 0x{status:04X}: {words}" if words else "")
+
+
+def _why_not(assoc: Association) -> tuple[Answer, str]:
+    """Why there is no association: nobody there, rejected (PS3.8 9.3.4), or nothing accepted."""
+    if assoc.rejected_contexts and not assoc.accepted_contexts:
+        refused = ", ".join(str(UID(cx.abstract_syntax or "").name) for cx in assoc.rejected_contexts)
+        return Answer.REFUSED, f"accepts none of: {refused}"
+    if assoc.is_rejected:
+        reply = assoc.acceptor.primitive
+        return Answer.TRY_AGAIN, f"association rejected: {reply.reason_str}" if reply else "association rejected"
+    if assoc.is_aborted:
+        return Answer.TRY_AGAIN, "the peer does not answer or aborted the association"
+    return Answer.TRY_AGAIN, "no association"

@@ -1,0 +1,175 @@
+"""The words of the node: frozen types, standard library only.
+
+Times are seconds since the epoch (UTC).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+
+class JobState(StrEnum):
+    """Where a job is; `node.ledger.TRANSITIONS` says where it may go."""
+
+    RECEIVING = "receiving"
+    COMPLETE = "complete"
+    QUEUED = "queued"
+    ANALYSING = "analysing"
+    DELIVERING = "delivering"
+    DELIVERED = "delivered"
+    COMMITTED = "committed"
+    NOT_PROCESSED = "not_processed"
+    FAILED = "failed"
+
+
+class DeliveryState(StrEnum):
+    """How far one result object is on its way to one destination."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A SOP instance in the spool.
+
+    Attributes
+    ----------
+    laterality, view
+        What its header says, ``L`` or ``R`` and an ACR view code; None where it says nothing.
+    path
+        Where the spool keeps it.
+    sha256, size_bytes
+        Of the encoded data set, without File Meta Information.
+    calling_ae
+        Application Entity title of the sender.
+    """
+
+    sop_instance_uid: str
+    sop_class_uid: str
+    study_uid: str
+    series_uid: str
+    transfer_syntax_uid: str
+    modality: str
+    laterality: str | None
+    view: str | None
+    path: Path
+    sha256: str
+    size_bytes: int
+    calling_ae: str
+    received: float
+
+
+@dataclass(frozen=True)
+class Destination:
+    """An Application Entity that results are sent to.
+
+    Attributes
+    ----------
+    name
+        What logs, ledger and status page call it; unique.
+    """
+
+    name: str
+    ae_title: str
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Destination:
+        """Read ``AE@host:port``; the AE title is the name.
+
+        Raises
+        ------
+        ValueError
+            If the text has another form.
+        """
+        match = re.fullmatch(r"([^@\\]{1,16})@(\[[^\]]+\]|[^:@]+):(\d{1,5})", text.strip())
+        if match is None or not 0 < int(match[3]) < 65536:
+            raise ValueError(f"{text!r} is no destination: write AE@host:port, with an AE title of 1 to 16 characters")
+        return cls(match[1].strip(), match[1].strip(), match[2].strip("[]"), int(match[3]))
+
+
+@dataclass(frozen=True)
+class ResultObject:
+    """A DICOM object that the node made.
+
+    Attributes
+    ----------
+    kind
+        ``seg`` or ``sr``.
+    """
+
+    kind: str
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_uid: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One result object on its way to one destination.
+
+    Attributes
+    ----------
+    status
+        DIMSE status of the last C-STORE response, or None if none came.
+    attempts
+        How often it was tried.
+    next_attempt
+        When to try again, while pending.
+    comment
+        What went wrong last, in words.
+    opened
+        Since when it is to be delivered.
+    """
+
+    destination: str
+    sop_instance_uid: str
+    state: DeliveryState
+    status: int | None = None
+    attempts: int = 0
+    next_attempt: float = 0.0
+    comment: str = ""
+    opened: float = 0.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """The analysis of some instances of a study, and the delivery of what it finds.
+
+    Attributes
+    ----------
+    reason
+        Why it is not processed or failed, in words; else empty.
+    last_received
+        When its latest instance came.
+    attempt
+        How often a worker took it; the number fences off workers that come back from the dead.
+    lease_until
+        Until when the worker that holds it has promised to show signs of life.
+    dispatched
+        When it was last put on the queue.
+    forward_seconds
+        Time that the network's forward passes took.
+    destinations
+        Names of the destinations that routing chose.
+    """
+
+    job_id: str
+    study_uid: str
+    state: JobState
+    reason: str
+    created: float
+    updated: float
+    last_received: float
+    attempt: int
+    lease_until: float
+    dispatched: float
+    forward_seconds: float
+    destinations: tuple[str, ...]

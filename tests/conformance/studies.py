@@ -1,0 +1,65 @@
+"""Studies that results are made for: synthetic and real."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import mg
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from realdata import real_data
+
+from ftmtl.findings import StudyResult
+from node.results.source import read_source
+
+NAMES = ("synthetic", "GH133", "CBIS pair")
+GH133 = "mg/GH133_ge_senographe_essential_RMLO_jpegll.dcm"
+CBIS = ("mg/cbis_P_00173_LEFT_CC.dcm", "mg/cbis_P_00173_LEFT_MLO.dcm")
+
+
+@dataclass(frozen=True)
+class Study:
+    """Images of one study: their files, and their headers in the same order."""
+
+    paths: list[Path]
+    headers: list[Dataset]
+    spacing: float | None
+
+    def result(self, *, findings: bool) -> StudyResult:
+        """Return two lesions on the first image, one on the last of several, or nothing anywhere."""
+        first, last, mm = self.headers[0], self.headers[-1], self.spacing
+        lesions = {header.SOPInstanceUID: [] for header in self.headers}
+        if findings:
+            lesions[last.SOPInstanceUID] = [mg.finding(0, 0, 20, 20, 0.5, mm)]
+            lesions[first.SOPInstanceUID] = [mg.finding(mm=mm), mg.finding(150, 200, 50, 41, 0.2, mm)]
+        images = [mg.image_result(header, lesions[header.SOPInstanceUID], mm) for header in self.headers]
+        return mg.study_result(images, first.StudyInstanceUID)
+
+
+def _in_one_study(names: Iterable[str], folder: Path) -> list[Path]:
+    """Copy headers of films that were filed as separate patients into one study."""
+    paths: list[Path] = []
+    for name in names:
+        ds = dcmread(real_data(name), stop_before_pixels=True)
+        if paths:
+            first = dcmread(paths[0])
+            for keyword in ("StudyInstanceUID", "StudyTime", "PatientID", "PatientName", "SeriesInstanceUID"):
+                setattr(ds, keyword, first[keyword].value)
+        paths.append(folder / Path(name).name)
+        ds.save_as(paths[-1])
+    return paths
+
+
+def make_study(name: str, folder: Path) -> Study:
+    """Return a synthetic four-view study, a real digital mammogram, or two real digitised films."""
+    folder.mkdir(parents=True, exist_ok=True)
+    spacing: float | None = 0.1
+    if name == "synthetic":
+        paths = mg.four_views(folder)
+    elif name == "GH133":
+        paths = [real_data(GH133)]
+    else:
+        paths, spacing = _in_one_study(CBIS, folder), None
+    return Study(paths, [read_source(path) for path in paths], spacing)

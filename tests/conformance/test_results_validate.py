@@ -1,0 +1,136 @@
+"""Result objects before the public validators: dciodvfy, dcentvfy and dsrdump find nothing to complain of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import mg
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from realdata import real_data
+from studies import Study
+
+from node.results import build_results
+from node.results.source import read_source
+
+Run = Callable[..., tuple[int, list[str]]]
+
+
+def errors(lines: list[str]) -> list[str]:
+    return [line for line in lines if line.startswith("Error")]
+
+
+@pytest.mark.parametrize("findings", [True, False], ids=["findings", "no findings"])
+def test_dciodvfy_finds_no_error(study: Study, findings: bool, tmp_path: Path, run_tool: Run) -> None:
+    objects = build_results(study.result(findings=findings), study.paths, tmp_path / "out")
+    masks = min(2, len(study.paths)) if findings else 0
+    assert [made.kind for made in objects] == ["seg"] * masks + ["sr"]
+    for made in objects:
+        status, lines = run_tool("dciodvfy", "-new", made.path)
+        assert not errors(lines)
+        assert status == 0
+        assert any(line in ("Segmentation", "Comprehensive3DSR") for line in lines)
+
+
+@pytest.mark.parametrize("name", ["mg/MG1_J2KI.dcm", "mg/spacing_pattern_102.dcm"])
+def test_lossy_film_and_calibrated_spacing(name: str, tmp_path: Path, run_tool: Run) -> None:
+    """Lossy compression, a time zone and a calibrated Pixel Spacing are inherited, and stay valid."""
+    path = real_data(name)
+    source = read_source(path)
+    result = mg.study_result([mg.image_result(source, [mg.finding()])], source.StudyInstanceUID)
+    for made in build_results(result, [path], tmp_path):
+        status, lines = run_tool("dciodvfy", "-new", made.path)
+        assert not errors(lines)
+        assert status == 0
+        ds = dcmread(made.path)
+        assert ds.TimezoneOffsetFromUTC == "-0400"
+        if made.kind == "seg":
+            assert ds.LossyImageCompression == source.LossyImageCompression
+            assert ("PixelMeasuresSequence" in ds.SharedFunctionalGroupsSequence[0]) is ("PixelSpacing" in source)
+
+
+def test_dciodvfy_would_find_one(tmp_path: Path, run_tool: Run) -> None:
+    """The gate can fail: without PatientOrientation, as highdicom leaves it, the segmentation is rejected."""
+    paths = mg.four_views(tmp_path)
+    objects = build_results(
+        mg.study_result([mg.image_result(read_source(paths[0]), [mg.finding()])]), paths, tmp_path / "out"
+    )
+    ds = dcmread(objects[0].path)
+    del ds.PatientOrientation
+    ds.save_as(tmp_path / "broken.dcm")
+    status, lines = run_tool("dciodvfy", "-new", tmp_path / "broken.dcm")
+    assert status != 0
+    assert any("PatientOrientation" in line for line in errors(lines))
+
+
+@pytest.mark.parametrize("view", ["CC", "MLO"])
+@pytest.mark.parametrize("laterality", ["L", "R"])
+def test_the_synthetic_source_is_valid_itself(laterality: str, view: str, tmp_path: Path, run_tool: Run) -> None:
+    status, lines = run_tool("dciodvfy", "-new", mg.write(mg.mg_header(laterality, view), tmp_path))
+    assert not errors(lines)
+    assert status == 0
+
+
+@pytest.mark.parametrize("findings", [True, False], ids=["findings", "no findings"])
+def test_dcentvfy_accepts_the_whole_study(study: Study, findings: bool, tmp_path: Path, run_tool: Run) -> None:
+    """Sources and results agree on patient, study, series and frame of reference, and refer to what is there."""
+    objects = build_results(study.result(findings=findings), study.paths, tmp_path / "out")
+    _, lines = run_tool("dcentvfy", *study.paths, *(made.path for made in objects))
+    own = [line for line in errors(lines) if not _about_a_source_alone(line, study.paths)]
+    assert not own
+
+
+def _about_a_source_alone(line: str, paths: list[Path]) -> bool:
+    """A source may refer to images that nobody sent us, such as its raw image."""
+    return "Missing SOPInstanceUID that was referenced" in line and any(str(path) in line for path in paths)
+
+
+@pytest.mark.parametrize("findings", [True, False], ids=["findings", "no findings"])
+def test_dsrdump_reads_the_report(study: Study, findings: bool, tmp_path: Path, run_tool: Run) -> None:
+    objects = build_results(study.result(findings=findings), study.paths, tmp_path / "out")
+    status, lines = run_tool("dsrdump", "+Pl", objects[-1].path)
+    assert status == 0
+    text = "\n".join(lines)
+    assert "Research use only" in text
+    assert ("POLYLINE" in text) is findings
+    assert ("without findings" in text) is not findings
+    assert all(flag in text for flag in ("PRELIMINARY", "UNVERIFIED", "COMPLETE"))
+
+
+def broken(**changes: object) -> Dataset:
+    """Return a synthetic header with attributes replaced, or removed where the new value is None."""
+    ds = mg.mg_header()
+    for keyword, value in changes.items():
+        if value is None:
+            delattr(ds, keyword)
+        else:
+            ds.add_new(keyword, ds[keyword].VR if keyword in ds else "LO", value)
+    return ds
+
+
+AWKWARD = {
+    "type 2 missing": dict.fromkeys(
+        ("AccessionNumber", "StudyID", "StudyDate", "StudyTime", "PatientName", "PatientID", "PatientBirthDate",
+         "PatientSex", "ReferringPhysicianName", "Manufacturer", "PatientOrientation")
+    ),
+    "sex unknown": {"PatientSex": "U"},
+    "dates zero": {"PatientBirthDate": "00000000", "StudyDate": "00000000", "ContentDate": "", "StudyTime": "25"},
+    "too long": {"PatientID": "9" * 80, "AccessionNumber": "A" * 40, "StudyID": "S" * 17},
+    "orientation is a view": {"PatientOrientation": "CC"},
+    "no dates at all": dict.fromkeys(
+        ("StudyDate", "StudyTime", "ContentDate", "ContentTime", "AcquisitionDate", "AcquisitionTime")
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("changes", AWKWARD.values(), ids=AWKWARD.keys())
+@pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
+def test_awkward_headers_give_valid_results(changes: dict[str, object], tmp_path: Path, run_tool: Run) -> None:
+    path = mg.write(broken(**changes), tmp_path)
+    result = mg.study_result([mg.image_result(read_source(path), [mg.finding()])])
+    for made in build_results(result, [path], tmp_path / "out"):
+        status, lines = run_tool("dciodvfy", "-new", made.path)
+        assert not errors(lines)
+        assert status == 0

@@ -1,0 +1,67 @@
+"""The delivery task: what a job still owes its destinations is sent, every answer recorded."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+from node.delivery import Reply, RetryPolicy, next_state, send
+from node.domain import Delivery, DeliveryState, Destination, JobState, ResultObject
+from node.errors import LeaseLost
+from node.ledger import Ledger
+from node.status import Answer
+from workers.lease import held
+
+log = logging.getLogger(__name__)
+
+
+def run(
+    job_id: str,
+    ledger: Ledger,
+    destinations: Mapping[str, Destination],
+    retry: RetryPolicy,
+    *,
+    calling_ae: str,
+    lease_s: float,
+    task_limit_s: float,
+) -> None:
+    """The task: claim a job, send what is due, settle it."""
+    attempt = ledger.claim(job_id, JobState.DELIVERING, lease_s)
+    if attempt is None:
+        log.info("not claimed job=%s", job_id)
+        return
+    with held(ledger, job_id, attempt, lease_s=lease_s, limit_s=task_limit_s):
+        try:
+            _send_due(job_id, ledger, destinations, retry, calling_ae)
+            state = ledger.settle(job_id, attempt)
+        except LeaseLost as error:
+            log.warning("%s", error)
+            return
+    log.info("settled job=%s state=%s", job_id, state)
+
+
+def _send_due(
+    job_id: str, ledger: Ledger, destinations: Mapping[str, Destination], retry: RetryPolicy, calling_ae: str
+) -> None:
+    objects = ledger.objects(job_id)
+    due: dict[str, dict[str, Delivery]] = defaultdict(dict)
+    for delivery in ledger.deliveries(job_id):
+        if delivery.state is DeliveryState.PENDING and delivery.next_attempt <= time.time():
+            due[delivery.destination][delivery.sop_instance_uid] = delivery
+    for name, pending in due.items():
+        wanted = [result for result in objects if result.sop_instance_uid in pending]
+        destination = destinations.get(name)
+        replies = _unknown(wanted) if destination is None else send(destination, wanted, calling_ae)
+        for reply in replies:
+            after = next_state(pending[reply.sop_instance_uid], reply, time.time(), retry)
+            ledger.record_delivery(job_id, after)
+            if after.comment:
+                log.warning("job=%s destination=%s %s", job_id, name, after.comment)
+
+
+def _unknown(results: Sequence[ResultObject]) -> Iterator[Reply]:
+    """A destination that routing chose and the configuration no longer has; it may come back."""
+    for result in results:
+        yield Reply(result.sop_instance_uid, Answer.TRY_AGAIN, None, "no such destination in the configuration")

@@ -1,0 +1,123 @@
+"""``ftmtl analyze``: the same analysis on files, without network or queue."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydicom.errors import InvalidDicomError
+
+from ftmtl.acquisition import read_header
+from ftmtl.errors import NotAnalysable, WeightsError
+from ftmtl.findings import Outcome
+from ftmtl.mammogram import display_pixels
+from ftmtl.overlay import Mark, draw
+from ftmtl.predictor import Predictor
+from node.errors import ResultRejected
+from node.results.summary import study_summary, summary
+from workers.analyse import Analysis, analyse_study
+
+
+def analyse_paths(
+    paths: Sequence[Path],
+    out: Path,
+    *,
+    weights: Path | None,
+    device: str | None,
+    pictures: bool,
+    secondary_capture: bool,
+) -> int:
+    """Analyse files and folders, study by study; write objects and ``summary.json`` into ``out``.
+
+    Returns
+    -------
+    int
+        0 if every study came to an end and every named file could be read, else 1.
+    """
+    studies, skipped = _studies(paths)
+    for left in skipped:
+        print(f"left out: {left['path']}: {left['reason']}", file=sys.stderr)
+    if not studies:
+        print("ftmtl: there is no DICOM file to analyse", file=sys.stderr)
+        return 1
+    try:
+        predictor = Predictor(weights, device=device)
+    except WeightsError as error:
+        print(f"ftmtl: {error}", file=sys.stderr)
+        return 1
+    out.mkdir(parents=True, exist_ok=True)
+    entries: list[dict[str, Any]] = []
+    for number, (study_uid, files) in enumerate(studies.items(), start=1):
+        entry = _analyse(study_uid, files, predictor, out, pictures, secondary_capture)
+        entries.append(entry)
+        found = sum(len(image["findings"]) for image in entry["images"])
+        tail = f"{found} findings" if entry["outcome"] == Outcome.FINDINGS else entry["reason"]
+        print(f"[{number}/{len(studies)}] {study_uid}: {entry['outcome']} {tail}".rstrip())
+    document: dict[str, Any] = {**summary(predictor.model, entries), "skipped": skipped}
+    (out / "summary.json").write_text(json.dumps(document, indent=2) + "\n")
+    print(f"results: {out}, summary: {out / 'summary.json'}. Research use only.")
+    named = {str(path) for path in paths if not path.is_dir()}
+    failed = any(entry["outcome"] == Outcome.FAILED for entry in entries)
+    return 1 if failed or any(left["path"] in named for left in skipped) else 0
+
+
+def _studies(paths: Sequence[Path]) -> tuple[dict[str, list[Path]], list[dict[str, str]]]:
+    """Sort files into studies, by Study Instance UID; what is no DICOM or comes twice is told apart."""
+    studies: dict[str, dict[str, Path]] = defaultdict(dict)
+    skipped: list[dict[str, str]] = []
+    for path in paths:
+        if not path.exists():
+            skipped.append({"path": str(path), "reason": "there is no such file"})
+            continue
+        for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
+            try:
+                header = read_header(file)
+            except (InvalidDicomError, OSError, EOFError) as error:
+                reason = "not DICOM" if isinstance(error, InvalidDicomError) else f"cannot be read: {error}"
+                skipped.append({"path": str(file), "reason": reason})
+                continue
+            if not header.study_instance_uid or not header.sop_instance_uid:
+                skipped.append({"path": str(file), "reason": "DICOM, but without Study or SOP Instance UID"})
+            elif header.sop_instance_uid in studies[header.study_instance_uid]:
+                skipped.append({"path": str(file), "reason": "the same instance again"})
+            else:
+                studies[header.study_instance_uid][header.sop_instance_uid] = file
+    return {uid: list(files.values()) for uid, files in studies.items()}, skipped
+
+
+def _analyse(
+    study_uid: str, files: list[Path], predictor: Predictor, out: Path, pictures: bool, secondary_capture: bool
+) -> dict[str, Any]:
+    """Analyse one study; its entry of the summary, with paths relative to ``out``."""
+    try:
+        analysis = analyse_study(files, predictor, out / study_uid, secondary_capture=secondary_capture)
+    except ResultRejected as error:
+        return {"study_uid": study_uid, "outcome": Outcome.FAILED, "reason": str(error), "images": [], "objects": []}
+    if pictures:
+        _draw(analysis, files, out / study_uid)
+    entry = study_summary(analysis.result, analysis.objects)
+    for made in entry["objects"]:
+        made["path"] = str(Path(made["path"]).relative_to(out))
+    return entry
+
+
+def _draw(analysis: Analysis, files: list[Path], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for path, image in zip(files, analysis.result.images, strict=True):
+        try:
+            pixels = display_pixels(path)
+        except NotAnalysable:
+            continue
+        marks = [
+            Mark(
+                f.box,
+                f.mask.paste(*pixels.shape),
+                f"lesion {f.lesion_probability:.0%}, cancer {f.cancer_probability:.0%}",
+            )
+            for f in image.findings
+        ]
+        draw(pixels, marks, f"{image.laterality or ''} {image.view or ''}").save(folder / f"{path.stem}.png")
