@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ftmtl.acquisition import STANDARD_VIEWS
+from ftmtl.acquisition import MG_FOR_PRESENTATION, SECONDARY_CAPTURE, STANDARD_VIEWS
 from node.domain import Instance, Job
 
 
@@ -36,7 +36,8 @@ def why_complete(
     str or None
         Why it is: ``all views``, ``quiet`` or ``deadline``; None if it is not.
     """
-    if {(i.laterality, i.view) for i in instances} >= STANDARD_VIEWS:
+    analysable = (i for i in instances if i.sop_class_uid in (MG_FOR_PRESENTATION, SECONDARY_CAPTURE))
+    if {(i.laterality, i.view) for i in analysable} >= STANDARD_VIEWS:
         return "all views"
     if now - job.created >= policy.deadline_s:
         return "deadline"

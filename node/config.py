@@ -216,7 +216,11 @@ def load_config(
     raw: dict[str, Any] = {} if path is None else _read(path)
     faults = _merge_environment(raw, os.environ if environment is None else environment)
     for section, value in (overrides or {}).items():
-        raw[section] = {**raw.get(section, {}), **value} if isinstance(value, Mapping) else value
+        under = raw.get(section, {})
+        if not isinstance(value, Mapping):
+            raw[section] = value
+        elif isinstance(under, Mapping):  # else the file is at fault, and validation says so
+            raw[section] = {**under, **value}
     try:
         config = Config.model_validate(raw)
     except ValidationError as error:

@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from pydicom.errors import InvalidDicomError
 from pydicom.uid import UID, ExplicitVRLittleEndian
 from pynetdicom import AE, _config
 from pynetdicom.association import Association
@@ -57,9 +58,12 @@ def send(destination: Destination, results: Sequence[ResultObject], calling_ae: 
     ae.dimse_timeout = 120
     for sop_class in dict.fromkeys(result.sop_class_uid for result in results):
         ae.add_requested_context(sop_class, ExplicitVRLittleEndian)
-    assoc = ae.associate(destination.host, destination.port, ae_title=destination.ae_title, max_pdu=131072)
-    if not assoc.is_established:
+    try:
+        assoc = ae.associate(destination.host, destination.port, ae_title=destination.ae_title, max_pdu=131072)
         answer, comment = _why_not(assoc)
+    except OSError as error:  # no such host name, at least now
+        assoc, answer, comment = None, Answer.TRY_AGAIN, f"{destination.host}: {error.strerror or error}"
+    if assoc is None or not assoc.is_established:
         yield from (Reply(result.sop_instance_uid, answer, None, comment) for result in results)
         return
     try:
@@ -88,7 +92,10 @@ def echo(destination: Destination, calling_ae: str) -> str | None:
     ae = AE(calling_ae)
     ae.connection_timeout = 10
     ae.add_requested_context("1.2.840.10008.1.1")
-    assoc = ae.associate(destination.host, destination.port, ae_title=destination.ae_title)
+    try:
+        assoc = ae.associate(destination.host, destination.port, ae_title=destination.ae_title)
+    except OSError as error:
+        return f"{destination.host}: {error.strerror or error}"
     if not assoc.is_established:
         return _why_not(assoc)[1]
     status = assoc.send_c_echo()
@@ -107,6 +114,8 @@ def _send_one(assoc: Association, result: ResultObject) -> Reply:
         status = assoc.send_c_store(result.path).get("Status")
     except (OSError, RuntimeError) as error:
         return Reply(uid, Answer.TRY_AGAIN, None, f"cannot be sent: {error}")
+    except (AttributeError, ValueError, InvalidDicomError) as error:
+        return Reply(uid, Answer.REFUSED, None, f"cannot be sent, its file is damaged: {error}")
     if status is None:
         return Reply(uid, Answer.TRY_AGAIN, None, "no answer to C-STORE")
     answer, words = meaning(status)

@@ -88,7 +88,7 @@ class Destination:
         ValueError
             If the text has another form.
         """
-        match = re.fullmatch(r"([^@\\]{1,16})@(\[[^\]]+\]|[^:@]+):(\d{1,5})", text.strip())
+        match = re.fullmatch(r"([^@\\\x00-\x1f]{1,16})@(\[[^\]\s]+\]|[^:@\s]+):(\d{1,5})", text.strip())
         if match is None or not 0 < int(match[3]) < 65536:
             raise ValueError(f"{text!r} is no destination: write AE@host:port, with an AE title of 1 to 16 characters")
         return cls(match[1].strip(), match[1].strip(), match[2].strip("[]"), int(match[3]))

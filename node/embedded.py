@@ -38,6 +38,7 @@ class Child:
         self.argv = [sys.executable, *argv]
         self.log_file = log_file
         self._stopping = threading.Event()
+        self._lock = threading.Lock()  # no child is started behind the back of `stop`
         self._process: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._keep_alive, name=f"keep-{name}", daemon=True)
 
@@ -52,8 +53,9 @@ class Child:
 
     def stop(self, timeout_s: float = 10.0) -> None:
         """End the child for good: politely first."""
-        self._stopping.set()
-        process = self._process
+        with self._lock:
+            self._stopping.set()
+            process = self._process
         if process is not None and process.poll() is None:
             process.terminate()
             try:
@@ -68,8 +70,11 @@ class Child:
         pause = 0.5
         while not self._stopping.is_set():
             started = time.monotonic()
-            self._process = self._spawn()
-            code = self._process.wait()
+            with self._lock:
+                if self._stopping.is_set():
+                    return
+                process = self._process = self._spawn()
+            code = process.wait()
             if self._stopping.is_set():
                 return
             if time.monotonic() - started > 60:

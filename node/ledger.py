@@ -106,7 +106,9 @@ class Ledger:
         if known is not None:
             return Registration.SAME if known == instance.sha256 else Registration.CONFLICT
         job_id = connection.execute(
-            sa.select(jobs.c.job_id).where(jobs.c.study_uid == instance.study_uid, jobs.c.state == S.RECEIVING)
+            sa.select(jobs.c.job_id)
+            .where(jobs.c.study_uid == instance.study_uid, jobs.c.state == S.RECEIVING)
+            .with_for_update()  # PostgreSQL: it must not be closed while it takes this one in
         ).scalar()
         now = self.clock()
         if job_id is None:
@@ -366,7 +368,7 @@ class Ledger:
         with self._write() as connection:
             undelivered = connection.execute(
                 deliveries.update()
-                .where(deliveries.c.job_id == job_id, deliveries.c.state == DeliveryState.FAILED)
+                .where(deliveries.c.job_id == job_id, deliveries.c.state != DeliveryState.DELIVERED)
                 .values(state=DeliveryState.PENDING, next_attempt=0.0, attempts=0, opened=self.clock())
             ).rowcount
             to = S.DELIVERING if undelivered else S.COMPLETE
@@ -381,7 +383,7 @@ class Ledger:
             yield connection
 
     def _move(self, connection: sa.Connection, job_id: str, to: JobState, reason: str = "", **values: Any) -> None:
-        now = connection.execute(sa.select(jobs.c.state).where(jobs.c.job_id == job_id)).scalar()
+        now = connection.execute(sa.select(jobs.c.state).where(jobs.c.job_id == job_id).with_for_update()).scalar()
         if now is None:
             raise LedgerError(f"there is no job {job_id}")
         if to not in TRANSITIONS[JobState(now)]:
@@ -392,11 +394,11 @@ class Ledger:
 
     def _held(self, connection: sa.Connection, job_id: str, attempt: int) -> Job:
         """The job, if this attempt still holds it."""
-        row = connection.execute(jobs.select().where(jobs.c.job_id == job_id)).one_or_none()
+        row = connection.execute(jobs.select().where(jobs.c.job_id == job_id).with_for_update()).one_or_none()
         if row is None:
             raise LedgerError(f"there is no job {job_id}")
         if row.attempt != attempt or row.lease_until == 0:
-            raise LeaseLost(f"job {job_id}: attempt {attempt} no longer holds it, attempt {row.attempt} does")
+            raise LeaseLost(f"job {job_id}: attempt {attempt} no longer holds it, it is {row.state} at attempt {row.attempt}")
         return _job(row)
 
 

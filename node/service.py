@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 import time
@@ -12,7 +13,7 @@ from node.assembly import AssemblyPolicy, why_complete
 from node.config import Config
 from node.dispatch import ANALYSE, DELIVER, Dispatcher
 from node.domain import DeliveryState, Job, JobState
-from node.errors import IllegalTransition, QueueUnavailable
+from node.errors import IllegalTransition, NodeError, QueueUnavailable
 from node.ledger import Ledger
 from node.listener import Listener
 from node.routing import route
@@ -79,6 +80,8 @@ class Node:
                     reconciled = time.monotonic()
             except (SQLAlchemyError, OSError) as error:
                 log.error("the ledger does not answer: %s", error)
+            except NodeError as error:
+                log.error("assembly: %s", error)
 
     def assemble(self) -> None:
         """Close the studies that are complete and queue them."""
@@ -88,34 +91,41 @@ class Node:
             instances = self.ledger.instances(job.job_id)
             why = why_complete(job, instances, sender_connected=connected, now=self.ledger.clock(), policy=policy)
             if why is not None:
-                self.ledger.move(job.job_id, JobState.COMPLETE)
+                try:
+                    self.ledger.move(job.job_id, JobState.COMPLETE)
+                except IllegalTransition:
+                    continue  # another node on this ledger was faster
                 log.info("complete job=%s study=%s instances=%d why=%r", job.job_id, job.study_uid, len(instances), why)
                 self._route(job.job_id)
 
     def reconcile(self) -> None:
         """Put back on the queue what the ledger says is unfinished and nobody holds."""
         now = self.ledger.clock()
+        nothing_waits = functools.cache(self._nothing_waits)  # asked once: then all that was lost is sent again
         unfinished = (JobState.COMPLETE, JobState.QUEUED, JobState.ANALYSING, JobState.DELIVERING)
         for job in self.ledger.jobs(unfinished):
             if job.state is JobState.COMPLETE:
                 self._route(job.job_id)
             elif job.state is JobState.QUEUED:
-                if now - job.dispatched > self.config.queue.lease_s and self._nothing_waits(ANALYSE):
+                if now - job.dispatched > self.config.queue.lease_s and nothing_waits(ANALYSE):
                     self._dispatch(ANALYSE, job.job_id)
             elif job.lease_until > now:
                 continue
             elif job.state is JobState.ANALYSING:
                 self._take_back(job)
-            elif self._is_due(job, now) and self._nothing_waits(DELIVER):
+            elif self._is_due(job, now) and nothing_waits(DELIVER):
                 self._dispatch(DELIVER, job.job_id)
 
     def _route(self, job_id: str) -> None:
         plan = route(self.ledger.instances(job_id), self.config.destination_list())
-        if plan.reason:
-            self.ledger.move(job_id, JobState.NOT_PROCESSED, reason=plan.reason)
-            log.info("not processed job=%s reason=%r", job_id, plan.reason)
-            return
-        self.ledger.route(job_id, plan.destinations)
+        try:
+            if plan.reason:
+                self.ledger.move(job_id, JobState.NOT_PROCESSED, reason=plan.reason)
+                log.info("not processed job=%s reason=%r", job_id, plan.reason)
+                return
+            self.ledger.route(job_id, plan.destinations)
+        except IllegalTransition:
+            return  # another node on this ledger was faster
         self._dispatch(ANALYSE, job_id)
 
     def _take_back(self, job: Job) -> None:
@@ -133,11 +143,11 @@ class Node:
         self._dispatch(ANALYSE, job.job_id)
 
     def _is_due(self, job: Job, now: float) -> bool:
+        """Whether something is to be sent now, or all was answered and a worker died before it could settle."""
         if now - job.dispatched < 5.0:
             return False
-        return any(
-            d.next_attempt <= now for d in self.ledger.deliveries(job.job_id) if d.state is DeliveryState.PENDING
-        )
+        pending = [d for d in self.ledger.deliveries(job.job_id) if d.state is DeliveryState.PENDING]
+        return not pending or any(d.next_attempt <= now for d in pending)
 
     def _nothing_waits(self, task: str) -> bool:
         try:

@@ -97,9 +97,8 @@ class Spool:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
                 size = file.tell() - data_set_offset
             folder = self.folder / kind / digest[:2]
-            if not folder.exists():
-                folder.mkdir(exist_ok=True)
-                sync_folder(folder.parent)
+            folder.mkdir(exist_ok=True)
+            sync_folder(folder.parent)  # whoever made it, this thread or another that has not come to syncing it
             path = folder / f"{digest}.dcm"
             received.replace(path)
             sync_folder(folder)

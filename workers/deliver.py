@@ -7,6 +7,8 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from node.delivery import Reply, RetryPolicy, next_state, send
 from node.domain import Delivery, DeliveryState, Destination, JobState, ResultObject
 from node.errors import LeaseLost
@@ -38,6 +40,13 @@ def run(
             state = ledger.settle(job_id, attempt)
         except LeaseLost as error:
             log.warning("%s", error)
+            return
+        except SQLAlchemyError as error:  # when the lease runs out the reconciler has it sent again
+            log.error("job=%s the ledger does not answer: %s", job_id, error)
+            return
+        except Exception as error:  # the boundary: a study always ends in a named state
+            log.exception("delivery failed job=%s", job_id)
+            ledger.finish(job_id, attempt, JobState.FAILED, f"{type(error).__name__}: {error}")
             return
     log.info("settled job=%s state=%s", job_id, state)
 

@@ -1,0 +1,212 @@
+"""Real peers on this machine: Orthanc, dcmtk's tools, the validators, and our own node as a process."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+BIN = Path(sys.executable).parent
+DCMTK = {"storescu", "echoscu", "storescp", "dcmdump", "dsrdump"}
+"""Of these pynetdicom installs some of its own under the same names."""
+
+
+def tool(name: str) -> str:
+    """A program's path, this Python environment's own first; where it is absent the test is skipped, in CI it fails."""
+    system = os.pathsep.join([p for p in os.environ["PATH"].split(os.pathsep) if Path(p) != BIN] + ["/usr/sbin"])
+    places = [system] if name in DCMTK else [str(BIN), system]
+    found = next((path for place in places if (path := shutil.which(name, path=place))), None)
+    if found is None:
+        message = f"{name} is not installed; `make test` installs it where apt can"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    return found
+
+
+def run_tool(name: str, *args: str | Path) -> tuple[int, list[str]]:
+    """Run a program; return its status and the lines it wrote."""
+    done = subprocess.run(
+        [tool(name), *map(str, args)],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=120,
+        check=False,
+        env=os.environ | {"TCP_NODELAY": "1"},
+    )
+    return done.returncode, (done.stdout + done.stderr).splitlines()
+
+
+def free_port() -> int:
+    """A TCP port on loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(condition: Callable[[], Any], seconds: float, what: str) -> Any:
+    """Wait until a condition gives something true, and return it; fail the test when the time is over."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.02)
+    pytest.fail(f"waited {seconds:.0f} s in vain for {what}")
+
+
+@dataclass
+class Orthanc:
+    """A running Orthanc: its DICOM and HTTP ports on loopback."""
+
+    port: int
+    http_port: int
+
+    def get(self, path: str) -> Any:
+        """A resource of its REST API, parsed from JSON."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}", timeout=10) as response:
+            return json.load(response)
+
+    def instances(self, study_uid: str | None = None) -> list[Dataset]:
+        """Every instance that it holds, of one study if told."""
+        found = []
+        for uid in self.get("/instances"):
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{self.http_port}/instances/{uid}/file", timeout=10
+            ) as response:
+                ds = dcmread(BytesIO(response.read()))
+            if study_uid in (None, ds.StudyInstanceUID):
+                found.append(ds)
+        return found
+
+    def count(self) -> int:
+        """How many instances it holds."""
+        return int(self.get("/statistics")["CountInstances"])
+
+
+@contextlib.contextmanager
+def running_orthanc(folder: Path, port: int | None = None) -> Iterator[Orthanc]:
+    """An Orthanc of one's own, with nothing in it."""
+    orthanc = Orthanc(port or free_port(), free_port())
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = {
+        "Name": "test",
+        "StorageDirectory": str(folder / "db"),
+        "IndexDirectory": str(folder / "db"),
+        "HttpPort": orthanc.http_port,
+        "DicomPort": orthanc.port,
+        "DicomAet": "ORTHANC",
+        "RemoteAccessAllowed": False,
+        "AuthenticationEnabled": False,
+        "DicomAlwaysAllowStore": True,
+        "DicomCheckCalledAet": False,
+        "UnknownSopClassAccepted": True,
+        "Plugins": [],
+    }
+    (folder / "orthanc.json").write_text(json.dumps(settings))
+    with (folder / "orthanc.log").open("wb") as log:
+        process = subprocess.Popen([tool("Orthanc"), str(folder / "orthanc.json")], stdout=log, stderr=log)
+    try:
+        wait_for(lambda: _answers(orthanc.http_port) and _answers(orthanc.port), 30, "Orthanc")
+        yield orthanc
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+class NodeProcess:
+    """``ftmtl serve --standalone`` as a user starts it."""
+
+    def __init__(self, data: Path, orthanc_port: int, **environment: str) -> None:
+        self.data = data
+        self.port, self.http_port = free_port(), free_port()
+        self.argv = [str(BIN / "ftmtl"), "serve", "--standalone", "--port", str(self.port)]
+        self.argv += [
+            "--http-port",
+            str(self.http_port),
+            "--data",
+            str(data),
+            "--to",
+            f"ORTHANC@127.0.0.1:{orthanc_port}",
+        ]
+        self.environment = environment
+        self.log = data.with_suffix(".log")
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until its workers are ready."""
+        before = self.log.read_text().count("workers are ready") if self.log.exists() else 0
+        self.data.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.argv, stdout=log, stderr=log, env=os.environ | self.environment, stdin=subprocess.DEVNULL
+            )
+        wait_for(
+            lambda: self.process.poll() is not None or self.log.read_text().count("workers are ready") > before,
+            120,
+            "the workers",
+        )
+        assert self.process.poll() is None, self.log.read_text()[-2000:]
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(10)
+
+    def stop(self) -> None:
+        """Politely."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(30)
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """What ``ftmtl jobs list --json`` says."""
+        done = subprocess.run(
+            [str(BIN / "ftmtl"), "jobs", "list", "--json", "--data", str(self.data)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        listed: list[dict[str, Any]] = json.loads(done.stdout)
+        return listed
+
+    def child_pid(self, words: str) -> int | None:
+        """The process id of the child whose command line holds these words."""
+        assert self.process is not None
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        pids = [
+            int(pid) for task in children.parent.parent.iterdir() for pid in (task / "children").read_text().split()
+        ]
+        for pid in pids:
+            with contextlib.suppress(OSError):
+                if words in Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " "):
+                    return pid
+        return None
+
+    def storescu(self, *args: str | Path) -> None:
+        """Send files by dcmtk's storescu."""
+        status, lines = run_tool("storescu", "-aec", "FTMTL", *args[:-1], "127.0.0.1", str(self.port), args[-1])
+        assert status == 0, lines

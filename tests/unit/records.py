@@ -1,0 +1,92 @@
+"""Rows, clocks and queues that the unit tests share."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+from node.domain import Destination, Instance, Job, JobState, ResultObject
+from node.errors import QueueUnavailable
+
+MG = "1.2.840.10008.5.1.4.1.1.1.2"
+MG_RAW = "1.2.840.10008.5.1.4.1.1.1.2.1"
+CT = "1.2.840.10008.5.1.4.1.1.2"
+STUDY = "1.2.826.0.1.3680043.8.498.1"
+PACS = Destination("archive", "PACS", "127.0.0.1", 104)
+
+
+class Clock:
+    """A clock that stands until it is told to go on."""
+
+    def __init__(self, now: float = 1_000_000.0) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class FakeQueue:
+    """What `node.dispatch.Dispatcher` looks like from the node; it can be unplugged."""
+
+    def __init__(self) -> None:
+        self.up = True
+        self.waiting: list[tuple[str, str]] = []
+        self.asked = 0
+
+    def send(self, task: str, job_id: str) -> None:
+        if not self.up:
+            raise QueueUnavailable("the queue does not answer: unplugged")
+        self.waiting.append((task, job_id))
+
+    def depth(self, task: str) -> int:
+        self.asked += 1
+        if not self.up:
+            raise QueueUnavailable("the queue does not answer: unplugged")
+        return sum(1 for waiting, _ in self.waiting if waiting == task)
+
+
+def instance(number: int = 1, study: str = STUDY, **changes) -> Instance:
+    uid = f"{study}.{number}"
+    made = Instance(
+        sop_instance_uid=uid,
+        sop_class_uid=MG,
+        study_uid=study,
+        series_uid=f"{study}.99",
+        transfer_syntax_uid="1.2.840.10008.1.2.1",
+        modality="MG",
+        laterality="L",
+        view="CC",
+        path=Path("/spool") / uid,
+        sha256=hashlib.sha256(uid.encode()).hexdigest(),
+        size_bytes=1000,
+        calling_ae="MODALITY",
+        received=1.0,
+    )
+    return replace(made, **changes)
+
+
+def job(**changes) -> Job:
+    made = Job(
+        job_id="a" * 32,
+        study_uid=STUDY,
+        state=JobState.RECEIVING,
+        reason="",
+        created=1000.0,
+        updated=1000.0,
+        last_received=1000.0,
+        attempt=0,
+        lease_until=0.0,
+        dispatched=0.0,
+        forward_seconds=0.0,
+        destinations=(),
+    )
+    return replace(made, **changes)
+
+
+def results(folder: Path = Path("/results")) -> list[ResultObject]:
+    """A segmentation and a report."""
+    return [
+        ResultObject("seg", "1.2.840.10008.5.1.4.1.1.66.4", "2.25.1", "2.25.11", folder / "seg.dcm"),
+        ResultObject("sr", "1.2.840.10008.5.1.4.1.1.88.34", "2.25.2", "2.25.12", folder / "sr.dcm"),
+    ]
