@@ -159,18 +159,19 @@ def make_phantom(
     side = "LR".index(laterality)
     if lesions is None:
         lesions = draw_lesions(np.random.default_rng([seed, side]))
-    rng = np.random.default_rng([seed, side, ("CC", "MLO").index(view)])
-    anatomy = _draw_anatomy(rng, view)
+    # A generator for each step: how much noise a fine image needs must not move the lesions that follow.
+    streams = np.random.default_rng([seed, side, ("CC", "MLO").index(view)]).spawn(4)
+    anatomy = _draw_anatomy(streams[0], view)
     shape = (round(FIELD_MM[0] / spacing_mm), round(FIELD_MM[1] / spacing_mm))
     signal = _resize(anatomy.signal, shape)
     tissue = _resize(anatomy.tissue, shape)
-    signal += 0.035 * power_law(rng, shape, spacing_mm, beta=2.6, cutoff_per_mm=0.05) * tissue
+    signal += 0.035 * power_law(streams[1], shape, spacing_mm, beta=2.6, cutoff_per_mm=0.05) * tissue
     truths = []
     for spec in lesions:
-        drawn = _place_lesion(rng, spec, anatomy, signal, spacing_mm)
+        drawn = _place_lesion(streams[2], spec, anatomy, signal, spacing_mm)
         if drawn is not None:
             truths.append(drawn)
-    signal = _detect(rng, signal, tissue, spacing_mm)
+    signal = _detect(streams[3], signal, tissue, spacing_mm)
     pixels = np.round(np.clip(signal, 0, 1) * MAX_VALUE).astype(np.uint16)
     breast = _bounds(tissue > 0)
     if laterality == "R":

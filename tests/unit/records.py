@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import tempfile
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from node.domain import Destination, Instance, Job, JobState, ResultObject
 from node.errors import QueueUnavailable
+from node.ledger import Ledger
 
 MG = "1.2.840.10008.5.1.4.1.1.1.2"
 MG_RAW = "1.2.840.10008.5.1.4.1.1.1.2.1"
@@ -46,6 +52,23 @@ class FakeQueue:
         return sum(1 for waiting, _ in self.waiting if waiting == task)
 
 
+@functools.cache
+def _empty_ledger() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "ledger.sqlite")
+        ledger = Ledger(f"sqlite:///{path}")
+        ledger.upgrade()
+        ledger.close()
+        return path.read_bytes()
+
+
+def open_ledger(folder: Path, clock: Callable[[], float] = time.time) -> Ledger:
+    """An empty ledger in a folder; migrated once a session, then copied."""
+    path = folder / "ledger.sqlite"
+    path.write_bytes(_empty_ledger())
+    return Ledger(f"sqlite:///{path}", clock)
+
+
 def instance(number: int = 1, study: str = STUDY, **changes) -> Instance:
     uid = f"{study}.{number}"
     made = Instance(
@@ -76,6 +99,7 @@ def job(**changes) -> Job:
         updated=1000.0,
         last_received=1000.0,
         attempt=0,
+        lost=0,
         lease_until=0.0,
         dispatched=0.0,
         forward_seconds=0.0,
@@ -90,3 +114,12 @@ def results(folder: Path = Path("/results")) -> list[ResultObject]:
         ResultObject("seg", "1.2.840.10008.5.1.4.1.1.66.4", "2.25.1", "2.25.11", folder / "seg.dcm"),
         ResultObject("sr", "1.2.840.10008.5.1.4.1.1.88.34", "2.25.2", "2.25.12", folder / "sr.dcm"),
     ]
+
+
+def wait_until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
+    """Wait for something to become true; return it."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+    return value

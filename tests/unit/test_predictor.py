@@ -1,0 +1,108 @@
+"""The shipped weights: they find what phantoms hold, in stored pixels of every orientation."""
+
+from __future__ import annotations
+
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+import numpy as np
+import pytest
+
+from ftmtl.errors import WeightsError
+from ftmtl.findings import FindingType, Outcome
+from ftmtl.mammogram import from_array, load_mammogram
+from ftmtl.metrics import ImageTruth, dice, froc, iou
+from ftmtl.phantom import MAX_VALUE, LesionSpec, Phantom, make_phantom
+from ftmtl.phantom_dicom import phantom_dataset
+from ftmtl.predictor import Predictor
+
+UNSEEN = 500_000
+SPACING = 0.2
+MASS = LesionSpec(FindingType.MASS, True, 9.0, 0.42, seed=3)
+
+
+@pytest.fixture(scope="module")
+def predictor() -> Predictor:
+    return Predictor(device="cpu")
+
+
+def unseen_phantom(number: int) -> Phantom:
+    view = ("CC", "MLO")[(number // 2) % 2]
+    return make_phantom(UNSEEN + number, laterality="LR"[number % 2], view=view, spacing_mm=SPACING)
+
+
+def test_masses_of_50_unseen_phantoms_are_found(capsys: pytest.CaptureFixture[str]) -> None:
+    """At least 80% at one false positive an image, the hit rule being IoU 0.2; the figures are printed."""
+    predictor = Predictor(device="cpu", threshold=0.02)
+    detections, truths, overlaps = [], [], []
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        for phantom in pool.map(unseen_phantom, range(50)):
+            grey = phantom.pixels / np.float32(MAX_VALUE)
+            mammogram = from_array(grey, phantom.laterality, (SPACING, SPACING), view=phantom.view)
+            (image,) = predictor.predict("2.25.1", [mammogram]).images
+            detections.append([(f.box, f.lesion_probability) for f in image.findings])
+            masses = [lesion.type is FindingType.MASS for lesion in phantom.lesions]
+            truths.append(ImageTruth([lesion.box for lesion in phantom.lesions], masses))
+            for lesion in phantom.lesions:
+                best = max(image.findings, key=lambda f: iou(f.box, lesion.box), default=None)
+                if best is not None and lesion.type is FindingType.MASS and iou(best.box, lesion.box) >= 0.2:
+                    overlaps.append(dice(best.mask, lesion.mask))
+    curve = froc(detections, truths)
+    masses = sum(sum(truth.wanted) for truth in truths)
+    with capsys.disabled():
+        rates = ", ".join(f"{curve.at(rate):.2f} at {rate}" for rate in (0.25, 0.5, 1))
+        print(f"\n50 unseen phantoms, {masses} masses: sensitivity {rates} false positives an image; ", end="")
+        print(f"Dice {np.mean(overlaps):.2f} on found masses")
+    assert masses >= 25
+    assert curve.at(1) >= 0.8
+    assert np.mean(overlaps) >= 0.6
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME2", "MONOCHROME1"])
+@pytest.mark.parametrize(("laterality", "view"), [("L", "CC"), ("R", "CC"), ("L", "MLO"), ("R", "MLO")])
+def test_the_mask_comes_back_over_its_lesion(
+    predictor: Predictor, laterality: str, view: str, photometric: str
+) -> None:
+    phantom = make_phantom(21, laterality=laterality, view=view, spacing_mm=SPACING, lesions=[MASS])
+    ds = phantom_dataset(phantom)
+    if photometric == "MONOCHROME1":
+        ds.PhotometricInterpretation, ds.PresentationLUTShape = photometric, "INVERSE"
+        ds.PixelData = (MAX_VALUE - phantom.pixels).tobytes()
+    mammogram = load_mammogram(ds)
+    (image,) = predictor.predict("2.25.1", [mammogram]).images
+    (truth,) = phantom.lesions
+    best = max(image.findings, key=lambda f: iou(f.box, truth.box))
+    assert iou(best.box, truth.box) > 0.5
+    assert dice(best.mask, truth.mask) > 0.75
+    assert best.area_mm2 == pytest.approx(best.mask.area_px * SPACING**2, rel=1e-3)
+    x0, y0, x1, y1 = best.box
+    assert best.long_axis_mm is not None
+    assert max(x1 - x0, y1 - y0) * SPACING * 0.7 < best.long_axis_mm <= np.hypot(x1 - x0, y1 - y0) * SPACING + 0.01
+
+
+def test_the_same_study_gives_the_same_result(predictor: Predictor) -> None:
+    images = [load_mammogram(phantom_dataset(unseen_phantom(n))) for n in (1, 2, 3)]
+    first, second = (predictor.predict("2.25.1", images) for _ in range(2))
+    alone = [predictor.predict("2.25.1", [image]).images[0] for image in images]
+    for a, b, c in zip(first.images, second.images, alone, strict=True):
+        assert [f.box for f in a.findings] == [f.box for f in b.findings] == [f.box for f in c.findings]
+        assert [f.lesion_probability for f in a.findings] == [f.lesion_probability for f in b.findings]
+        assert all(np.array_equal(f.mask.pixels, g.mask.pixels) for f, g in zip(a.findings, b.findings, strict=True))
+
+
+def test_no_images_and_no_findings(predictor: Predictor) -> None:
+    assert predictor.predict("2.25.1", []).outcome is Outcome.NOT_PROCESSED
+    strict = Predictor(device="cpu", threshold=1.1)
+    result = strict.predict("2.25.1", [load_mammogram(phantom_dataset(unseen_phantom(1)))])
+    assert result.outcome is Outcome.NO_FINDINGS
+    assert result.images[0].score == 0
+
+
+def test_the_operating_point_is_part_of_the_models_identity(predictor: Predictor) -> None:
+    assert Predictor(device="cpu", threshold=0.9).model != predictor.model
+    assert Predictor(device="cpu").model == predictor.model
+
+
+def test_a_device_that_is_not_there() -> None:
+    with pytest.raises(WeightsError, match="device 'cuda:99' cannot be used"):
+        Predictor(device="cuda:99")

@@ -1,0 +1,77 @@
+"""Weights carry their card; damaged ones are refused in one sentence."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from ftmtl.errors import WeightsError
+from ftmtl.network import FTMTLNet, NetworkConfig
+from ftmtl.weights import SHIPPED, WeightsCard, load_weights, save_weights, sha256_of
+
+CONFIG = NetworkConfig(channels=16)
+CARD = WeightsCard("FT-MTL-Net", "test-1", CONFIG, 0.4, data="nothing", recipe={"seed": 1})
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    path = tmp_path / "weights.safetensors"
+    save_weights(path, FTMTLNet(CONFIG), CARD)
+    return path
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    network = FTMTLNet(CONFIG)
+    path = tmp_path / "deep" / "weights.safetensors"
+    digest = save_weights(path, network, CARD)
+    loaded, card, read_digest = load_weights(path)
+    assert card == CARD
+    assert digest == read_digest == sha256_of(path)
+    assert not loaded.training
+    for name, tensor in network.state_dict().items():
+        assert torch.allclose(loaded.state_dict()[name].float(), tensor.float(), atol=1e-3)
+
+
+def test_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=r"none\.safetensors cannot be read: No such file"):
+        load_weights(tmp_path / "none.safetensors")
+
+
+def test_a_truncated_file(written: Path) -> None:
+    written.write_bytes(written.read_bytes()[:5000])
+    with pytest.raises(WeightsError, match="are damaged"):
+        load_weights(written)
+
+
+def test_a_foreign_file(tmp_path: Path) -> None:
+    path = tmp_path / "foreign.safetensors"
+    save_file({"a": torch.zeros(1)}, path)
+    with pytest.raises(WeightsError, match="have no card"):
+        load_weights(path)
+
+
+def test_a_card_that_does_not_fit(tmp_path: Path) -> None:
+    path = tmp_path / "other.safetensors"
+    save_weights(path, FTMTLNet(CONFIG), WeightsCard("x", "1", NetworkConfig(channels=32), 0.5))
+    with pytest.raises(WeightsError, match="do not fit the network"):
+        load_weights(path)
+
+
+def test_a_broken_card(tmp_path: Path) -> None:
+    path = tmp_path / "broken.safetensors"
+    save_file({"a": torch.zeros(1)}, path, metadata={"ftmtl": json.dumps({"name": "x"})})
+    with pytest.raises(WeightsError, match="card that cannot be read"):
+        load_weights(path)
+
+
+def test_the_shipped_weights_are_small_and_half() -> None:
+    assert SHIPPED.stat().st_size < 30e6
+    network, card, _ = load_weights()
+    assert card.name == "FT-MTL-Net"
+    assert "synthetic" in card.data
+    assert card.recipe["phases"]
+    assert sum(p.numel() for p in network.parameters()) * 2 < SHIPPED.stat().st_size < 2.2 * 14e6
