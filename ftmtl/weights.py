@@ -51,6 +51,7 @@ def save_weights(path: Path, network: FTMTLNet, card: WeightsCard) -> str:
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(tensors, path, metadata={"ftmtl": json.dumps(asdict(card), sort_keys=True)})
+    path.chmod(0o644)  # safetensors leaves it to its owner alone
     return sha256_of(path)
 
 

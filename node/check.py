@@ -15,6 +15,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from node.config import Config
 from node.delivery import echo
+from node.domain import Destination
+from node.errors import NodeError
 from node.ledger import Ledger
 
 
@@ -54,7 +56,10 @@ def _data(config: Config) -> Finding:
 def _ledger(config: Config) -> Finding:
     if not config.ledger.url and not (config.node.data / "ledger.sqlite").exists():
         return Finding("ledger", True, "SQLite, will be made at the first start")
-    ledger = Ledger(config.ledger_url)
+    try:
+        ledger = Ledger(config.ledger_url)
+    except NodeError as error:
+        return Finding("ledger", False, str(error))
     try:
         newest = ledger.jobs(newest=1)
     except SQLAlchemyError as error:
@@ -75,13 +80,15 @@ def _queue(config: Config) -> Finding:
 
 
 def _port(config: Config) -> Finding:
-    with socket.socket() as probe:
+    with socket.socket(socket.AF_INET6 if ":" in config.node.host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((config.node.host, config.node.port))
         except OSError as error:
-            words = f"{config.node.host}:{config.node.port} {error.strerror}; does a node run already?"
-            return Finding("DICOM port", False, words)
+            running = Destination("node", config.node.ae_title, config.node.host, config.node.port)
+            if echo(running, config.node.ae_title) is None:
+                return Finding("DICOM port", True, f"{config.node.host}:{config.node.port}, a node answers C-ECHO")
+            return Finding("DICOM port", False, f"{config.node.host}:{config.node.port} {error.strerror}")
     return Finding("DICOM port", True, f"{config.node.host}:{config.node.port} is free")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import re
 import signal
 import sys
 import threading
@@ -36,6 +37,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"ftmtl: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:
+        return 1
+    except OSError as error:
+        print(f"ftmtl: {error}", file=sys.stderr)
+        return 1
+    except _database_error() as error:
+        print(f"ftmtl: the ledger does not answer: {str(error).splitlines()[0]}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -85,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     echo = _command(commands, "echo", _echo, "is the peer there (C-ECHO)")
     echo.set_defaults(quiet_log=True)
     echo.add_argument("peer", metavar="AE@HOST:PORT")
-    echo.add_argument("--calling-ae", default="FTMTL", help="our Application Entity title")
+    echo.add_argument("--calling-ae", type=_ae_title, default="FTMTL", help="our Application Entity title")
 
     check = _command(commands, "check", _check, "is the configuration right, is everything there")
     check.set_defaults(quiet_log=True)
@@ -182,7 +189,7 @@ def _serve(arguments: argparse.Namespace) -> int:
         service.start()
     except OSError as error:
         service.stop()
-        raise ConfigError([f"cannot listen: {error}"]) from error
+        raise NodeError(f"cannot listen: {error}") from error
     print(f"{config.node.ae_title} listens on {config.node.host}:{service.port}. Research use only.", flush=True)
     if service.web is not None:
         print(f"status page: http://{config.node.http_host}:{service.http_port}/", flush=True)
@@ -204,10 +211,11 @@ def _worker(arguments: argparse.Namespace) -> int:
     config = _config(arguments)
     if not config.queue.url:
         raise ConfigError(["no queue: give --queue-url or queue.url, the node's Redis or Valkey"])
-    queues = arguments.queue or ["gpu", "dicom"]
+    queues = list(dict.fromkeys(arguments.queue or ["gpu", "dicom"]))
     if len(queues) > 1:
-        own = sys.argv[1:] if sys.argv[1:2] == ["worker"] else ["worker"]
-        children = [Child(f"worker-{queue}", ["-m", "node.cli", *own, "--queue", queue]) for queue in queues]
+        given = {name: getattr(arguments, name) for name in ("config", "data", "queue_url", "device")}
+        options = [f"--{name.replace('_', '-')}={value}" for name, value in given.items() if value is not None]
+        children = [Child(f"worker-{q}", ["-m", "node.cli", "worker", *options, "--queue", q]) for q in queues]
         for child in children:
             child.start()
         _wait_for_signal()
@@ -249,7 +257,9 @@ def _jobs(arguments: argparse.Namespace) -> int:
     if arguments.action == "list":
         _print_jobs(job_entries(ledger), arguments.json)
         return 0
-    matches = [job for job in ledger.jobs() if arguments.job_id and job.job_id.startswith(arguments.job_id)]
+    if not arguments.job_id:
+        raise ConfigError([f"jobs {arguments.action}: which? Give the first characters of a job's id"])
+    matches = [job for job in ledger.jobs() if job.job_id.startswith(arguments.job_id)]
     if len(matches) != 1:
         raise ConfigError([f"{arguments.job_id!r} names {len(matches)} jobs; `ftmtl jobs list` shows them"])
     if arguments.action == "show":
@@ -314,7 +324,7 @@ def _pacs(arguments: argparse.Namespace) -> int:
     try:
         server = serve_pacs(arguments.folder, arguments.port, arguments.ae_title)
     except OSError as error:
-        raise ConfigError([f"cannot listen on port {arguments.port}: {error.strerror}"]) from error
+        raise NodeError(f"cannot listen on port {arguments.port}: {error.strerror}") from error
     _wait_for_signal()
     server.shutdown()
     return 0
@@ -362,6 +372,18 @@ def _log_to_stderr(verbose: bool, quiet: bool) -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
     logging.captureWarnings(True)  # pydicom warns of odd values by Python warnings; they may quote patient data
     logging.getLogger("py.warnings").setLevel(logging.CRITICAL)
+
+
+def _database_error() -> type[Exception]:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return SQLAlchemyError
+
+
+def _ae_title(text: str) -> str:
+    if not re.fullmatch(r"[^\\\x00-\x1f]{1,16}", text.strip()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no AE title: 1 to 16 characters")
+    return text.strip()
 
 
 def _text(path: Path | None) -> str | None:

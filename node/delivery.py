@@ -58,12 +58,15 @@ def send(destination: Destination, results: Sequence[ResultObject], calling_ae: 
     ae.dimse_timeout = 120
     for sop_class in dict.fromkeys(result.sop_class_uid for result in results):
         ae.add_requested_context(sop_class, ExplicitVRLittleEndian)
+    fault: tuple[Answer, str] | None
     try:
         assoc = ae.associate(destination.host, destination.port, ae_title=destination.ae_title, max_pdu=131072)
-        answer, comment = _why_not(assoc)
     except OSError as error:  # no such host name, at least now
-        assoc, answer, comment = None, Answer.TRY_AGAIN, f"{destination.host}: {error.strerror or error}"
-    if assoc is None or not assoc.is_established:
+        fault = Answer.TRY_AGAIN, f"{destination.host}: {error.strerror or error}"
+    else:
+        fault = None if assoc.is_established else _why_not(assoc)
+    if fault is not None:
+        answer, comment = fault
         yield from (Reply(result.sop_instance_uid, answer, None, comment) for result in results)
         return
     try:
@@ -117,6 +120,8 @@ def _send_one(assoc: Association, result: ResultObject) -> Reply:
     except (AttributeError, ValueError, InvalidDicomError) as error:
         return Reply(uid, Answer.REFUSED, None, f"cannot be sent, its file is damaged: {error}")
     if status is None:
+        if assoc.is_established:  # or the next object would wait the whole DIMSE timeout for a peer that is gone
+            assoc.abort()
         return Reply(uid, Answer.TRY_AGAIN, None, "no answer to C-STORE")
     answer, words = meaning(status)
     log.info("sent sop_instance=%s status=0x%04X %s", uid, status, words)

@@ -24,7 +24,7 @@ from node.standalone import Standalone, free_port
 log = logging.getLogger(__name__)
 
 _ENDED = {JobState.DELIVERED, JobState.COMMITTED, JobState.NOT_PROCESSED, JobState.FAILED}
-_DEMO_SEED = 11
+_DEMO_SEED = 211
 
 Tell = Callable[[str], None]
 

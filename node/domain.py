@@ -150,7 +150,9 @@ class Job:
     last_received
         When its latest instance came.
     attempt
-        How often a worker took it; the number fences off workers that come back from the dead.
+        How often a worker took it; the number fences off workers that come back from the dead, so it never falls.
+    lost
+        How many workers ended over its analysis since it was routed.
     lease_until
         Until when the worker that holds it has promised to show signs of life.
     dispatched
@@ -169,6 +171,7 @@ class Job:
     updated: float
     last_received: float
     attempt: int
+    lost: int
     lease_until: float
     dispatched: float
     forward_seconds: float

@@ -51,7 +51,7 @@ class Child:
         """Start the child and keep it alive from now on."""
         self._thread.start()
 
-    def stop(self, timeout_s: float = 10.0) -> None:
+    def stop(self, timeout_s: float = 60.0) -> None:
         """End the child for good: politely first."""
         with self._lock:
             self._stopping.set()

@@ -18,7 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config as AlembicConfig
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import ArgumentError, IntegrityError
 
 from node.domain import Delivery, DeliveryState, Destination, Instance, Job, JobState, ResultObject
 from node.errors import IllegalTransition, LeaseLost, LedgerError
@@ -56,6 +56,11 @@ class Ledger:
         SQLAlchemy URL.
     clock
         Seconds since the epoch; tests bring their own.
+
+    Raises
+    ------
+    LedgerError
+        If the URL cannot be understood, or its driver is not installed.
     """
 
     def __init__(self, url: str, clock: Callable[[], float] = time.time) -> None:
@@ -63,7 +68,10 @@ class Ledger:
         self.clock = clock
         if url.startswith("sqlite:///"):
             Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-        self.engine = sa.create_engine(url, pool_pre_ping=True)
+        try:
+            self.engine = sa.create_engine(url, pool_pre_ping=True)
+        except (ArgumentError, ImportError) as error:
+            raise LedgerError(f"ledger.url cannot be used: {error}") from error
         if self.engine.dialect.name == "sqlite":
             sa.event.listen(self.engine, "connect", _configure_sqlite)
             sa.event.listen(self.engine, "begin", _begin_sqlite)
@@ -224,7 +232,7 @@ class Ledger:
     def route(self, job_id: str, destinations: Sequence[Destination]) -> None:
         """Queue a complete job and remember where its results will go."""
         names = json.dumps([d.name for d in destinations])
-        self.move(job_id, S.QUEUED, destinations=names, attempt=0, lease_until=0.0)
+        self.move(job_id, S.QUEUED, destinations=names, lost=0, lease_until=0.0)
 
     def mark_dispatched(self, job_id: str) -> None:
         """Note that a message for this job was put on the queue just now."""
@@ -244,11 +252,12 @@ class Ledger:
         free = (jobs.c.state == to) & (jobs.c.lease_until < now)
         if to is S.ANALYSING:
             free = free | (jobs.c.state == S.QUEUED)
+        lost = jobs.c.lost + sa.case((jobs.c.state == S.ANALYSING, 1), else_=0)
         with self._write() as connection:
             taken = connection.execute(
                 jobs.update()
                 .where(jobs.c.job_id == job_id, free)
-                .values(state=to, attempt=jobs.c.attempt + 1, lease_until=now + lease_s, updated=now)
+                .values(state=to, attempt=jobs.c.attempt + 1, lost=lost, lease_until=now + lease_s, updated=now)
             )
             if taken.rowcount != 1:
                 return None
@@ -366,13 +375,16 @@ class Ledger:
             If the job has not ended so.
         """
         with self._write() as connection:
+            state = connection.execute(sa.select(jobs.c.state).where(jobs.c.job_id == job_id)).scalar()
+            if state not in (S.FAILED, S.NOT_PROCESSED):
+                raise IllegalTransition(f"job {job_id} is {state}: only failed and unprocessed jobs can be retried")
             undelivered = connection.execute(
                 deliveries.update()
                 .where(deliveries.c.job_id == job_id, deliveries.c.state != DeliveryState.DELIVERED)
                 .values(state=DeliveryState.PENDING, next_attempt=0.0, attempts=0, opened=self.clock())
             ).rowcount
             to = S.DELIVERING if undelivered else S.COMPLETE
-            self._move(connection, job_id, to, attempt=0, lease_until=0.0, dispatched=0.0)
+            self._move(connection, job_id, to, lease_until=0.0, dispatched=0.0)
             return to
 
     # -- inside ------------------------------------------------------------------------------------------------
@@ -398,7 +410,7 @@ class Ledger:
         if row is None:
             raise LedgerError(f"there is no job {job_id}")
         if row.attempt != attempt or row.lease_until == 0:
-            raise LeaseLost(f"job {job_id}: attempt {attempt} no longer holds it, it is {row.state} at attempt {row.attempt}")
+            raise LeaseLost(f"job {job_id}: attempt {attempt} no longer holds it ({row.state}, attempt {row.attempt})")
         return _job(row)
 
 

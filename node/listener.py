@@ -85,7 +85,7 @@ class Listener:
         self.peers = tuple(peers)
         self.on_received = on_received
         self._lock = threading.Lock()
-        self._studies: dict[int, set[str]] = defaultdict(set)
+        self._studies: dict[threading.Thread, set[str]] = defaultdict(set)  # an association is a thread
         self._ae = _application_entity(ae_title, max_associations)
         self._ae.require_calling_aet = sorted({peer.ae_title for peer in peers})
         self._server: Any = None
@@ -117,14 +117,20 @@ class Listener:
     def open_studies(self) -> set[str]:
         """Studies of which an association that is still open has brought something."""
         with self._lock:
+            for assoc in [assoc for assoc in self._studies if not assoc.is_alive()]:
+                del self._studies[assoc]
             return set().union(*self._studies.values())
 
     def _on_echo(self, event: Any) -> int:
         return int(StoreStatus.SUCCESS if self._allowed(event.assoc) else StoreStatus.NOT_AUTHORISED)
 
     def _on_close(self, event: Any) -> None:
-        with self._lock:
-            self._studies.pop(id(event.assoc), None)
+        """Remove what a sender that went away had begun to send; pynetdicom leaves it there."""
+        message = event.assoc.dimse.message
+        file = getattr(message, "_data_set_file", None)
+        if file is not None:
+            file.close()
+            Path(file.name).unlink(missing_ok=True)
 
     def _on_store(self, event: Any) -> int | Dataset:
         started = time.monotonic()
@@ -151,19 +157,22 @@ class Listener:
         offset = data_set_offset(received)
         try:
             header = pydicom.dcmread(received, stop_before_pixels=True, specific_tags=[Tag(t) for t in _HEADER])
+            fault = _mismatch(event.request, header)
+            series_uid = str(header.get("SeriesInstanceUID") or "")
+            acquisition = read_acquisition(header)
         except Exception as error:  # noqa: BLE001 - pydicom raises whatever the bytes provoke
-            return self._refuse(event, sender, StoreStatus.CANNOT_UNDERSTAND, f"cannot be parsed: {error}")
-        if fault := _mismatch(event.request, header):
+            reason = f"cannot be parsed: {type(error).__name__}"  # its words may quote the bytes
+            return self._refuse(event, sender, StoreStatus.CANNOT_UNDERSTAND, reason)
+        if fault:
             return self._refuse(event, sender, *fault)
-        acquisition = read_acquisition(header)
         stored = self.spool.accept(received, offset)
         instance = Instance(
             sop_instance_uid=str(header.SOPInstanceUID),
             sop_class_uid=str(header.SOPClassUID),
             study_uid=str(header.StudyInstanceUID),
-            series_uid=str(header.get("SeriesInstanceUID") or ""),
+            series_uid=series_uid if _is_uid(series_uid) else "",
             transfer_syntax_uid=str(event.context.transfer_syntax),
-            modality=str(header.get("Modality") or ""),
+            modality=acquisition.modality[:16],
             laterality=acquisition.laterality,
             view=acquisition.view,
             path=stored.path,
@@ -176,7 +185,7 @@ class Listener:
 
     def _enter(self, event: Any, instance: Instance, sender: str) -> tuple[StoreStatus, str]:
         with self._lock:
-            self._studies[id(event.assoc)].add(instance.study_uid)
+            self._studies[event.assoc].add(instance.study_uid)
         registration = self.ledger.register(instance)
         if registration is Registration.CONFLICT:
             kept = self.spool.reject(instance.path)

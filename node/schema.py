@@ -29,6 +29,7 @@ jobs = Table(
     Column("updated", Float, nullable=False),
     Column("last_received", Float, nullable=False),
     Column("attempt", Integer, nullable=False, default=0),
+    Column("lost", Integer, nullable=False, default=0),
     Column("lease_until", Float, nullable=False, default=0.0),
     Column("dispatched", Float, nullable=False, default=0.0),
     Column("forward_seconds", Float, nullable=False, default=0.0),

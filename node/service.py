@@ -66,7 +66,8 @@ class Node:
         self.listener.stop()
         self._stopping.set()
         self._wake.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
 
     def _run(self) -> None:
         reconciled = 0.0
@@ -131,12 +132,13 @@ class Node:
     def _take_back(self, job: Job) -> None:
         """A worker died over this job: queue it again, unless it has killed too many."""
         try:
-            if job.attempt >= self.config.queue.max_attempts:
-                reason = f"the worker ended {job.attempt} times while analysing this study"
-                self.ledger.move(job.job_id, JobState.FAILED, reason=reason, lease_until=0.0)
+            lost = job.lost + 1
+            if lost >= self.config.queue.max_attempts:
+                reason = f"the worker ended {lost} times while analysing this study"
+                self.ledger.move(job.job_id, JobState.FAILED, reason=reason, lost=lost, lease_until=0.0)
                 log.error("failed job=%s reason=%r", job.job_id, reason)
                 return
-            self.ledger.move(job.job_id, JobState.QUEUED, lease_until=0.0)
+            self.ledger.move(job.job_id, JobState.QUEUED, lost=lost, lease_until=0.0)
         except IllegalTransition:
             return  # it went on in the meantime
         log.warning("lease ran out job=%s attempt=%d: queued again", job.job_id, job.attempt)

@@ -11,7 +11,7 @@ from peers import NodeProcess, Orthanc, running_orthanc
 from ftmtl.phantom import Phantom
 from ftmtl.phantom_dicom import write_study
 
-STUDY_SEED = 11
+STUDY_SEED = 211
 
 
 @pytest.fixture(scope="session")

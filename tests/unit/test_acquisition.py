@@ -1,13 +1,11 @@
 """What a header says: side, view, and why an image is not analysed."""
 
-import os
-from pathlib import Path
-
 import pydicom
 import pytest
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
+from realdata import real_data
 
 from ftmtl.acquisition import (
     HEADER_TAGS,
@@ -20,14 +18,6 @@ from ftmtl.acquisition import (
     read_acquisition,
     why_not_analysed,
 )
-
-
-def real_file(*parts: str) -> Path:
-    root = Path(os.environ.get("FTMTL_TEST_DATA") or Path(__file__).parents[2] / ".." / "shared" / "data")
-    path = root.joinpath(*parts)
-    if not path.exists():
-        pytest.skip(f"test data absent: {'/'.join(parts)} under FTMTL_TEST_DATA or ../shared/data")
-    return path
 
 
 def header(**values: object) -> Dataset:
@@ -57,7 +47,7 @@ def code(value: str, meaning: str = "", **sequences: list[Dataset]) -> Dataset:
     ],
 )
 def test_real_headers(name, laterality, view, directions):
-    path = real_file("mg", name)
+    path = real_data(f"mg/{name}")
     acq = read_acquisition(pydicom.dcmread(path, specific_tags=HEADER_TAGS, stop_before_pixels=True))
     assert (acq.laterality, acq.view, (acq.row_direction, acq.column_direction)) == (laterality, view, directions)
     assert acq == read_acquisition(pydicom.dcmread(path))
@@ -66,7 +56,7 @@ def test_real_headers(name, laterality, view, directions):
 
 
 def test_real_digital_mammogram_is_not_raw():
-    acq = read_acquisition(pydicom.dcmread(real_file("mg", "GH133_ge_senographe_essential_RMLO_jpegll.dcm")))
+    acq = read_acquisition(pydicom.dcmread(real_data("mg/GH133_ge_senographe_essential_RMLO_jpegll.dcm")))
     assert not acq.for_processing
     assert acq.view_modifiers == ()
     assert acq.frames == 1

@@ -1,6 +1,5 @@
 """From DICOM pixels to a mammogram that hangs one way, and back to the stored matrix."""
 
-import os
 from contextlib import suppress
 from copy import deepcopy
 from itertools import product
@@ -13,6 +12,7 @@ from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.pixels.processing import apply_modality_lut, apply_voi, apply_voi_lut, apply_windowing
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
+from realdata import real_data
 
 from ftmtl.acquisition import MG_FOR_PRESENTATION, MG_FOR_PROCESSING, SECONDARY_CAPTURE
 from ftmtl.errors import NotAnalysable
@@ -20,14 +20,6 @@ from ftmtl.findings import LesionMask
 from ftmtl.geometry import CONTRADICTION, Geometry
 from ftmtl.grayscale import codes, display_table
 from ftmtl.mammogram import LOSSY, breast_region, from_array, load_mammogram, read_spacing
-
-
-def real_file(*parts: str) -> Path:
-    root = Path(os.environ.get("FTMTL_TEST_DATA") or Path(__file__).parents[2] / ".." / "shared" / "data")
-    path = root.joinpath(*parts)
-    if not path.exists():
-        pytest.skip(f"test data absent: {'/'.join(parts)} under FTMTL_TEST_DATA or ../shared/data")
-    return path
 
 
 def dataset(stored: np.ndarray, bits: int = 12, **values: object) -> Dataset:
@@ -56,7 +48,7 @@ def film(rows: int = 300, columns: int = 240, dtype: str = "uint16") -> np.ndarr
 @pytest.fixture(scope="module")
 def gh133() -> Dataset:
     """The real digital mammogram, every fourth row and column, uncompressed."""
-    ds = pydicom.dcmread(real_file("mg", "GH133_ge_senographe_essential_RMLO_jpegll.dcm"))
+    ds = pydicom.dcmread(real_data("mg/GH133_ge_senographe_essential_RMLO_jpegll.dcm"))
     stored = ds.pixel_array[::4, ::4]
     ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     ds.PixelData, ds["PixelData"].VR = np.ascontiguousarray(stored).tobytes(), "OW"
@@ -242,7 +234,7 @@ def test_monochrome1_gives_the_same_pixels(gh133, lut):
 
 def test_modality_lut_and_voi_lut_from_published_files():
     for name in ("mlut_18.dcm", "vlut_04.dcm"):
-        ds = pydicom.dcmread(real_file("edge", "pydicom-data", "data_store", "data", name))
+        ds = pydicom.dcmread(real_data(f"edge/pydicom-data/data_store/data/{name}"))
         stored = ds.pixel_array
         table, notes = display_table(ds, stored)
         reference = apply_modality_lut(stored, ds)
@@ -299,7 +291,7 @@ def test_big_endian_pixels_are_read_the_right_way(tmp_path):
 
 
 def test_calibrated_spacing_of_the_published_pattern():
-    ds = pydicom.dcmread(real_file("mg", "spacing_pattern_102.dcm"))
+    ds = pydicom.dcmread(real_data("mg/spacing_pattern_102.dcm"))
     assert read_spacing(ds) == ((0.25, 0.25), "calibrated")
 
 
@@ -358,7 +350,7 @@ def test_magnification_is_divided_out_once(values, expected):
 
 
 def test_real_files_load():
-    gh = load_mammogram(real_file("mg", "GH133_ge_senographe_essential_RMLO_jpegll.dcm"))
+    gh = load_mammogram(real_data("mg/GH133_ge_senographe_essential_RMLO_jpegll.dcm"))
     assert (gh.rows, gh.columns) == (3062, 2394)
     assert gh.orientation.crop[2] == 2394, "the chest wall is at the right of the stored matrix"
     assert 1000 < gh.orientation.crop[0] < 1200, "the nipple is near column 1150"
@@ -366,7 +358,7 @@ def test_real_files_load():
     assert gh.pixels.dtype == np.float32
     assert 0 <= gh.pixels.min() <= gh.pixels.max() <= 1
     for name, nipple in (("cbis_P_00173_LEFT_CC.dcm", 1300), ("cbis_P_00173_LEFT_MLO.dcm", 1450)):
-        mammogram = load_mammogram(real_file("mg", name))
+        mammogram = load_mammogram(real_data(f"mg/{name}"))
         x0, _, x1, _ = mammogram.orientation.crop
         assert x0 == 0
         assert nipple < x1 < 1700, "the letters on the film are left out"
@@ -375,7 +367,7 @@ def test_real_files_load():
 
 
 def test_lossy_film_with_white_frame():
-    ds = pydicom.dcmread(real_file("mg", "MG1_J2KI.dcm"))
+    ds = pydicom.dcmread(real_data("mg/MG1_J2KI.dcm"))
     with pytest.raises(NotAnalysable, match="modality RG"):
         load_mammogram(ds)
     ds.Modality = "MG"
@@ -390,11 +382,11 @@ def test_breast_region_of_digitised_films():
 
     from PIL import Image
 
-    with real_file("mias", "labels.csv").open() as file:
+    with real_data("mias/labels.csv").open() as file:
         labels = [row for row in csv.DictReader(file) if row["x"] and row["radius_px"]]
     kept = []
     for row in labels[::4]:
-        with Image.open(real_file("mias", "png", f"{row['image']}.png")) as image:
+        with Image.open(real_data(f"mias/png/{row['image']}.png")) as image:
             pixels = np.asarray(image.convert("L"), dtype=np.float32) / 255
         x0, y0, x1, y1 = breast_region(pixels)
         kept.append(x0 <= float(row["x"]) < x1 and y0 <= float(row["y_from_top"]) < y1)
@@ -406,7 +398,7 @@ def test_one_bright_lump_does_not_hide_the_breast():
     """A calcified mass as bright as this one pulls a plain Otsu threshold above all other tissue."""
     from PIL import Image
 
-    (path,) = real_file("cesm", "images").glob("P99_R_DM_CC*")
+    (path,) = real_data("cesm/images").glob("P99_R_DM_CC*")
     with Image.open(path) as image:
         pixels = np.asarray(image.convert("L"), dtype=np.float32) / 255
     x0, y0, x1, y1 = breast_region(pixels)
@@ -474,7 +466,7 @@ def test_twelve_bit_jpeg_extended_fails_cleanly():
 
 
 def edge_files() -> list[Path]:
-    return sorted(real_file("edge").rglob("*.dcm"))
+    return sorted(real_data("edge").rglob("*.dcm"))
 
 
 def test_edge_files_load_or_say_why():

@@ -20,6 +20,7 @@ def upgrade() -> None:
         sa.Column("updated", sa.Float(), nullable=False),
         sa.Column("last_received", sa.Float(), nullable=False),
         sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("lost", sa.Integer(), nullable=False),
         sa.Column("lease_until", sa.Float(), nullable=False),
         sa.Column("dispatched", sa.Float(), nullable=False),
         sa.Column("forward_seconds", sa.Float(), nullable=False),
