@@ -58,7 +58,7 @@ def _ledger(config: Config) -> Finding:
         return Finding("ledger", True, "SQLite, will be made at the first start")
     try:
         ledger = Ledger(config.ledger_url)
-    except NodeError as error:
+    except (NodeError, OSError) as error:
         return Finding("ledger", False, str(error))
     try:
         newest = ledger.jobs(newest=1)

@@ -127,7 +127,8 @@ class Node:
             self.ledger.route(job_id, plan.destinations)
         except IllegalTransition:
             return  # another node on this ledger was faster
-        self._dispatch(ANALYSE, job_id)
+        if self._queue_up:  # else finding out that it still is not would take seconds for every study
+            self._dispatch(ANALYSE, job_id)
 
     def _take_back(self, job: Job) -> None:
         """A worker died over this job: queue it again, unless it has killed too many."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -11,8 +12,10 @@ from pathlib import Path
 
 from ftmtl.acquisition import read_header
 from ftmtl.errors import NotAnalysable
-from ftmtl.findings import ImageResult, Outcome, StudyResult
+from ftmtl.findings import FindingType, ImageResult, Outcome, StudyResult
 from ftmtl.mammogram import Mammogram, load_mammogram
+from ftmtl.phantom import LesionSpec
+from ftmtl.phantom_dicom import write_study
 from ftmtl.predictor import Predictor
 from node.dispatch import DELIVER, Dispatcher
 from node.domain import JobState, ResultObject
@@ -67,6 +70,18 @@ def analyse_study(
     images = tuple(next(analysed) if isinstance(m, Mammogram) else m for m in loaded)
     result = replace(predicted, images=images)
     return Analysis(result, tuple(build_results(result, paths, folder)))
+
+
+def rehearse(predictor: Predictor) -> None:
+    """Analyse a synthetic image and throw the results away.
+
+    A worker does it before it takes work: what is slow the first time is then behind it, and one
+    that cannot analyse ends here, not over a patient's study.
+    """
+    mass = LesionSpec(FindingType.MASS, malignant=True, radius_mm=9.0, contrast=0.42, seed=1)
+    with tempfile.TemporaryDirectory(prefix="ftmtl-") as folder:
+        written = write_study(Path(folder), 1, spacing_mm=0.4, views=[("L", "CC")], lesions=[mass])
+        analyse_study([path for path, _ in written], predictor, Path(folder) / "results")
 
 
 def run(

@@ -54,14 +54,13 @@ def run_worker(config: Config, queue: str) -> int:
 
 def _register_analyse(app: Celery, config: Config, ledger: Ledger) -> None:
     from ftmtl.predictor import Predictor
-    from node.results import build, report, segmentation  # noqa: F401 - loaded now, not over the first study
     from workers import analyse
 
     spool = Spool(config.spool_folder)
     dispatcher = Dispatcher(app)
     weights = Path(config.model.weights) if config.model.weights else None
     predictor = Predictor(weights, device=config.model.device or None)
-    predictor.warm_up()
+    analyse.rehearse(predictor)
 
     @app.task(name=ANALYSE)
     def analyse_job(job_id: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import html
 import threading
 import time
@@ -67,7 +68,7 @@ class WebServer:
     def __init__(self, ledger: Ledger, host: str, port: int) -> None:
         config = uvicorn.Config(make_app(ledger), host=host, port=port, log_level="warning", lifespan="off")
         self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._server.serve()), name="web", daemon=True)
+        self._thread = threading.Thread(target=self._serve, name="web", daemon=True)
 
     def start(self) -> int:
         """Start; returns the port.
@@ -84,6 +85,10 @@ class WebServer:
             time.sleep(0.02)
         port: int = self._server.servers[0].sockets[0].getsockname()[1]
         return port
+
+    def _serve(self) -> None:
+        with contextlib.suppress(SystemExit):  # uvicorn's word for a port that cannot be had; `start` sees it
+            asyncio.run(self._server.serve())
 
     def stop(self) -> None:
         """Stop serving."""

@@ -30,7 +30,7 @@ def job_id(ledger):
 
 def test_times_are_iso_8601_utc():
     assert iso_time(0) == "1970-01-01T00:00:00.000Z"
-    assert iso_time(1_700_000_000.1239) == "2023-11-14T22:13:20.124Z"
+    assert iso_time(1_700_000_000.125) == "2023-11-14T22:13:20.125Z"
 
 
 def test_an_entry_before_there_are_results(ledger, job_id):
