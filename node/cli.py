@@ -367,11 +367,18 @@ def _wait_for_signal() -> None:
 
 def _log_to_stderr(verbose: bool, quiet: bool) -> None:
     level = logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO
-    logging.basicConfig(level=level, format=_FORMAT, stream=sys.stderr)
-    for name in ("pynetdicom", "alembic", "kombu", "amqp", "highdicom", "pydicom", "PIL", "uvicorn"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    logging.captureWarnings(True)  # pydicom warns of odd values by Python warnings; they may quote patient data
-    logging.getLogger("py.warnings").setLevel(logging.CRITICAL)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(_is_ours)
+    logging.basicConfig(level=level, format=_FORMAT, handlers=[handler])
+    logging.captureWarnings(True)
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Libraries are heard from ERROR on, warnings never: those of odd values quote them, and with them patients."""
+    library = record.name.partition(".")[0]
+    if library in ("node", "ftmtl", "workers", "celery", "__main__"):
+        return True
+    return library != "py" and record.levelno >= logging.ERROR
 
 
 def _database_error() -> type[Exception]:

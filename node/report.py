@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from node.domain import Delivery, DeliveryState, Job
+from node.domain import Delivery, DeliveryState, Job, JobState
 from node.ledger import Ledger
 
 
@@ -31,7 +31,7 @@ def job_entry(ledger: Ledger, job: Job, *, objects: bool = False) -> dict[str, A
         "created": iso_time(job.created),
         "updated": iso_time(job.updated),
         "destinations": [
-            {"name": name, "state": _state([d for d in deliveries if d.destination == name])}
+            {"name": name, "state": _state(job, [d for d in deliveries if d.destination == name])}
             for name in job.destinations
         ],
     }
@@ -59,9 +59,11 @@ def iso_time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _state(deliveries: list[Delivery]) -> str:
-    """What became of all of a job's objects at one destination; pending before there are any."""
+def _state(job: Job, deliveries: list[Delivery]) -> str:
+    """What became of all of a job's objects at one destination; none if it ended without any."""
     states = {d.state for d in deliveries}
+    if not states and job.state in (JobState.NOT_PROCESSED, JobState.FAILED):
+        return "none"
     if DeliveryState.FAILED in states:
         return DeliveryState.FAILED
     return DeliveryState.DELIVERED if states == {DeliveryState.DELIVERED} else DeliveryState.PENDING

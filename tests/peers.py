@@ -155,18 +155,19 @@ class NodeProcess:
         self.log = data.with_suffix(".log")
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        """Start it and wait until its workers are ready."""
-        before = self.log.read_text().count("workers are ready") if self.log.exists() else 0
+    def start(self, workers: bool = True) -> None:
+        """Start it and wait until its workers are ready, or until it listens if it has none."""
+        sign = "workers are ready" if workers else " listens on "
+        before = self.log.read_text().count(sign) if self.log.exists() else 0
         self.data.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self.argv, stdout=log, stderr=log, env=os.environ | self.environment, stdin=subprocess.DEVNULL
             )
         wait_for(
-            lambda: self.process.poll() is not None or self.log.read_text().count("workers are ready") > before,
+            lambda: self.process.poll() is not None or self.log.read_text().count(sign) > before,
             120,
-            "the workers",
+            f"{sign!r} in the log",
         )
         assert self.process.poll() is None, self.log.read_text()[-2000:]
 

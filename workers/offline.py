@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
@@ -93,16 +95,24 @@ def _analyse(
     study_uid: str, files: list[Path], predictor: Predictor, out: Path, pictures: bool, secondary_capture: bool
 ) -> dict[str, Any]:
     """Analyse one study; its entry of the summary, with paths relative to ``out``."""
+    folder = out / _folder_name(study_uid)
     try:
-        analysis = analyse_study(files, predictor, out / study_uid, secondary_capture=secondary_capture)
+        analysis = analyse_study(files, predictor, folder, secondary_capture=secondary_capture)
     except ResultRejected as error:
         return {"study_uid": study_uid, "outcome": Outcome.FAILED, "reason": str(error), "images": [], "objects": []}
     if pictures:
-        _draw(analysis, files, out / study_uid)
+        _draw(analysis, files, folder)
     entry = study_summary(analysis.result, analysis.objects)
     for made in entry["objects"]:
         made["path"] = str(Path(made["path"]).relative_to(out))
     return entry
+
+
+def _folder_name(study_uid: str) -> str:
+    """The UID where it is one; a name on disk never comes from what else a file may hold there."""
+    if re.fullmatch(r"[0-9][0-9.]{0,63}", study_uid) and ".." not in study_uid:
+        return study_uid
+    return hashlib.sha256(study_uid.encode()).hexdigest()
 
 
 def _draw(analysis: Analysis, files: list[Path], folder: Path) -> None:

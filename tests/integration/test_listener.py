@@ -3,7 +3,6 @@
 import logging
 import os
 import shutil
-import socket
 import struct
 import subprocess
 import tempfile
@@ -47,10 +46,19 @@ from node.spool import Spool
 UID = f"{STUDY}.2.1"
 
 
-@pytest.fixture
-def ledger(tmp_path):
-    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+@pytest.fixture(scope="module")
+def empty_ledger(tmp_path_factory):
+    """A migrated ledger's file, to be copied."""
+    path = tmp_path_factory.mktemp("empty") / "ledger.sqlite"
+    ledger = Ledger(f"sqlite:///{path}")
     ledger.upgrade()
+    ledger.close()
+    return path
+
+
+@pytest.fixture
+def ledger(tmp_path, empty_ledger):
+    ledger = Ledger(f"sqlite:///{shutil.copy(empty_ledger, tmp_path)}")
     yield ledger
     ledger.close()
 
@@ -233,6 +241,7 @@ BAD_BYTES = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:(Expected explicit VR|Invalid value for VR UI)")
 @pytest.mark.parametrize("bad", BAD_BYTES.values(), ids=BAD_BYTES)
 def test_what_cannot_be_parsed_is_refused_and_kept_apart(listener, spool, ledger, bad):
     with Sender(listener.port) as sender:
@@ -393,33 +402,35 @@ def test_a_sender_that_leaves_before_its_answer_is_not_waited_for(listener, ledg
     closed = []
     monkeypatch.setattr(listener, "_on_close", closed.append)
     sender = Sender(listener.port)
-    with ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(sender.store, encode(data_set()))
-        wait_until(lambda: list(listener.spool.folder.glob("instances/*/*.dcm")))
-        sender.assoc.dul.socket.socket.shutdown(socket.SHUT_RDWR)
-        hung_up.append(True)
-        wait_until(lambda: kept(ledger))
-        answer.result(20)
+    sender.post(encode(data_set()))
+    wait_until(lambda: files(listener.spool, "instances"))
+    sender.hang_up()
+    wait_until(lambda: closed)
+    hung_up.append(True)
+    wait_until(lambda: kept(ledger))
     wait_until(lambda: listener.open_studies() == set())
 
 
 def test_a_sender_that_leaves_halfway_leaves_nothing_behind(listener, spool):
-    with Sender(listener.port) as sender:
-        real, sent = sender.assoc.dul.socket.send, []
+    sender = Sender(listener.port)
+    real, sent = sender.assoc.dul.socket.send, []
 
-        def send(pdu):
-            if len(sent) == 3:  # command, and two of the data set's many parts
-                sender.assoc.dul.socket.socket.shutdown(socket.SHUT_RDWR)
-                return
-            sent.append(pdu)
+    def send(pdu):
+        if len(sent) < 3:  # command, and two of the data set's many parts
             real(pdu)
+        elif len(sent) == 3:
+            wait_until(lambda: [path for path in spool.incoming.iterdir() if path.stat().st_size > 1000])
+            sender.hang_up()
+        sent.append(pdu)
 
-        sender.assoc.dul.socket.send = send
-        sender.store(encode(data_set(), pixels=bytes(3_000_000)))
+    sender.assoc.dul.socket.send = send
+    sender.post(encode(data_set(), pixels=bytes(3_000_000)))
+    wait_until(lambda: len(sent) > 3)
     wait_until(lambda: list(spool.incoming.iterdir()) == [])
     assert files(spool, "instances") == []
 
 
+@pytest.mark.filterwarnings("ignore:Expected explicit VR")
 def test_the_log_names_no_patient(listener, caplog):
     caplog.set_level(logging.DEBUG, "node")
     with Sender(listener.port) as sender:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import socketserver
 import time
 import zlib
@@ -102,14 +103,9 @@ class Sender:
 
     def store(self, encoded: bytes, uid: str = f"{STUDY}.2.1", sop_class: str = MG) -> Dataset:
         """C-STORE; returns the status data set."""
-        request = C_STORE()
-        request.MessageID, request.Priority = 1, 2
-        request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = sop_class, uid
-        request.DataSet = BytesIO(encoded)
-        context = self.assoc.accepted_contexts[0]
         self.assoc._reactor_checkpoint.clear()
         try:
-            self.assoc.dimse.send_msg(request, context.context_id)
+            self.post(encoded, uid, sop_class)
             _, response = self.assoc.dimse.get_msg(block=True)
         finally:
             self.assoc._reactor_checkpoint.set()
@@ -118,6 +114,18 @@ class Sender:
             status.Status = response.Status
             status.ErrorComment = response.ErrorComment or ""
         return status
+
+    def post(self, encoded: bytes, uid: str = f"{STUDY}.2.1", sop_class: str = MG) -> None:
+        """C-STORE without waiting for the answer."""
+        request = C_STORE()
+        request.MessageID, request.Priority = 1, 2
+        request.AffectedSOPClassUID, request.AffectedSOPInstanceUID = sop_class, uid
+        request.DataSet = BytesIO(encoded)
+        self.assoc.dimse.send_msg(request, self.assoc.accepted_contexts[0].context_id)
+
+    def hang_up(self) -> None:
+        """Cut the connection, without a word."""
+        self.assoc.dul.socket.socket.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 from pynetdicom import AE
+from pynetdicom.transport import AssociationServer
 from records import PACS, instance, open_ledger
 
 from node.cli import main
@@ -51,9 +52,11 @@ def ledger(tmp_path):
 
 
 @pytest.fixture
-def scp():
+def scp(monkeypatch):
     ae = AE("PACS")
     ae.add_supported_context("1.2.840.10008.1.1")
+    serve = AssociationServer.serve_forever
+    monkeypatch.setattr(AssociationServer, "serve_forever", lambda self: serve(self, 0.01))  # and it stops at once
     server = ae.start_server(("127.0.0.1", 0), block=False)
     yield f"PACS@127.0.0.1:{server.socket.getsockname()[1]}"
     server.shutdown()
@@ -180,7 +183,6 @@ def test_check_of_a_good_configuration(ftmtl, tmp_path, scp):
 def test_check_lists_everything_that_is_wrong(ftmtl, tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        taken.listen()
         (tmp_path / "node.toml").write_text(
             f"[node]\nport = {taken.getsockname()[1]}\nmin_free_gb = 1e9\n"
             f'[queue]\nurl = "redis://127.0.0.1:{closed_port()}/0"\n[model]\nweights = "absent.safetensors"\n'

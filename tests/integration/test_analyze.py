@@ -1,0 +1,121 @@
+"""``ftmtl analyze`` on files of all kinds: results, a summary that keeps its contract, and clear words for the rest."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from peers import BIN
+from pydicom import dcmread
+from realdata import real_data
+
+from ftmtl.phantom import Phantom
+from ftmtl.phantom_dicom import phantom_dataset
+
+
+def analyze(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(BIN / "ftmtl"), "analyze", *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory, phantom_study: list[tuple[Path, Phantom]]) -> Path:
+    """A folder: a study, one of its files again, no DICOM, a truncated file, a hostile Study Instance UID."""
+    folder = tmp_path_factory.mktemp("mixed")
+    for path, _ in phantom_study:
+        (folder / path.name).write_bytes(path.read_bytes())
+    (folder / "again.dcm").write_bytes(phantom_study[0][0].read_bytes())
+    (folder / "notes.txt").write_text("no DICOM")
+    (folder / "empty.dcm").write_bytes(b"")
+    truncated = phantom_dataset(phantom_study[0][1], study="truncated")
+    truncated.save_as(folder / "truncated.dcm", enforce_file_format=True)
+    whole = (folder / "truncated.dcm").read_bytes()
+    (folder / "truncated.dcm").write_bytes(whole[: len(whole) // 2])
+    hostile = phantom_dataset(phantom_study[0][1], study="hostile")
+    hostile.StudyInstanceUID = "../../../../hostile"
+    hostile.Modality, hostile.SOPClassUID = "CT", "1.2.840.10008.5.1.4.1.1.2"
+    hostile.save_as(folder / "hostile.dcm", enforce_file_format=True)
+    return folder
+
+
+def test_the_summary_keeps_its_contract(mixed: Path, phantom_study: list[tuple[Path, Phantom]], tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "out"
+    done = analyze(mixed, "--out", out, "--pictures")
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    summary = json.loads((out / "summary.json").read_text())
+    assert {"name", "version", "weights_sha256"} == summary["model"].keys()
+    studies = {study["study_uid"]: study for study in summary["studies"]}
+    study = studies[dcmread(phantom_study[0][0], stop_before_pixels=True).StudyInstanceUID]
+    assert study["outcome"] == "findings"
+    assert len(study["images"]) == 4
+    truth = {dcmread(path, stop_before_pixels=True).SOPInstanceUID: phantom for path, phantom in phantom_study}
+    for image in study["images"]:
+        phantom = truth[image["sop_instance_uid"]]
+        assert (image["laterality"], image["view"]) == (phantom.laterality, phantom.view)
+        assert image["outcome"] == ("findings" if image["findings"] else "no_findings")
+        for finding in image["findings"]:
+            assert {
+                *("tracking_uid", "box", "lesion_probability", "malignancy_probability", "area_mm2", "long_axis_mm")
+            } <= finding.keys()
+            x0, y0, x1, y1 = finding["box"]
+            assert 0 <= x0 < x1 <= phantom.pixels.shape[1]
+            assert 0 <= y0 < y1 <= phantom.pixels.shape[0]
+    for made in study["objects"]:
+        assert str(dcmread(out / made["path"]).SOPInstanceUID) == made["sop_instance_uid"]
+    assert {made["kind"] for made in study["objects"]} == {"seg", "sr"}
+    assert len(list((out / study["study_uid"]).glob("*.png"))) == 4
+
+
+def test_what_cannot_be_analysed_is_told_and_stops_nothing(mixed: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = analyze(mixed, "--out", out)
+    summary = json.loads((out / "summary.json").read_text())
+    skipped = {Path(entry["path"]).name: entry["reason"] for entry in summary["skipped"]}
+    assert skipped["notes.txt"] == "not DICOM"
+    assert "empty.dcm" in skipped
+    assert "same instance again" in " ".join(skipped.values())
+    outcomes = {study["study_uid"]: study for study in summary["studies"]}
+    assert outcomes["../../../../hostile"]["outcome"] == "not_processed"
+    others = [study for study in summary["studies"] if study["outcome"] == "not_processed"]
+    assert len(others) == 2, "the truncated file and the CT"
+    assert all(study["images"][0]["reason"] for study in others)
+    assert not list(tmp_path.parent.glob("hostile*"))
+    assert "PHANTOM^" not in done.stderr + done.stdout
+
+
+def test_a_named_file_that_is_no_dicom_fails(mixed: Path, tmp_path: Path) -> None:
+    done = analyze(mixed / "notes.txt", "--out", tmp_path)
+    assert done.returncode == 1
+    assert "notes.txt: not DICOM" in done.stderr
+    done = analyze(tmp_path / "nothing", "--out", tmp_path)
+    assert done.returncode == 1
+    assert "there is no such file" in done.stderr
+
+
+def test_film_can_be_switched_off(tmp_path: Path) -> None:
+    film = real_data("mg/cbis_P_00173_LEFT_CC.dcm")
+    done = analyze(film, "--out", tmp_path, "--no-secondary-capture")
+    assert done.returncode == 0, done.stderr
+    (study,) = json.loads((tmp_path / "summary.json").read_text())["studies"]
+    assert study["outcome"] == "not_processed"
+    assert study["objects"] == []
+
+
+def test_two_runs_write_the_same_bytes(phantom_study: list[tuple[Path, Phantom]], tmp_path: Path) -> None:
+    runs = []
+    for name in ("first", "second"):
+        assert analyze(phantom_study[0][0].parent, "--out", tmp_path / name).returncode == 0
+        runs.append({p.name: p.read_bytes() for p in (tmp_path / name).rglob("*.dcm")})
+    assert runs[0] == runs[1]
+    assert len(runs[0]) >= 2
+
+
+def test_weights_that_are_missing_or_damaged(phantom_study: list[tuple[Path, Phantom]], tmp_path: Path) -> None:
+    (tmp_path / "bad.safetensors").write_bytes(b"nonsense")
+    for name in ("bad.safetensors", "none.safetensors"):
+        done = analyze(phantom_study[0][0], "--out", tmp_path / "out", "--weights", tmp_path / name)
+        assert done.returncode == 1
+        assert name in done.stderr
+        assert "Traceback" not in done.stderr
