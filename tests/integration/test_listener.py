@@ -390,17 +390,17 @@ def test_an_aborted_association_is_closed(listener):
     wait_until(lambda: listener.open_studies() == set())
 
 
-def test_a_sender_that_leaves_before_its_answer_is_not_waited_for(listener, ledger, monkeypatch):
+def test_a_sender_that_leaves_before_its_answer_is_not_waited_for(listen, ledger, monkeypatch):
     """The connection is closed while its instance is being registered."""
-    real, hung_up = ledger.register, []
+    real, closed, hung_up = ledger.register, [], []
+    monkeypatch.setattr(Listener, "_on_close", lambda self, event: closed.append(event))
 
     def register(instance):
         wait_until(lambda: hung_up)
         return real(instance)
 
     monkeypatch.setattr(ledger, "register", register)
-    closed = []
-    monkeypatch.setattr(listener, "_on_close", closed.append)
+    listener = listen()
     sender = Sender(listener.port)
     sender.post(encode(data_set()))
     wait_until(lambda: files(listener.spool, "instances"))

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -118,3 +119,43 @@ def test_follow_parent_does_nothing_for_a_process_that_nobody_started_so(monkeyp
         [sys.executable, "-c", code], stdin=subprocess.DEVNULL, capture_output=True, env=environment, check=True
     )
     assert done.stdout == b"alive\n"
+
+
+QUEUE_PARENT = """
+import sys, time
+from node.embedded import Child
+Child("queue", ["-m", "node.cli", "_queue", *sys.argv[1:]]).start()
+time.sleep(600)
+"""
+
+
+def answers(port):
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_the_queue_server_ends_with_its_keeper(tmp_path):
+    port = free_port()
+    keeper = Child("queue", ["-m", "node.cli", "_queue", str(port), str(tmp_path)], tmp_path / "queue.log")
+    keeper.start()
+    wait_until(lambda: answers(port))
+    keeper.stop()
+    wait_until(lambda: not answers(port))
+
+
+def test_the_queue_server_ends_with_a_killed_node(tmp_path):
+    port = free_port()
+    command = [sys.executable, "-c", QUEUE_PARENT, str(port), str(tmp_path)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as node:
+        try:
+            wait_until(lambda: answers(port))
+        finally:
+            node.kill()
+        wait_until(lambda: not answers(port))
