@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,6 +95,6 @@ def _schedule(step: int, steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
 
 
-def _endless(count: int, rng: np.random.Generator):  # type: ignore[no-untyped-def]
+def _endless(count: int, rng: np.random.Generator) -> Iterator[int]:
     while True:
         yield from rng.permutation(count).tolist()

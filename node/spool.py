@@ -91,6 +91,7 @@ class Spool:
 
     def _keep(self, received: Path, data_set_offset: int, kind: str) -> Stored:
         try:
+            received.chmod(0o640)  # a worker may run as another user of the node's group
             with received.open("rb") as file:
                 os.fsync(file.fileno())
                 file.seek(data_set_offset)

@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from ftmtl.acquisition import read_header
 from ftmtl.errors import NotAnalysable
 from ftmtl.findings import FindingType, ImageResult, Outcome, StudyResult
@@ -111,6 +113,9 @@ def run(
             return
         except ResultRejected as error:
             ledger.finish(job_id, attempt, JobState.FAILED, f"a result failed its check and was held back: {error}")
+            return
+        except SQLAlchemyError as error:  # a ledger that is away: the lease runs out, the study is analysed again
+            log.error("analysis not recorded job=%s error=%s", job_id, type(error).__name__)
             return
         except Exception as error:  # the boundary: a study always ends in a named state
             log.exception("analysis failed job=%s", job_id)
