@@ -68,7 +68,7 @@ class NetworkConfig:
     loss_weights: dict[str, float] = field(
         default_factory=lambda: (
             {"objectness": 1.0, "rpn_box": 1.0, "detection": 1.0, "box": 1.0, "mask": 1.0}
-            | {"malignancy": 1.0, "type": 0.25}
+            | {"malignancy": 0.5, "type": 0.25}
         )
     )
 
