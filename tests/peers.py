@@ -24,14 +24,16 @@ from pydicom.dataset import Dataset
 
 BIN = Path(sys.executable).parent
 DCMTK = {"storescu", "echoscu", "storescp", "dcmdump", "dsrdump"}
-"""Of these pynetdicom installs some of its own under the same names."""
+"""Of these pynetdicom installs Python scripts of its own under the same names; here the programs are meant."""
 
 
 def tool(name: str) -> str:
     """A program's path, this Python environment's own first; where it is absent the test is skipped, in CI it fails."""
-    system = os.pathsep.join([p for p in os.environ["PATH"].split(os.pathsep) if Path(p) != BIN] + ["/usr/sbin"])
-    places = [system] if name in DCMTK else [str(BIN), system]
-    found = next((path for place in places if (path := shutil.which(name, path=place))), None)
+    folders = [str(BIN), *os.environ["PATH"].split(os.pathsep), "/usr/sbin"]
+    candidates = [path for folder in folders if (path := shutil.which(name, path=folder))]
+    if name in DCMTK:
+        candidates = [path for path in candidates if Path(path).read_bytes()[:2] != b"#!"]
+    found = candidates[0] if candidates else None
     if found is None:
         message = f"{name} is not installed; `make test` installs it where apt can"
         if os.environ.get("CI") == "true":

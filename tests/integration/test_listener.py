@@ -10,6 +10,7 @@ from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from peers import tool
 from pydicom import dcmread
 from pydicom.uid import (
     JPEG2000,
@@ -30,7 +31,6 @@ from wire import (
     STUDY,
     Sender,
     data_set,
-    dcmtk,
     encode,
     poll_often,
     split,
@@ -455,12 +455,7 @@ def test_a_port_that_is_taken_is_an_os_error(listen, spool, ledger, listener):
 
 def call(name, port, *arguments):
     """Run one of dcmtk's tools against the listener; return what it did and said."""
-    tool = dcmtk(name)
-    if tool is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"dcmtk's {name} is not installed")
-        pytest.skip(f"dcmtk's {name} is not installed")
-    command = [tool, "-v", "-aet", "MODALITY", "-aec", "FTMTL", "127.0.0.1", str(port), *arguments]
+    command = [tool(name), "-v", "-aet", "MODALITY", "-aec", "FTMTL", "127.0.0.1", str(port), *arguments]
     return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=30)
 
 

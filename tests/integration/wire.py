@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import socket
 import socketserver
 import time
@@ -141,15 +139,6 @@ def receiver(
         yield server.socket.getsockname()[1]
     finally:
         server.shutdown()
-
-
-def dcmtk(name: str) -> str | None:
-    """The path of dcmtk's own tool; pynetdicom installs scripts of the same names into the environment."""
-    for folder in os.environ.get("PATH", "").split(os.pathsep):
-        found = shutil.which(name, path=folder)
-        if found and Path(found).read_bytes()[:2] != b"#!":
-            return found
-    return None
 
 
 def wait_until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
