@@ -199,14 +199,11 @@ class NodeProcess:
     def child_pid(self, words: str) -> int | None:
         """The process id of the child whose command line holds these words."""
         assert self.process is not None
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        pids = [
-            int(pid) for task in children.parent.parent.iterdir() for pid in (task / "children").read_text().split()
-        ]
-        for pid in pids:
-            with contextlib.suppress(OSError):
-                if words in Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " "):
-                    return pid
+        for task in Path(f"/proc/{self.process.pid}/task").iterdir():
+            with contextlib.suppress(OSError):  # a thread or a child may end while it is looked at
+                for pid in (task / "children").read_text().split():
+                    if words in Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " "):
+                        return int(pid)
         return None
 
     def storescu(self, *args: str | Path) -> None:
