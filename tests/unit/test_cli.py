@@ -9,7 +9,7 @@ import sys
 import pytest
 from pynetdicom import AE
 from pynetdicom.transport import AssociationServer
-from records import PACS, instance, open_ledger
+from records import PACS, instance
 
 from node.cli import main
 from node.domain import JobState
@@ -42,13 +42,6 @@ def ftmtl(capsys):
         return code, out, err
 
     return ftmtl
-
-
-@pytest.fixture
-def ledger(tmp_path):
-    ledger = open_ledger(tmp_path)
-    yield ledger
-    ledger.close()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import threading
 import time
 
 import pytest
-from records import PACS, instance, open_ledger, results, wait_until
+from records import PACS, instance, results, wait_until
 
 from node.delivery import Reply, RetryPolicy
 from node.domain import DeliveryState, JobState
@@ -17,13 +17,6 @@ from workers.lease import held
 
 S = JobState
 RETRY = RetryPolicy(10, 100, 1000)
-
-
-@pytest.fixture
-def ledger(tmp_path):
-    ledger = open_ledger(tmp_path)
-    yield ledger
-    ledger.close()
 
 
 @pytest.fixture

@@ -3,20 +3,13 @@
 import re
 
 import pytest
-from records import PACS, instance, open_ledger, results
+from records import PACS, instance, results
 
 from node.domain import Delivery, DeliveryState, Destination, JobState
 from node.report import iso_time, job_entries, job_entry
 
 PENDING, DELIVERED, FAILED = DeliveryState.PENDING, DeliveryState.DELIVERED, DeliveryState.FAILED
 SECOND = Destination("second", "PACS2", "127.0.0.1", 105)
-
-
-@pytest.fixture
-def ledger(tmp_path):
-    ledger = open_ledger(tmp_path)
-    yield ledger
-    ledger.close()
 
 
 @pytest.fixture

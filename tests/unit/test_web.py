@@ -6,19 +6,12 @@ import urllib.error
 import urllib.request
 
 import pytest
-from records import PACS, instance, open_ledger, results
+from records import PACS, instance, results
 
 from node.domain import Destination, JobState
 from node.web.app import WebServer
 
 EVIL = "<script>alert('x')</script>&"
-
-
-@pytest.fixture
-def ledger(tmp_path):
-    ledger = open_ledger(tmp_path)
-    yield ledger
-    ledger.close()
 
 
 @pytest.fixture
