@@ -151,14 +151,23 @@ def _config(arguments: argparse.Namespace) -> Config:
     overrides: dict[str, Any] = {
         section: {key: value for key, value in keys.items() if value is not None} for section, keys in given.items()
     }
-    if getattr(arguments, "to", None):
-        overrides["destinations"] = _destinations(arguments.to)
-    return load_config(arguments.config, overrides)
-
-
-def _destinations(texts: Sequence[str]) -> list[dict[str, Any]]:
-    """``--to`` options as the file's sections; a second destination of one AE title gets its address as name."""
     faults: list[str] = []
+    if getattr(arguments, "to", None):
+        overrides["destinations"] = _destinations(arguments.to, faults)
+    try:
+        config = load_config(arguments.config, overrides)
+    except ConfigError as error:
+        raise ConfigError([*faults, *error.faults]) from error
+    if faults:
+        raise ConfigError(faults)
+    return config
+
+
+def _destinations(texts: Sequence[str], faults: list[str]) -> list[dict[str, Any]]:
+    """``--to`` options as the file's sections; a second destination of one AE title gets its address as name.
+
+    What is no destination is added to ``faults``.
+    """
     found: list[dict[str, Any]] = []
     for text in texts:
         try:
@@ -168,8 +177,6 @@ def _destinations(texts: Sequence[str]) -> list[dict[str, Any]]:
             continue
         name = peer.name if peer.name not in {d["name"] for d in found} else text
         found.append({"name": name, "ae_title": peer.ae_title, "host": peer.host, "port": peer.port})
-    if faults:
-        raise ConfigError(faults)
     return found
 
 
@@ -378,7 +385,8 @@ def _is_ours(record: logging.LogRecord) -> bool:
     library = record.name.partition(".")[0]
     if library in ("node", "ftmtl", "workers", "celery", "__main__"):
         return True
-    return library != "py" and record.levelno >= logging.ERROR
+    # pynetdicom's errors are the peers' doing; what they mean for us, we say ourselves
+    return library not in ("py", "pynetdicom") and record.levelno >= logging.ERROR
 
 
 def _database_error() -> type[Exception]:
