@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from safetensors.torch import save_file
 
 from ftmtl.errors import WeightsError
 from ftmtl.network import FTMTLNet, NetworkConfig
+from ftmtl.train import read_recipe
 from ftmtl.weights import SHIPPED, WeightsCard, load_weights, save_weights, sha256_of
 
 CONFIG = NetworkConfig(channels=16)
@@ -75,3 +77,11 @@ def test_the_shipped_weights_are_small_and_half() -> None:
     assert "synthetic" in card.data
     assert card.recipe["phases"]
     assert sum(p.numel() for p in network.parameters()) * 2 < SHIPPED.stat().st_size < 2.2 * 14e6
+
+
+def test_the_recipe_beside_the_shipped_weights_is_theirs() -> None:
+    """What the card says they were made with is what the repository would make them with today."""
+    _, card, _ = load_weights()
+    recipe = read_recipe(SHIPPED.with_suffix(".toml"))
+    assert card.recipe == json.loads(json.dumps(asdict(recipe)))
+    assert card.network == NetworkConfig()
