@@ -22,6 +22,8 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
+from node.standalone import free_port
+
 BIN = Path(sys.executable).parent
 DCMTK = {"storescu", "echoscu", "storescp", "dcmdump", "dsrdump"}
 """Of these pynetdicom installs Python scripts of its own under the same names; here the programs are meant."""
@@ -56,20 +58,13 @@ def run_tool(name: str, *args: str | Path) -> tuple[int, list[str]]:
     return done.returncode, (done.stdout + done.stderr).splitlines()
 
 
-def free_port() -> int:
-    """A TCP port on loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_for(condition: Callable[[], Any], seconds: float, what: str) -> Any:
+def wait_for(condition: Callable[[], Any], seconds: float = 10.0, what: str = "a condition") -> Any:
     """Wait until a condition gives something true, and return it; fail the test when the time is over."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if value := condition():
             return value
-        time.sleep(0.02)
+        time.sleep(0.01)
     pytest.fail(f"waited {seconds:.0f} s in vain for {what}")
 
 

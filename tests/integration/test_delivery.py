@@ -3,9 +3,10 @@
 import socket
 
 import pytest
+from peers import wait_for
 from pydicom.uid import ImplicitVRLittleEndian
 from pynetdicom import AE, _config, evt
-from wire import data_set, encode, poll_often, receiver, wait_until, write_file
+from wire import data_set, encode, poll_often, receiver, write_file
 
 from node.delivery import RetryPolicy, echo, next_state, send
 from node.domain import Delivery, DeliveryState, Destination, ResultObject
@@ -216,7 +217,7 @@ def test_the_association_is_released_even_if_the_caller_stops_listening(results)
         replies = send(pacs(port), results, "FTMTL")
         next(replies)
         replies.close()
-        wait_until(lambda: ended)
+        wait_for(lambda: ended)
     assert len(ended) == 1
 
 

@@ -10,7 +10,7 @@ from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from peers import tool
+from peers import tool, wait_for
 from pydicom import dcmread
 from pydicom.uid import (
     JPEG2000,
@@ -34,7 +34,6 @@ from wire import (
     encode,
     poll_often,
     split,
-    wait_until,
     write_file,
 )
 
@@ -83,10 +82,10 @@ def listen(spool, ledger, monkeypatch):
         return listener
 
     yield start
-    wait_until(lambda: not any(listener.open_studies() for listener in started))
+    wait_for(lambda: not any(listener.open_studies() for listener in started))
     for listener in started:
         listener.stop()
-    wait_until(lambda: list(spool.incoming.iterdir()) == [])
+    wait_for(lambda: list(spool.incoming.iterdir()) == [])
 
 
 @pytest.fixture
@@ -379,15 +378,15 @@ def test_open_studies_follows_the_association(listener):
         with Sender(listener.port) as other:
             other.store(encode(data_set(5, StudyInstanceUID="1.2.3")), f"{STUDY}.2.5")
             assert listener.open_studies() == {STUDY, "1.2.3"}
-        wait_until(lambda: listener.open_studies() == {STUDY})
-    wait_until(lambda: listener.open_studies() == set())
+        wait_for(lambda: listener.open_studies() == {STUDY})
+    wait_for(lambda: listener.open_studies() == set())
 
 
 def test_an_aborted_association_is_closed(listener):
     with Sender(listener.port) as sender:
         sender.store(encode(data_set()))
         sender.assoc.abort()
-    wait_until(lambda: listener.open_studies() == set())
+    wait_for(lambda: listener.open_studies() == set())
 
 
 def test_a_sender_that_leaves_before_its_answer_is_not_waited_for(listen, ledger, monkeypatch):
@@ -396,19 +395,19 @@ def test_a_sender_that_leaves_before_its_answer_is_not_waited_for(listen, ledger
     monkeypatch.setattr(Listener, "_on_close", lambda self, event: closed.append(event))
 
     def register(instance):
-        wait_until(lambda: hung_up)
+        wait_for(lambda: hung_up)
         return real(instance)
 
     monkeypatch.setattr(ledger, "register", register)
     listener = listen()
     sender = Sender(listener.port)
     sender.post(encode(data_set()))
-    wait_until(lambda: files(listener.spool, "instances"))
+    wait_for(lambda: files(listener.spool, "instances"))
     sender.hang_up()
-    wait_until(lambda: closed)
+    wait_for(lambda: closed)
     hung_up.append(True)
-    wait_until(lambda: kept(ledger))
-    wait_until(lambda: listener.open_studies() == set())
+    wait_for(lambda: kept(ledger))
+    wait_for(lambda: listener.open_studies() == set())
 
 
 def test_a_sender_that_leaves_halfway_leaves_nothing_behind(listener, spool):
@@ -419,14 +418,14 @@ def test_a_sender_that_leaves_halfway_leaves_nothing_behind(listener, spool):
         if len(sent) < 3:  # command, and two of the data set's many parts
             real(pdu)
         elif len(sent) == 3:
-            wait_until(lambda: [path for path in spool.incoming.iterdir() if path.stat().st_size > 1000])
+            wait_for(lambda: [path for path in spool.incoming.iterdir() if path.stat().st_size > 1000])
             sender.hang_up()
         sent.append(pdu)
 
     sender.assoc.dul.socket.send = send
     sender.post(encode(data_set(), pixels=bytes(3_000_000)))
-    wait_until(lambda: len(sent) > 3)
-    wait_until(lambda: list(spool.incoming.iterdir()) == [])
+    wait_for(lambda: len(sent) > 3)
+    wait_for(lambda: list(spool.incoming.iterdir()) == [])
     assert files(spool, "instances") == []
 
 

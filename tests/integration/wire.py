@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import socket
 import socketserver
-import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -139,15 +138,6 @@ def receiver(
         yield server.socket.getsockname()[1]
     finally:
         server.shutdown()
-
-
-def wait_until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
-    """Wait for something to become true; return it."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
-    return value
 
 
 def poll_often(monkeypatch: pytest.MonkeyPatch) -> None:

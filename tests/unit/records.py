@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from node.domain import Destination, Instance, Job, JobState, ResultObject
 from node.errors import QueueUnavailable
@@ -114,12 +113,3 @@ def results(folder: Path = Path("/results")) -> list[ResultObject]:
         ResultObject("seg", "1.2.840.10008.5.1.4.1.1.66.4", "2.25.1", "2.25.11", folder / "seg.dcm"),
         ResultObject("sr", "1.2.840.10008.5.1.4.1.1.88.34", "2.25.2", "2.25.12", folder / "sr.dcm"),
     ]
-
-
-def wait_until(condition: Callable[[], Any], seconds: float = 10.0) -> Any:
-    """Wait for something to become true; return it."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.01)
-    return value

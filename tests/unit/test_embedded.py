@@ -8,9 +8,10 @@ import sys
 import time
 
 import pytest
-from records import wait_until
+from peers import wait_for
 
 from node.embedded import Child
+from node.standalone import free_port
 
 SLEEP = ["-c", "import time; time.sleep(600)"]
 
@@ -33,16 +34,16 @@ def child():
 
 def test_a_killed_child_is_started_again(child):
     child.start()
-    first = wait_until(lambda: child.pid)
+    first = wait_for(lambda: child.pid)
     os.kill(first, signal.SIGKILL)
-    second = wait_until(lambda: child.pid != first and child.pid)
+    second = wait_for(lambda: child.pid != first and child.pid)
     assert runs(second)
     assert not runs(first)
 
 
 def test_a_stopped_child_stays_away(child):
     child.start()
-    pid = wait_until(lambda: child.pid)
+    pid = wait_for(lambda: child.pid)
     child.stop()
     assert not runs(pid)
     time.sleep(0.7)  # longer than the pause before a restart
@@ -55,8 +56,8 @@ def test_a_child_that_ignores_politeness_is_killed(tmp_path):
     )
     child = Child("stubborn", ["-c", stubborn], tmp_path / "log")
     child.start()
-    pid = wait_until(lambda: child.pid)
-    wait_until(lambda: (tmp_path / "log").read_text())
+    pid = wait_for(lambda: child.pid)
+    wait_for(lambda: (tmp_path / "log").read_text())
     child.stop(timeout_s=0.3)
     assert not runs(pid)
 
@@ -86,7 +87,7 @@ def test_output_goes_to_its_file(tmp_path):
     path = tmp_path / "log" / "child.log"
     child = Child("speaker", ["-c", "import sys; print('out'); print('err', file=sys.stderr)"], path)
     child.start()
-    wait_until(lambda: path.exists() and {"out", "err"} <= set(path.read_text().split()))
+    wait_for(lambda: path.exists() and {"out", "err"} <= set(path.read_text().split()))
     child.stop()
 
 
@@ -109,7 +110,7 @@ def test_a_child_follows_its_parent_however_it_ends(number):
         assert runs(pid)
         parent.send_signal(number)
         parent.wait(10)
-        wait_until(lambda: not runs(pid))
+        wait_for(lambda: not runs(pid))
 
 
 def test_follow_parent_does_nothing_for_a_process_that_nobody_started_so(monkeypatch):
@@ -135,19 +136,13 @@ def answers(port):
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def test_the_queue_server_ends_with_its_keeper(tmp_path):
     port = free_port()
     keeper = Child("queue", ["-m", "node.cli", "_queue", str(port), str(tmp_path)], tmp_path / "queue.log")
     keeper.start()
-    wait_until(lambda: answers(port))
+    wait_for(lambda: answers(port))
     keeper.stop()
-    wait_until(lambda: not answers(port))
+    wait_for(lambda: not answers(port))
 
 
 def test_the_queue_server_ends_with_a_killed_node(tmp_path):
@@ -155,7 +150,7 @@ def test_the_queue_server_ends_with_a_killed_node(tmp_path):
     command = [sys.executable, "-c", QUEUE_PARENT, str(port), str(tmp_path)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as node:
         try:
-            wait_until(lambda: answers(port))
+            wait_for(lambda: answers(port))
         finally:
             node.kill()
-        wait_until(lambda: not answers(port))
+        wait_for(lambda: not answers(port))

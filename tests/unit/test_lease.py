@@ -6,7 +6,8 @@ import threading
 import time
 
 import pytest
-from records import PACS, instance, results, wait_until
+from peers import wait_for
+from records import PACS, instance, results
 
 from node.delivery import Reply, RetryPolicy
 from node.domain import DeliveryState, JobState
@@ -51,7 +52,7 @@ def test_a_lease_is_renewed_while_the_work_goes_on(ledger, job_id):
     attempt = ledger.claim(job_id, S.ANALYSING, 0.3)
     first = ledger.job(job_id).lease_until
     with held(ledger, job_id, attempt, lease_s=0.3, limit_s=60):
-        wait_until(lambda: ledger.job(job_id).lease_until > first + 0.3)
+        wait_for(lambda: ledger.job(job_id).lease_until > first + 0.3)
         assert ledger.claim(job_id, S.ANALYSING, 30) is None
     assert "lease-" not in str(threading.enumerate())
 
@@ -60,14 +61,14 @@ def test_a_lease_is_no_longer_renewed_after_the_work(ledger, job_id):
     attempt = ledger.claim(job_id, S.ANALYSING, 0.3)
     with pytest.raises(ValueError, match="work"), held(ledger, job_id, attempt, lease_s=0.3, limit_s=60):
         raise ValueError("work")
-    wait_until(lambda: ledger.claim(job_id, S.ANALYSING, 30) is not None)
+    wait_for(lambda: ledger.claim(job_id, S.ANALYSING, 30) is not None)
 
 
 def test_a_lost_lease_is_noticed_and_the_work_is_not_recorded(ledger, job_id, caplog):
     attempt = ledger.claim(job_id, S.ANALYSING, 0.15)
     with held(ledger, job_id, attempt, lease_s=0.15, limit_s=60):
         ledger.move(job_id, S.QUEUED, lease_until=0.0)
-        wait_until(lambda: "lease lost" in caplog.text)
+        wait_for(lambda: "lease lost" in caplog.text)
         with pytest.raises(LeaseLost):
             ledger.finish_analysis(job_id, attempt, results(), 1.0)
     assert ledger.job(job_id).state is S.QUEUED
@@ -78,7 +79,7 @@ def test_a_task_over_its_limit_ends_the_process(ledger, job_id, monkeypatch):
     monkeypatch.setattr(os, "_exit", codes.append)
     attempt = ledger.claim(job_id, S.ANALYSING, 30)
     with held(ledger, job_id, attempt, lease_s=0.06, limit_s=0.05):
-        wait_until(lambda: codes)
+        wait_for(lambda: codes)
     assert set(codes) == {70}
 
 
