@@ -20,3 +20,11 @@ class WeightsError(FtmtlError):
 
 class TrainingError(FtmtlError):
     """Training that cannot start or go on; the message names the file, key or step."""
+
+
+class DatasetError(FtmtlError):
+    """Training or evaluation data that is missing, damaged or contradicts itself; the message names the file."""
+
+
+class EvaluationError(FtmtlError):
+    """A figure that cannot be computed from what was given; the message says what is missing."""

@@ -31,6 +31,8 @@ class FindingType(StrEnum):
 
     MASS = "mass"
     CALCIFICATION = "calcification"
+    DISTORTION = "architectural_distortion"
+    ASYMMETRY = "asymmetry"
     LESION = "lesion"
 
 

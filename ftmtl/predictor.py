@@ -16,7 +16,7 @@ from PIL import Image
 from scipy import spatial
 
 from ftmtl.errors import WeightsError
-from ftmtl.findings import Finding, FindingType, ImageResult, LesionMask, ModelIdentity, Outcome, StudyResult
+from ftmtl.findings import Box, Finding, FindingType, ImageResult, LesionMask, ModelIdentity, Outcome, StudyResult
 from ftmtl.mammogram import Mammogram
 from ftmtl.network import TYPES, Detections
 from ftmtl.preprocess import INPUT_SIZE, fit, standardise
@@ -83,6 +83,26 @@ class Predictor:
             for mammogram, (_, scale), detections in zip(chosen, fitted, found, strict=True):
                 results.append(self._describe(mammogram, scale, detections))
         return StudyResult(study_uid, self.model, tuple(results), forward_seconds)
+
+    def classify(self, mammogram: Mammogram, boxes: Sequence[Box]) -> list[float]:
+        """Classify lesions that somebody else has found.
+
+        Parameters
+        ----------
+        boxes
+            In stored pixels, half-open.
+
+        Returns
+        -------
+        list
+            Probability of malignancy, one a box.
+        """
+        pixels, scale = fit(mammogram.pixels)
+        turned = [[edge * scale for edge in mammogram.box_from_source(box)] for box in boxes]
+        given = torch.tensor(turned, dtype=torch.float32, device=self.device).reshape(-1, 4)
+        inputs = torch.from_numpy(standardise(pixels))[None, None].to(self.device)
+        (found,) = self.network.predict(inputs, [given])
+        return [float(p) for p in found.malignancy]
 
     def _describe(self, mammogram: Mammogram, scale: float, detections: Detections) -> ImageResult:
         findings = []

@@ -1,55 +1,89 @@
-"""Synthetic mammograms (`ftmtl.phantom`) as training data, drawn in parallel."""
+"""Synthetic mammograms (`ftmtl.phantom`) as a data set: images of a seed, drawn when they are loaded."""
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Iterator
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 
-from ftmtl.datasets.sample import Sample
-from ftmtl.network import TYPES
-from ftmtl.phantom import MAX_VALUE, draw_lesions, make_phantom
-from ftmtl.preprocess import INPUT_SIZE, fit
+import ftmtl.phantom
+from ftmtl.datasets.annotated import AnnotatedImage, Lesion
+from ftmtl.mammogram import Mammogram, from_array
+from ftmtl.phantom import MAX_VALUE, LesionSpec, draw_lesions, make_phantom
 
 TRAINING_SEED = 1_000_000
-"""Seeds of training phantoms start here; tests and demonstrations use seeds below."""
+"""Seeds of training phantoms start here."""
+BENCHMARK_SEED = 3_000_000
+"""Seeds of the phantoms on which models are compared start here; none of them is ever trained on."""
 _SPACING_MM = 0.3
+_COUNTS, _SHARES = (0, 1, 2, 3), (0.1, 0.35, 0.35, 0.2)
 
 
-def phantom_sample(seed: int) -> Sample:
-    """Draw one training image: a left breast, since the network sees every breast as one."""
+@dataclass(frozen=True, kw_only=True)
+class PhantomImage(AnnotatedImage):
+    """One synthetic mammogram, given by its seed.
+
+    Attributes
+    ----------
+    lesions
+        What is drawn; a lesion for which the breast has no room is left out of the truth.
+    """
+
+    seed: int
+    lesions: tuple[LesionSpec, ...]
+    marker: bool
+    spacing_mm: float = _SPACING_MM
+
+    def load(self) -> tuple[Mammogram, tuple[Lesion, ...]]:
+        """Draw the image."""
+        assert self.laterality is not None and self.view is not None
+        phantom = make_phantom(
+            self.seed,
+            laterality=self.laterality,
+            view=self.view,
+            spacing_mm=self.spacing_mm,
+            lesions=self.lesions,
+            marker=self.marker,
+        )
+        grey = (phantom.pixels / MAX_VALUE).astype(np.float32)
+        spacing = (self.spacing_mm, self.spacing_mm)
+        mammogram = from_array(grey, phantom.laterality, spacing, view=phantom.view)
+        return mammogram, tuple(Lesion(t.box, t.type, t.malignant, t.mask) for t in phantom.lesions)
+
+    @property
+    def fingerprint(self) -> str:
+        """The seed, and the drawing code."""
+        return f"{self!r} {_code()}"
+
+
+def phantom_image(seed: int, spacing_mm: float = _SPACING_MM) -> PhantomImage:
+    """Return the phantom of a seed: side, view, lesions and marker follow from it."""
     rng = np.random.default_rng([seed, 7])
-    view = "CC" if rng.random() < 0.5 else "MLO"
-    count = int(rng.choice([0, 1, 2, 3], p=[0.1, 0.35, 0.35, 0.2]))
-    phantom = make_phantom(
-        seed, view=view, spacing_mm=_SPACING_MM, lesions=draw_lesions(rng, count), marker=bool(rng.random() < 0.7)
+    lesions = draw_lesions(rng, int(rng.choice(_COUNTS, p=_SHARES)))
+    return PhantomImage(
+        image_id=f"phantom-{seed}",
+        patient=f"phantom-{seed}",
+        laterality="LR"[int(rng.random() < 0.5)],
+        view=("CC", "MLO")[int(rng.random() < 0.5)],
+        malignant=any(spec.malignant for spec in lesions),
+        seed=seed,
+        lesions=lesions,
+        marker=bool(rng.random() < 0.7),
+        spacing_mm=spacing_mm,
     )
-    x0, y0, x1, y1 = _loosen(phantom.breast, rng, phantom.pixels.shape)
-    grey = (phantom.pixels[y0:y1, x0:x1] / MAX_VALUE).astype(np.float32)
-    pixels, _ = fit(grey)
-    masks = np.zeros((len(phantom.lesions), *INPUT_SIZE), dtype=bool)
-    for i, lesion in enumerate(phantom.lesions):
-        full = lesion.mask.paste(*phantom.pixels.shape)[y0:y1, x0:x1]
-        masks[i] = fit(full.astype(np.float32))[0] >= 0.5
-    kept = masks.any(axis=(1, 2))
-    malignant = np.array([int(lesion.malignant) for lesion in phantom.lesions], dtype=np.int64)
-    types = np.array([TYPES.index(lesion.type) for lesion in phantom.lesions], dtype=np.int64)
-    return Sample(pixels.astype(np.float16), masks[kept], malignant[kept], types[kept], f"phantom-{seed}")
 
 
-def phantom_samples(first_seed: int, count: int, workers: int | None = None) -> Iterator[Sample]:
-    """Draw ``count`` training images with consecutive seeds, in order, on all cores unless told otherwise."""
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        yield from pool.imap(phantom_sample, range(first_seed, first_seed + count), chunksize=8)
+def phantom_images(first_seed: int, count: int, spacing_mm: float = _SPACING_MM) -> list[PhantomImage]:
+    """Return ``count`` phantoms with consecutive seeds."""
+    return [phantom_image(seed, spacing_mm) for seed in range(first_seed, first_seed + count)]
 
 
-def _loosen(box: tuple[float, ...], rng: np.random.Generator, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
-    """A breast's bounding box with a margin of up to 8 mm, as finding it on a real image would give."""
-    margin = rng.uniform(0, 8 / _SPACING_MM, 3)
-    return (
-        0,
-        max(0, int(box[1] - margin[0])),
-        min(shape[1], int(box[2] + margin[1])),
-        min(shape[0], int(box[3] + margin[2])),
-    )
+@cache
+def _code() -> str:
+    """Digest of the code that draws: a changed phantom is another image."""
+    return hashlib.sha256(Path(ftmtl.phantom.__file__).read_bytes()).hexdigest()[:16]
+
+

@@ -16,13 +16,17 @@ MASS = Code("4147007", "SCT", "Mass")
 SEGMENT_TYPES = {
     FindingType.MASS: MASS,
     FindingType.CALCIFICATION: LESION,
+    FindingType.DISTORTION: LESION,
+    FindingType.ASYMMETRY: LESION,
     FindingType.LESION: LESION,
 }
-"""Segmented property types; CID 7159 has none for a calcification."""
+"""Segmented property types; CID 7159 has none for a calcification, a distortion or an asymmetry."""
 
 FINDING_TYPES = {
     FindingType.MASS: MASS,
     FindingType.CALCIFICATION: Code("309587003", "SCT", "Calcification of breast"),
+    FindingType.DISTORTION: Code("129792006", "SCT", "Architectural distortion of breast"),
+    FindingType.ASYMMETRY: Code("129790003", "SCT", "Asymmetric breast tissue"),
     FindingType.LESION: LESION,
 }
 

@@ -1,0 +1,72 @@
+"""What is true of an image and what the network says of it, as tensors.
+
+Boxes are (x0, y0, x1, y1) in pixels of the network's input, half-open.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """What is true of one image.
+
+    Attributes
+    ----------
+    boxes
+        float32, shape (lesions, 4).
+    masks
+        float32, shape (lesions, height, width), 0 or 1.
+    outlined
+        bool, shape (lesions,): whether the mask is an outline; if not, segmentation does not learn from it.
+    malignant, types
+        int64, shape (lesions,); -1 where unknown. Types index `ftmtl.datasets.sample.LESION_TYPES`.
+    seed
+        Of everything drawn by chance about this image in this step, so that a step gives the same result
+        however its images are divided among processes.
+    """
+
+    boxes: Tensor
+    masks: Tensor
+    outlined: Tensor
+    malignant: Tensor
+    types: Tensor
+    seed: int = 0
+
+    def to(self, device: torch.device) -> Target:
+        """Return the same target on another device."""
+        tensors = [getattr(self, f.name).to(device, non_blocking=True) for f in fields(self) if f.name != "seed"]
+        return Target(*tensors, seed=self.seed)
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """What the network says of one image; everything on the same device, by descending score.
+
+    Attributes
+    ----------
+    boxes
+        float32, shape (detections, 4).
+    scores
+        p(lesion), shape (detections,).
+    malignancy
+        p(malignant), shape (detections,).
+    types
+        Probability of each of the network's finding types, shape (detections, types).
+    masks
+        Probability of lesion over the box, shape (detections, 28, 28).
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    malignancy: Tensor
+    types: Tensor
+    masks: Tensor
+
+    def to(self, device: torch.device) -> Detections:
+        """Return the same detections on another device."""
+        return Detections(*(getattr(self, f.name).to(device) for f in fields(self)))
