@@ -82,3 +82,24 @@ def _label(
     y = grown[1] - height - 10 if grown[1] > height + 12 else grown[3] + 4
     pen.rectangle((x - 2, y - 1, x + width + 6, y + height + 7), fill=(0, 0, 0))
     pen.text((x + 2, y), text, fill=_BOX, font=font)
+
+
+def sheet(tiles: Sequence[Image.Image], columns: int = 4, title: str = "", gap: int = 8) -> Image.Image:
+    """Lay pictures out in rows on one sheet, for looking at many at once.
+
+    Parameters
+    ----------
+    tiles
+        Pictures of any size; each keeps its own, cells are as large as the largest.
+    title
+        Written on top beside the research notice.
+    """
+    width = max((tile.width for tile in tiles), default=320) + gap
+    height = max((tile.height for tile in tiles), default=0) + gap
+    rows = -(-len(tiles) // columns)
+    page = Image.new("RGB", (min(columns, max(1, len(tiles))) * width + gap, rows * height + gap + 34), (24, 24, 24))
+    font = ImageFont.load_default(16)
+    ImageDraw.Draw(page).text((gap, gap), f"{NOTICE}   {title}".strip(), fill=(235, 235, 235), font=font)
+    for i, tile in enumerate(tiles):
+        page.paste(tile, (gap + i % columns * width, 34 + gap + i // columns * height))
+    return page

@@ -85,5 +85,3 @@ def phantom_images(first_seed: int, count: int, spacing_mm: float = _SPACING_MM)
 def _code() -> str:
     """Digest of the code that draws: a changed phantom is another image."""
     return hashlib.sha256(Path(ftmtl.phantom.__file__).read_bytes()).hexdigest()[:16]
-
-
