@@ -9,113 +9,47 @@ no layers; those here are ours. The way of one image through `FTMTLNet`:
              RoIs ─► segmentation   ─► mask           and F_seg ─┤
              RoIs ─► classification ◄─ F_roi, F_det, F_seg ◄─────┘ ─► malignancy, type
 
-Boxes in this module are (x0, y0, x1, y1) in pixels of the network's input, half-open.
+`ftmtl.variants` says which features are handed to whom. Boxes in this module are (x0, y0, x1, y1) in pixels of the
+network's input, half-open.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
-from torchvision.models import resnet
 from torchvision.models.detection import _utils as det_utils
-from torchvision.models.detection.anchor_utils import AnchorGenerator
-from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.models.detection.image_list import ImageList
-from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
-from torchvision.ops import MultiScaleRoIAlign, box_iou, boxes, roi_align
-from torchvision.ops.feature_pyramid_network import ExtraFPNBlock
+from torchvision.ops import MultiScaleRoIAlign, roi_align
 
-from ftmtl.findings import FindingType
-from ftmtl.heads import BOX_SIZE, MASK_SIZE, ClassificationHead, DetectionHead, SegmentationHead
-from ftmtl.losses import classification_loss, segmentation_loss
+from ftmtl.backbone import build_backbone
+from ftmtl.datasets.sample import LESION_TYPES
+from ftmtl.heads.blocks import BOX_SIZE, MASK_SIZE
+from ftmtl.heads.classification import ClassificationHead
+from ftmtl.heads.detection import DetectionHead
+from ftmtl.heads.segmentation import SegmentationHead
+from ftmtl.losses import box_loss, classification_loss, detection_loss, segmentation_loss
+from ftmtl.proposals import RoISampler, proposal_network, suppress
+from ftmtl.targets import Detections, Target
+from ftmtl.variants import NetworkConfig
 
-TYPES = (FindingType.MASS, FindingType.CALCIFICATION)
-"""Finding types in the order of the logits."""
+_LEVELS = ["0", "1", "2", "3"]
+_MASK_SIDE = 2 * MASK_SIZE
 
 
-@dataclass(frozen=True)
-class NetworkConfig:
-    """What the network is made of.
+def build_network(config: NetworkConfig | None = None) -> FTMTLNet | SingleTaskNetworks:
+    """Return the network of a configuration: one for all tasks, or one for each where they do not share.
 
-    Attributes
-    ----------
-    backbone
-        A torchvision ResNet: ``resnet18``, ``resnet34``, ``resnet50``.
-    channels
-        Channels of the feature pyramid and of all RoI features.
-    anchor_sizes
-        Anchor sides in input pixels, a tuple a pyramid level (strides 4, 8, 16, 32).
-    transfer
-        Whose features classification receives beside its own: ``det``, ``seg``, both or none.
-    rois_per_image, positive_fraction
-        How many proposals the heads learn from, and how many of them lie on lesions at most.
-    detections_per_image, nms_iou
-        Detections kept at inference, and the overlap above which the weaker is dropped.
+    Raises
+    ------
+    ValueError
+        If the backbone cannot be built.
     """
-
-    backbone: str = "resnet18"
-    channels: int = 96
-    anchor_sizes: tuple[tuple[int, ...], ...] = ((12, 18), (26, 36), (52, 72), (104, 144))
-    transfer: tuple[str, ...] = ("det", "seg")
-    rois_per_image: int = 24
-    positive_fraction: float = 0.34
-    detections_per_image: int = 10
-    nms_iou: float = 0.2
-    loss_weights: dict[str, float] = field(
-        default_factory=lambda: (
-            {"objectness": 1.0, "rpn_box": 1.0, "detection": 1.0, "box": 1.0, "mask": 1.0}
-            | {"malignancy": 0.5, "type": 0.25}
-        )
-    )
-
-
-@dataclass(frozen=True)
-class Target:
-    """What is true of one image.
-
-    Attributes
-    ----------
-    boxes
-        float32, shape (lesions, 4).
-    masks
-        float32, shape (lesions, height, width), 0 or 1.
-    malignant, types
-        int64, shape (lesions,); -1 where unknown.
-    """
-
-    boxes: Tensor
-    masks: Tensor
-    malignant: Tensor
-    types: Tensor
-
-
-@dataclass(frozen=True)
-class Detections:
-    """What the network says of one image; everything on the same device, by descending score.
-
-    Attributes
-    ----------
-    boxes
-        float32, shape (detections, 4).
-    scores
-        p(lesion), shape (detections,).
-    malignancy
-        p(malignant), shape (detections,).
-    types
-        Probability of each of `TYPES`, shape (detections, types).
-    masks
-        Probability of lesion over the box, shape (detections, 28, 28).
-    """
-
-    boxes: Tensor
-    scores: Tensor
-    malignancy: Tensor
-    types: Tensor
-    masks: Tensor
+    config = config or NetworkConfig()
+    return FTMTLNet(config) if config.shared else SingleTaskNetworks(config)
 
 
 class FTMTLNet(nn.Module):
@@ -124,21 +58,24 @@ class FTMTLNet(nn.Module):
     def __init__(self, config: NetworkConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or NetworkConfig()
-        self.backbone = _pyramid(config)
-        self.proposals = _proposal_network(config)
-        levels = ["0", "1", "2", "3"]
-        self.box_pool = MultiScaleRoIAlign(levels, BOX_SIZE, sampling_ratio=2)
-        self.mask_pool = MultiScaleRoIAlign(levels, MASK_SIZE, sampling_ratio=2)
-        for pool in (self.box_pool, self.mask_pool):
-            pool.canonical_scale, pool.canonical_level = 96, 4
-        self.detection = DetectionHead(config.channels)
-        self.segmentation = SegmentationHead(config.channels)
-        self.classification = ClassificationHead(config.channels, [config.channels] * len(config.transfer), len(TYPES))
+        self.backbone = build_backbone(config)
+        self.box_pool = MultiScaleRoIAlign(_LEVELS, BOX_SIZE, 2, canonical_scale=96, canonical_level=4)
+        self.mask_pool = MultiScaleRoIAlign(_LEVELS, MASK_SIZE, 2, canonical_scale=96, canonical_level=4)
+        self.sampler = RoISampler(config)
         self.box_coder = det_utils.BoxCoder((10.0, 10.0, 5.0, 5.0))
-        self.matcher = det_utils.Matcher(0.5, 0.5, allow_low_quality_matches=False)
-        self.sampler = det_utils.BalancedPositiveNegativeSampler(config.rois_per_image, config.positive_fraction)
+        sources = {task: config.sources(task) for task in ("seg", "cls")}
+        if "det" in config.tasks:
+            self.proposals = proposal_network(config)
+            self.detection = DetectionHead(config.channels)
+        if "seg" in config.tasks:
+            self.segmentation = SegmentationHead(config.channels, len(sources["seg"]), config.fusion)
+        if "cls" in config.tasks:
+            hands_over = "cls" in sources["seg"]
+            self.classification = ClassificationHead(
+                config.channels, len(config.types), len(sources["cls"]), config.fusion, hands_over=hands_over
+            )
 
-    def forward(self, images: Tensor, targets: list[Target]) -> dict[str, Tensor]:
+    def forward(self, images: Tensor, targets: Sequence[Target]) -> dict[str, Tensor]:
         """Return the weighted losses by name; their sum is what is to be minimised. Train mode only.
 
         Parameters
@@ -147,160 +84,225 @@ class FTMTLNet(nn.Module):
             Standardised, shape (images, 1, height, width).
         targets
             One an image.
+
+        Returns
+        -------
+        dict
+            Scalars: ``objectness`` and ``rpn_box`` of the proposals, ``detection``, ``box``, ``mask``,
+            ``malignancy``, ``type``; those of the network's tasks only.
         """
-        images = images.expand(-1, 3, -1, -1)
-        features: OrderedDict[str, Tensor] = self.backbone(images)
-        sizes = [tuple(images.shape[-2:])] * len(images)
-        truth = [{"boxes": t.boxes} for t in targets]
-        proposals, rpn = self.proposals(ImageList(images, sizes), features, truth)
-        rois, matched = zip(*(self._sample(p, t) for p, t in zip(proposals, targets, strict=True)), strict=True)
-        losses = {"objectness": rpn["loss_objectness"], "rpn_box": rpn["loss_rpn_box_reg"]}
-        losses |= self._roi_losses(features, sizes, list(rois), list(matched), targets)
-        weights = self.config.loss_weights
-        return {name: weights[name] * loss for name, loss in losses.items()}
+        features, sizes = self._features(images)
+        losses: dict[str, Tensor] = {}
+        if "det" in self.config.tasks:
+            self.proposals.fg_bg_sampler.seeds = [t.seed for t in targets]
+            proposals, rpn = self.proposals(ImageList(images, sizes), features, [{"boxes": t.boxes} for t in targets])
+            losses |= {"objectness": rpn["loss_objectness"], "rpn_box": rpn["loss_rpn_box_reg"]}
+            rois, matched = self.sampler.from_proposals(proposals, targets)
+        else:
+            rois, matched = self.sampler.about_lesions(targets)
+        losses |= self._roi_losses(features, sizes, rois, matched, targets)
+        return {name: self.config.loss_weights[name] * loss for name, loss in losses.items()}
 
     @torch.no_grad()
-    def predict(self, images: Tensor) -> list[Detections]:
+    def predict(self, images: Tensor, boxes: Sequence[Tensor] | None = None) -> list[Detections]:
         """Detect, segment and classify in one pass. Eval mode only.
 
         Parameters
         ----------
         images
             Standardised, shape (images, 1, height, width).
-        """
-        images = images.expand(-1, 3, -1, -1)
-        features = self.backbone(images)
-        sizes = [tuple(images.shape[-2:])] * len(images)
-        proposals, _ = self.proposals(ImageList(images, sizes), features)
-        _, logits, deltas = self.detection(self.box_pool(features, proposals, sizes))
-        counts = [len(p) for p in proposals]
-        decoded = self.box_coder.decode(deltas, proposals).reshape(-1, 4)
-        scores = logits.softmax(-1)[:, 1]
-        kept = [
-            self._suppress(b, s, size)
-            for b, s, size in zip(decoded.split(counts), scores.split(counts), sizes, strict=True)
-        ]
-        return self._describe(features, sizes, [b for b, _ in kept], [s for _, s in kept])
-
-    def _describe(
-        self, features: dict[str, Tensor], sizes: list[tuple[int, ...]], kept: list[Tensor], scores: list[Tensor]
-    ) -> list[Detections]:
-        """Segment and classify the boxes that survived suppression."""
-        rois = self.box_pool(features, kept, sizes)
-        f_det, _, _ = self.detection(rois)
-        f_seg, mask_logits = self.segmentation(self.mask_pool(features, kept, sizes))
-        malignancy, types = self.classification(rois, self._handed(f_det, f_seg))
-        counts = [len(b) for b in kept]
-        return [
-            Detections(*parts)
-            for parts in zip(
-                kept,
-                scores,
-                malignancy.softmax(-1)[:, 1].split(counts),
-                types.softmax(-1).split(counts),
-                mask_logits.sigmoid().split(counts),
-                strict=True,
-            )
-        ]
-
-    def _handed(self, f_det: Tensor, f_seg: Tensor) -> list[Tensor]:
-        return [{"det": f_det, "seg": f_seg}[source] for source in self.config.transfer]
-
-    def _suppress(self, candidates: Tensor, scores: Tensor, size: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-        candidates = boxes.clip_boxes_to_image(candidates, (size[0], size[1]))
-        keep = boxes.remove_small_boxes(candidates, 2.0)
-        candidates, scores = candidates[keep], scores[keep]
-        keep = boxes.nms(candidates, scores, self.config.nms_iou)[: self.config.detections_per_image]
-        return candidates[keep], scores[keep]
-
-    def _sample(self, proposals: Tensor, target: Target) -> tuple[Tensor, Tensor]:
-        """Choose RoIs to learn from; the true boxes are among them.
+        boxes
+            Lesions that are known already, shape (lesions, 4) an image: they are segmented and classified as they
+            are and in their order, and nothing else is looked for.
 
         Returns
         -------
-        rois
-            Shape (RoIs, 4).
-        matched
-            Index of the lesion that each RoI covers, or -1 for background, shape (RoIs,).
+        list
+            One an image. What the network has no task for says nothing: score 1, malignancy 0.5, all types alike,
+            and the mask is the whole box.
+
+        Raises
+        ------
+        ValueError
+            If no boxes are given to a network that does not detect.
         """
-        rois = torch.cat([proposals.detach(), target.boxes])
-        if len(target.boxes):
-            matched = self.matcher(box_iou(target.boxes, rois)).clamp(min=-1)
-        else:
-            matched = torch.full((len(rois),), -1, dtype=torch.int64, device=rois.device)
-        positive, negative = self.sampler([(matched >= 0).to(torch.int64)])
-        chosen = torch.where(positive[0] | negative[0])[0]
-        return rois[chosen], matched[chosen]
+        features, sizes = self._features(images)
+        if boxes is not None:
+            return self._describe(features, sizes, list(boxes), None)
+        found = self._detect(images, features, sizes)
+        return self._describe(features, sizes, [b for b, _ in found], [s for _, s in found])
+
+    def _features(self, images: Tensor) -> tuple[OrderedDict[str, Tensor], list[tuple[int, int]]]:
+        features: OrderedDict[str, Tensor] = self.backbone(images.expand(-1, 3, -1, -1))
+        return features, [(images.shape[-2], images.shape[-1])] * len(images)
+
+    def _detect(
+        self, images: Tensor, features: dict[str, Tensor], sizes: list[tuple[int, int]]
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Boxes that survive suppression, and their scores."""
+        if "det" not in self.config.tasks:
+            raise ValueError("this network does not detect; it has to be given boxes")
+        proposals, _ = self.proposals(ImageList(images, sizes), features)
+        logits, deltas = self.detection(self.detection.view(self.box_pool(features, proposals, sizes)))
+        counts = [len(p) for p in proposals]
+        decoded = self.box_coder.decode(deltas, proposals).reshape(-1, 4).split(counts)
+        scores = logits.softmax(-1)[:, 1].split(counts)
+        return [suppress(b, s, size, self.config) for b, s, size in zip(decoded, scores, sizes, strict=True)]
+
+    def _describe(
+        self,
+        features: dict[str, Tensor],
+        sizes: list[tuple[int, int]],
+        kept: list[Tensor],
+        scores: list[Tensor] | None,
+    ) -> list[Detections]:
+        """Segment and classify boxes; score them if they have no scores yet."""
+        counts = [len(b) for b in kept]
+        views = self._views(self._pooled(features, sizes, kept))
+        total = kept[0].new_ones(sum(counts))
+        malignancy, types = total / 2, total[:, None].expand(-1, len(self.config.types)) / len(self.config.types)
+        masks = total[:, None, None].expand(-1, _MASK_SIDE, _MASK_SIDE)
+        if scores is None:
+            known = self.detection(views["det"])[0].softmax(-1)[:, 1] if "det" in self.config.tasks else total
+            scores = list(known.split(counts))
+        if "seg" in self.config.tasks:
+            masks = self._segment(views).sigmoid()
+        if "cls" in self.config.tasks:
+            malignancy, types = (logits.softmax(-1) for logits in self._classify(views))
+            malignancy = malignancy[:, 1]
+        parts = zip(kept, scores, malignancy.split(counts), types.split(counts), masks.split(counts), strict=True)
+        return [Detections(*part) for part in parts]
+
+    def _pooled(
+        self, features: dict[str, Tensor], sizes: list[tuple[int, int]], rois: list[Tensor]
+    ) -> dict[str, Tensor]:
+        """Features of each RoI as the tasks want them: 7×7 for detection and classification, 14×14 for segmentation."""
+        pooled = {}
+        if set(self.config.tasks) & {"det", "cls"}:
+            pooled["det"] = pooled["cls"] = self.box_pool(features, rois, sizes)
+        if "seg" in self.config.tasks:
+            pooled["seg"] = self.mask_pool(features, rois, sizes)
+        return pooled
+
+    def _views(self, pooled: dict[str, Tensor], f_det: Tensor | None = None) -> dict[str, Tensor]:
+        """Each task's feature map of the RoIs, which it may hand over; and the RoI features of the receivers."""
+        views = {f"roi->{task}": pooled[task] for task in ("seg", "cls") if task in pooled}
+        if "det" in self.config.tasks:
+            views["det"] = self.detection.view(pooled["det"]) if f_det is None else f_det
+        if "seg" in self.config.tasks:
+            views["seg"] = self.segmentation.view(pooled["seg"])
+        if "cls" in self.config.tasks:
+            views["cls"] = self.classification.view(pooled["cls"])
+        return views
+
+    def _segment(self, views: dict[str, Tensor]) -> Tensor:
+        logits: Tensor = self.segmentation(views["seg"], self._handed(views, "seg"))
+        return logits
+
+    def _classify(self, views: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        logits: tuple[Tensor, Tensor] = self.classification(views["cls"], self._handed(views, "cls"))
+        return logits
+
+    def _handed(self, views: dict[str, Tensor], receiver: str) -> list[Tensor]:
+        """What the other tasks hand to ``receiver``: this is feature transfer."""
+        handed = [views[f"roi->{receiver}" if s == "roi" else s] for s in self.config.sources(receiver)]
+        if self.config.detach:
+            handed = [m.detach() for m in handed]
+        if self.config.shuffle and not self.training:
+            handed = [m.roll(1, dims=0) for m in handed]
+        return handed
 
     def _roi_losses(
         self,
         features: dict[str, Tensor],
-        sizes: list[tuple[int, ...]],
+        sizes: list[tuple[int, int]],
         rois: list[Tensor],
         matched: list[Tensor],
-        targets: list[Target],
+        targets: Sequence[Target],
     ) -> dict[str, Tensor]:
-        pooled = self.box_pool(features, rois, sizes)
-        f_det, logits, deltas = self.detection(pooled)
-        positive = torch.cat(matched) >= 0
+        """Losses of the heads: detection learns from all RoIs, the others from those on lesions."""
         on_lesion = [r[m >= 0] for r, m in zip(rois, matched, strict=True)]
         lesion = [m[m >= 0] for m in matched]
-        wanted = torch.cat([t.boxes[i] for t, i in zip(targets, lesion, strict=True)])
-        shifts = self.box_coder.encode_single(wanted, torch.cat(on_lesion))
-        f_seg, mask_logits = self.segmentation(self.mask_pool(features, on_lesion, sizes))
-        masks = torch.cat(
-            [_crop_masks(t.masks, i, r) for t, i, r in zip(targets, lesion, on_lesion, strict=True)],
+        f_det: Tensor | None = None
+        losses: dict[str, Tensor] = {}
+        if "det" in self.config.tasks:
+            f_det = self.detection.view(self.box_pool(features, rois, sizes))
+            losses |= self._detection_losses(f_det, rois, matched, targets)
+            f_det = f_det[torch.cat(matched) >= 0]
+        views = self._views(self._pooled(features, sizes, on_lesion), f_det)
+        if "seg" in self.config.tasks:
+            losses["mask"] = self._segmentation_loss(views, on_lesion, lesion, targets)
+        if "cls" in self.config.tasks:
+            malignancy, types = self._classify(views)
+            losses["malignancy"] = classification_loss(malignancy, _of(targets, "malignant", lesion))
+            losses["type"] = classification_loss(types, self._type_labels(_of(targets, "types", lesion)))
+        return losses
+
+    def _detection_losses(
+        self, f_det: Tensor, rois: list[Tensor], matched: list[Tensor], targets: Sequence[Target]
+    ) -> dict[str, Tensor]:
+        logits, deltas = self.detection(f_det)
+        positive = torch.cat(matched) >= 0
+        wanted = self.box_coder.encode_single(
+            _of(targets, "boxes", [m[m >= 0] for m in matched]), torch.cat(rois)[positive]
         )
-        malignancy, types = self.classification(pooled[positive], self._handed(f_det[positive], f_seg))
         return {
-            "detection": F.cross_entropy(logits, positive.to(torch.int64)),
-            "box": F.smooth_l1_loss(deltas[positive], shifts, beta=1 / 9, reduction="sum") / max(len(logits), 1),
-            "mask": segmentation_loss(mask_logits, masks),
-            "malignancy": classification_loss(
-                malignancy, torch.cat([t.malignant[i] for t, i in zip(targets, lesion, strict=True)])
-            ),
-            "type": classification_loss(types, torch.cat([t.types[i] for t, i in zip(targets, lesion, strict=True)])),
+            "detection": detection_loss(logits, positive),
+            "box": box_loss(deltas[positive], wanted, len(logits)),
         }
+
+    def _segmentation_loss(
+        self, views: dict[str, Tensor], rois: list[Tensor], lesion: list[Tensor], targets: Sequence[Target]
+    ) -> Tensor:
+        outlined = _of(targets, "outlined", lesion)
+        masks = [_crop_masks(t.masks, i, r) for t, i, r in zip(targets, lesion, rois, strict=True)]
+        return segmentation_loss(self._segment(views)[outlined], torch.cat(masks)[outlined])
+
+    def _type_labels(self, index: Tensor) -> Tensor:
+        """From indices into `LESION_TYPES` to those into this network's types; -1 where it has no such type."""
+        place = [self.config.types.index(k.value) if k.value in self.config.types else -1 for k in LESION_TYPES]
+        return torch.tensor([*place, -1], device=index.device)[index]
+
+
+class SingleTaskNetworks(nn.Module):
+    """Three networks, one a task, that share nothing: what feature transfer is compared with.
+
+    The detector looks first; the others get its boxes. Same interface as `FTMTLNet`.
+    """
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        alone = replace(config, shared=True, transfer=())
+        self.detector = FTMTLNet(replace(alone, tasks=("det",)))
+        self.segmenter = FTMTLNet(replace(alone, tasks=("seg",)))
+        self.classifier = FTMTLNet(replace(alone, tasks=("cls",)))
+
+    def forward(self, images: Tensor, targets: Sequence[Target]) -> dict[str, Tensor]:
+        """Return the weighted losses of all networks by name, as `FTMTLNet.forward`."""
+        networks = (self.detector, self.segmenter, self.classifier)
+        return {name: loss for network in networks for name, loss in network(images, targets).items()}
+
+    @torch.no_grad()
+    def predict(self, images: Tensor, boxes: Sequence[Tensor] | None = None) -> list[Detections]:
+        """Detect, then segment and classify what was detected, as `FTMTLNet.predict`."""
+        found = self.detector.predict(images, boxes)
+        kept = [f.boxes for f in found]
+        masks, classes = self.segmenter.predict(images, kept), self.classifier.predict(images, kept)
+        return [
+            replace(f, masks=m.masks, malignancy=c.malignancy, types=c.types)
+            for f, m, c in zip(found, masks, classes, strict=True)
+        ]
+
+
+def _of(targets: Sequence[Target], name: str, lesion: list[Tensor]) -> Tensor:
+    """One attribute of the lesion that each RoI covers, over all images."""
+    return torch.cat([getattr(t, name)[i] for t, i in zip(targets, lesion, strict=True)])
 
 
 def _crop_masks(masks: Tensor, index: Tensor, rois: Tensor) -> Tensor:
     """The true mask of each RoI's lesion, sampled on the segmentation head's 28×28 grid."""
     if not len(rois):
-        return masks.new_zeros((0, 2 * MASK_SIZE, 2 * MASK_SIZE))
+        return masks.new_zeros((0, _MASK_SIDE, _MASK_SIDE))
     located = torch.cat([index.to(rois.dtype)[:, None], rois], dim=1)
-    return roi_align(masks[:, None], located, 2 * MASK_SIZE, 1.0)[:, 0].round()
-
-
-def _pyramid(config: NetworkConfig) -> BackboneWithFPN:
-    trunk = getattr(resnet, config.backbone)(weights=None)
-    width = trunk.inplanes // 8
-    return BackboneWithFPN(
-        trunk,
-        return_layers={f"layer{n}": str(n - 1) for n in (1, 2, 3, 4)},
-        in_channels_list=[width, width * 2, width * 4, width * 8],
-        out_channels=config.channels,
-        extra_blocks=_NoExtraLevel(),
-        norm_layer=nn.BatchNorm2d,
-    )
-
-
-class _NoExtraLevel(ExtraFPNBlock):
-    """Keeps torchvision's pyramid at four levels: it adds a coarser one unless told what to add."""
-
-    def forward(self, results: list[Tensor], x: list[Tensor], names: list[str]) -> tuple[list[Tensor], list[str]]:
-        return results, names
-
-
-def _proposal_network(config: NetworkConfig) -> RegionProposalNetwork:
-    anchors = AnchorGenerator(config.anchor_sizes, ((1.0,),) * len(config.anchor_sizes))
-    return RegionProposalNetwork(
-        anchors,
-        RPNHead(config.channels, anchors.num_anchors_per_location()[0]),
-        fg_iou_thresh=0.5,
-        bg_iou_thresh=0.3,
-        batch_size_per_image=64,
-        positive_fraction=0.5,
-        pre_nms_top_n={"training": 400, "testing": 300},
-        post_nms_top_n={"training": 200, "testing": 100},
-        nms_thresh=0.7,
-    )
+    return roi_align(masks[:, None], located, _MASK_SIDE, 1.0)[:, 0].round()

@@ -18,8 +18,8 @@ from scipy import spatial
 from ftmtl.errors import WeightsError
 from ftmtl.findings import Box, Finding, FindingType, ImageResult, LesionMask, ModelIdentity, Outcome, StudyResult
 from ftmtl.mammogram import Mammogram
-from ftmtl.network import TYPES, Detections
-from ftmtl.preprocess import INPUT_SIZE, fit, standardise
+from ftmtl.preprocess import fit, standardise
+from ftmtl.targets import Detections
 from ftmtl.weights import SHIPPED, load_weights
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class Predictor:
         self.network = network.to(self.device)
         self.threshold = card.threshold if threshold is None else threshold
         self.batch = batch or (1 if self.device.type == "cpu" else 8)
-        settings = {"threshold": self.threshold, "input": INPUT_SIZE, "device": self.device.type}
+        settings = {"threshold": self.threshold, "input": self.network.config.input_size, "device": self.device.type}
         configuration = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
         self.model = ModelIdentity(card.name, card.version, digest, configuration)
         log.info("model=%s version=%s device=%s", card.name, card.version, self.device)
@@ -75,10 +75,10 @@ class Predictor:
         forward_seconds = 0.0
         for start in range(0, len(mammograms), self.batch):
             chosen = mammograms[start : start + self.batch]
-            fitted = [fit(m.pixels) for m in chosen]
+            fitted = [fit(m.pixels, self.network.config.input_size) for m in chosen]
             inputs = torch.from_numpy(np.stack([standardise(pixels) for pixels, _ in fitted]))[:, None]
             started = time.perf_counter()
-            found = [_to_cpu(d) for d in self.network.predict(inputs.to(self.device))]
+            found = [d.to(torch.device("cpu")) for d in self.network.predict(inputs.to(self.device))]
             forward_seconds += time.perf_counter() - started
             for mammogram, (_, scale), detections in zip(chosen, fitted, found, strict=True):
                 results.append(self._describe(mammogram, scale, detections))
@@ -97,7 +97,7 @@ class Predictor:
         list
             Probability of malignancy, one a box.
         """
-        pixels, scale = fit(mammogram.pixels)
+        pixels, scale = fit(mammogram.pixels, self.network.config.input_size)
         turned = [[edge * scale for edge in mammogram.box_from_source(box)] for box in boxes]
         given = torch.tensor(turned, dtype=torch.float32, device=self.device).reshape(-1, 4)
         inputs = torch.from_numpy(standardise(pixels))[None, None].to(self.device)
@@ -109,7 +109,7 @@ class Predictor:
         for i in range(len(detections.scores)):
             if float(detections.scores[i]) < self.threshold:
                 break
-            finding = _finding(mammogram, scale, detections, i)
+            finding = _finding(mammogram, scale, detections, i, self.network.config.types)
             if finding is not None:
                 findings.append(finding)
         return ImageResult(
@@ -123,7 +123,9 @@ class Predictor:
         )
 
 
-def _finding(mammogram: Mammogram, scale: float, detections: Detections, i: int) -> Finding | None:
+def _finding(
+    mammogram: Mammogram, scale: float, detections: Detections, i: int, kinds: Sequence[str]
+) -> Finding | None:
     """Detection ``i``, its box and mask in the stored matrix; None if it lies outside the breast's crop."""
     height, width = mammogram.pixels.shape
     x0, y0, x1, y1 = (detections.boxes[i] / scale).tolist()
@@ -150,7 +152,7 @@ def _finding(mammogram: Mammogram, scale: float, detections: Detections, i: int)
         mask=mask,
         lesion_probability=round(float(detections.scores[i]), 6),
         malignancy_probability=round(float(detections.malignancy[i]), 6),
-        type=FindingType(TYPES[int(types.argmax())]),
+        type=FindingType(kinds[int(types.argmax())]),
         area_mm2=_area_mm2(mask, mammogram.spacing_mm),
         long_axis_mm=_long_axis_mm(mask.pixels, mammogram.spacing_mm),
     )
@@ -183,13 +185,3 @@ def _device(name: str | None) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise WeightsError(f"device {name!r} cannot be used: {str(error).splitlines()[0]}") from error
     return device
-
-
-def _to_cpu(detections: Detections) -> Detections:
-    return Detections(
-        detections.boxes.cpu(),
-        detections.scores.cpu(),
-        detections.malignancy.cpu(),
-        detections.types.cpu(),
-        detections.masks.cpu(),
-    )

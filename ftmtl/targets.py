@@ -39,8 +39,8 @@ class Target:
 
     def to(self, device: torch.device) -> Target:
         """Return the same target on another device."""
-        tensors = [getattr(self, f.name).to(device, non_blocking=True) for f in fields(self) if f.name != "seed"]
-        return Target(*tensors, seed=self.seed)
+        boxes, masks, outlined = self.boxes.to(device), self.masks.to(device), self.outlined.to(device)
+        return Target(boxes, masks, outlined, self.malignant.to(device), self.types.to(device), self.seed)
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,34 +16,58 @@ from torch.nn import functional as F
 class FeatureTransfer(nn.Module):
     """Combine a task's own RoI features with those handed over by other tasks.
 
-    The maps are brought to the size of the task's own, concatenated, and mixed by a 1×1
-    convolution with normalisation.
+    The maps are brought to the size of the task's own, joined, and mixed by a 1×1 convolution with normalisation.
 
     Parameters
     ----------
     channels
-        Channels of the task's own features, and of the result.
+        Channels of the task's own features, of each map handed over, and of the result.
     sources
-        Channels of each map that is handed over, in the order in which ``forward`` gets them.
+        How many maps are handed over; with none, the own features pass unchanged.
+    fusion
+        ``concat``: side by side; ``sum``: added; ``gate``: added, each weighted at every place and channel by a
+        sigmoid of itself and the task's own.
     """
 
-    def __init__(self, channels: int, sources: Sequence[int]) -> None:
+    def __init__(self, channels: int, sources: int, fusion: str = "concat") -> None:
         super().__init__()
-        self.mix = nn.Sequential(
-            nn.Conv2d(channels + sum(sources), channels, 1, bias=False), nn.GroupNorm(8, channels), nn.ReLU()
-        )
+        self.sources, self.fusion = sources, fusion
+        if not sources:
+            return
+        width = channels * (1 + sources) if fusion == "concat" else channels
+        self.mix = nn.Sequential(nn.Conv2d(width, channels, 1, bias=False), nn.GroupNorm(8, channels), nn.ReLU())
+        if fusion == "gate":
+            self.gates = nn.ModuleList(nn.Conv2d(2 * channels, channels, 1) for _ in range(sources))
 
     def forward(self, own: Tensor, handed: Sequence[Tensor]) -> Tensor:
-        """Return the combined map.
+        """Return the combined map, shape (RoIs, channels, s, s).
 
         Parameters
         ----------
         own
             Shape (RoIs, channels, s, s).
         handed
-            One map a source, shape (RoIs, channels of the source, any, any).
+            One map a source, shape (RoIs, channels, any, any).
         """
-        size = (own.shape[-2], own.shape[-1])
-        resized = [m if m.shape[-2:] == own.shape[-2:] else F.adaptive_avg_pool2d(m, size) for m in handed]
-        mixed: Tensor = self.mix(torch.cat([own, *resized], dim=1))
+        if not self.sources:
+            return own
+        maps = [_resized(m, own) for m in handed]
+        if self.fusion == "concat":
+            joined = torch.cat([own, *maps], dim=1)
+        elif self.fusion == "sum":
+            joined = own + torch.stack(maps).sum(0)
+        else:
+            gates = [gate(torch.cat([own, m], dim=1)).sigmoid() for gate, m in zip(self.gates, maps, strict=True)]
+            joined = own + torch.stack([g * m for g, m in zip(gates, maps, strict=True)]).sum(0)
+        mixed: Tensor = self.mix(joined)
         return mixed
+
+
+def _resized(handed: Tensor, own: Tensor) -> Tensor:
+    """Bring a map to the side of another: averaged where it shrinks, bilinear where it grows."""
+    size = (own.shape[-2], own.shape[-1])
+    if handed.shape[-2:] == own.shape[-2:]:
+        return handed
+    if handed.shape[-1] > size[-1]:
+        return F.adaptive_avg_pool2d(handed, size)
+    return F.interpolate(handed, size, mode="bilinear", align_corners=False)

@@ -17,7 +17,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ftmtl.errors import WeightsError
-from ftmtl.network import FTMTLNet, NetworkConfig
+from ftmtl.network import FTMTLNet, SingleTaskNetworks, build_network
+from ftmtl.variants import NetworkConfig
 
 SHIPPED = Path(__file__).parent / "shipped" / "ftmtl-phantom.safetensors"
 """The weights that come with the package, trained on phantoms only."""
@@ -44,7 +45,7 @@ class WeightsCard:
     metrics: dict[str, Any] = field(default_factory=dict)
 
 
-def save_weights(path: Path, network: FTMTLNet, card: WeightsCard) -> str:
+def save_weights(path: Path, network: FTMTLNet | SingleTaskNetworks, card: WeightsCard) -> str:
     """Write weights as float16 with their card and return the file's SHA-256."""
     tensors = {
         name: (t.half() if t.is_floating_point() else t).contiguous() for name, t in network.state_dict().items()
@@ -55,7 +56,7 @@ def save_weights(path: Path, network: FTMTLNet, card: WeightsCard) -> str:
     return sha256_of(path)
 
 
-def load_weights(path: Path = SHIPPED) -> tuple[FTMTLNet, WeightsCard, str]:
+def load_weights(path: Path = SHIPPED) -> tuple[FTMTLNet | SingleTaskNetworks, WeightsCard, str]:
     """Read weights.
 
     Returns
@@ -81,12 +82,12 @@ def load_weights(path: Path = SHIPPED) -> tuple[FTMTLNet, WeightsCard, str]:
         raise WeightsError(f"weights {path} cannot be read: {error.strerror or error}") from error
     except SafetensorError as error:
         raise WeightsError(f"weights {path} are damaged: {error}") from error
-    network = FTMTLNet(card.network)
     try:
+        network = build_network(card.network)
         network.load_state_dict(
             {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in state.items()}
         )
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         raise WeightsError(f"weights {path} do not fit the network they describe") from error
     network.eval()
     return network.to(memory_format=torch.contiguous_format), card, digest

@@ -39,11 +39,10 @@ class PhantomImage(AnnotatedImage):
 
     def load(self) -> tuple[Mammogram, tuple[Lesion, ...]]:
         """Draw the image."""
-        assert self.laterality is not None and self.view is not None
         phantom = make_phantom(
             self.seed,
-            laterality=self.laterality,
-            view=self.view,
+            laterality=self.laterality or "L",
+            view=self.view or "CC",
             spacing_mm=self.spacing_mm,
             lesions=self.lesions,
             marker=self.marker,

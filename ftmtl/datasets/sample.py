@@ -76,7 +76,7 @@ def to_sample(image: AnnotatedImage, size: tuple[int, int] = INPUT_SIZE) -> Samp
     masks = np.zeros((len(lesions), *size), dtype=bool)
     for i, lesion in enumerate(lesions):
         masks[i] = _fitted_mask(mammogram, lesion, size)
-    kept = masks.any(axis=(1, 2))
+    kept: NDArray[np.bool_] = np.any(masks, axis=(1, 2))
     chosen = [lesion for lesion, keep in zip(lesions, kept, strict=True) if keep]
     return Sample(
         pixels.astype(np.float16),
