@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -38,6 +39,8 @@ class Predictor:
         Lesion probability from which a detection is reported; by default what the weights say.
     batch
         Images a forward pass; by default one on a CPU, where more gain nothing, and eight on a GPU.
+    precision
+        ``fp32``, or ``bf16`` for mixed precision, which is faster where there is hardware for it.
 
     Raises
     ------
@@ -52,13 +55,16 @@ class Predictor:
         device: str | None = None,
         threshold: float | None = None,
         batch: int | None = None,
+        precision: Literal["fp32", "bf16"] = "fp32",
     ) -> None:
         network, card, digest = load_weights(weights or SHIPPED)
         self.device = _device(device)
         self.network = network.to(self.device)
         self.threshold = card.threshold if threshold is None else threshold
         self.batch = batch or (1 if self.device.type == "cpu" else 8)
-        settings = {"threshold": self.threshold, "input": self.network.config.input_size, "device": self.device.type}
+        self.precision = precision
+        settings = {"threshold": self.threshold, "input": self.network.config.input_size}
+        settings |= {"device": self.device.type, "precision": precision}
         configuration = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
         self.model = ModelIdentity(card.name, card.version, digest, configuration)
         log.info("model=%s version=%s device=%s", card.name, card.version, self.device)
@@ -75,34 +81,49 @@ class Predictor:
         forward_seconds = 0.0
         for start in range(0, len(mammograms), self.batch):
             chosen = mammograms[start : start + self.batch]
-            fitted = [fit(m.pixels, self.network.config.input_size) for m in chosen]
-            inputs = torch.from_numpy(np.stack([standardise(pixels) for pixels, _ in fitted]))[:, None]
+            inputs, scales = self._inputs(chosen)
             started = time.perf_counter()
-            found = [d.to(torch.device("cpu")) for d in self.network.predict(inputs.to(self.device))]
+            with self._autocast():
+                found = [d.to(torch.device("cpu")) for d in self.network.predict(inputs)]
             forward_seconds += time.perf_counter() - started
-            for mammogram, (_, scale), detections in zip(chosen, fitted, found, strict=True):
+            for mammogram, scale, detections in zip(chosen, scales, found, strict=True):
                 results.append(self._describe(mammogram, scale, detections))
         return StudyResult(study_uid, self.model, tuple(results), forward_seconds)
 
-    def classify(self, mammogram: Mammogram, boxes: Sequence[Box]) -> list[float]:
+    def classify(self, mammograms: Sequence[Mammogram], boxes: Sequence[Sequence[Box]]) -> list[list[float]]:
         """Classify lesions that somebody else has found.
 
         Parameters
         ----------
         boxes
-            In stored pixels, half-open.
+            In stored pixels, half-open, a sequence an image.
 
         Returns
         -------
         list
-            Probability of malignancy, one a box.
+            Probability of malignancy, one a box, a list an image.
         """
-        pixels, scale = fit(mammogram.pixels, self.network.config.input_size)
-        turned = [[edge * scale for edge in mammogram.box_from_source(box)] for box in boxes]
-        given = torch.tensor(turned, dtype=torch.float32, device=self.device).reshape(-1, 4)
-        inputs = torch.from_numpy(standardise(pixels))[None, None].to(self.device)
-        (found,) = self.network.predict(inputs, [given])
-        return [float(p) for p in found.malignancy]
+        results: list[list[float]] = []
+        for start in range(0, len(mammograms), self.batch):
+            chosen = slice(start, start + self.batch)
+            inputs, scales = self._inputs(mammograms[chosen])
+            given = [
+                torch.tensor([m.box_from_source(b) for b in listed], dtype=torch.float32).reshape(-1, 4) * scale
+                for m, listed, scale in zip(mammograms[chosen], boxes[chosen], scales, strict=True)
+            ]
+            with self._autocast():
+                found = self.network.predict(inputs, [g.to(self.device) for g in given])
+            results += [d.malignancy.tolist() for d in found]
+        return results
+
+    def _inputs(self, mammograms: Sequence[Mammogram]) -> tuple[torch.Tensor, list[float]]:
+        """What the network sees, shape (images, 1, height, width), and its pixels per pixel of each mammogram."""
+        fitted = [fit(m.pixels, self.network.config.input_size) for m in mammograms]
+        inputs = torch.from_numpy(np.stack([standardise(pixels) for pixels, _ in fitted]))[:, None]
+        return inputs.to(self.device), [scale for _, scale in fitted]
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     def _describe(self, mammogram: Mammogram, scale: float, detections: Detections) -> ImageResult:
         findings = []

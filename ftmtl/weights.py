@@ -1,20 +1,22 @@
 """Named weights: a safetensors file whose header says how its network is built, was trained, and did.
 
 The header (safetensors metadata) holds JSON under ``ftmtl``: name, version, network configuration, recipe, data,
-metrics and operating point. Tensors are stored as float16 and computed as float32.
+metrics, operating point and a checksum of the tensors. Tensors are stored as float16 and computed as float32.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from ftmtl.errors import WeightsError
 from ftmtl.network import FTMTLNet, SingleTaskNetworks, build_network
@@ -34,6 +36,8 @@ class WeightsCard:
         Lesion probability from which a detection is reported.
     data, recipe, metrics
         What they were trained on, how, and what was measured.
+    checksum
+        SHA-256 of the tensors (`checksum_of`), hexadecimal; set when they are written, compared when they are read.
     """
 
     name: str
@@ -43,6 +47,7 @@ class WeightsCard:
     data: str = ""
     recipe: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
+    checksum: str = ""
 
 
 def save_weights(path: Path, network: FTMTLNet | SingleTaskNetworks, card: WeightsCard) -> str:
@@ -50,10 +55,34 @@ def save_weights(path: Path, network: FTMTLNet | SingleTaskNetworks, card: Weigh
     tensors = {
         name: (t.half() if t.is_floating_point() else t).contiguous() for name, t in network.state_dict().items()
     }
+    card = replace(card, checksum=checksum_of(tensors))
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, path, metadata={"ftmtl": json.dumps(asdict(card), sort_keys=True)})
-    path.chmod(0o644)  # safetensors leaves it to its owner alone
+    partial = path.with_name(f".{path.name}.partial")
+    save_file(tensors, partial, metadata={"ftmtl": json.dumps(asdict(card), sort_keys=True)})
+    partial.chmod(0o644)  # safetensors leaves it to its owner alone
+    partial.replace(path)
     return sha256_of(path)
+
+
+def checksum_of(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over names, types, shapes and values of tensors, by name; hexadecimal."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def read_card(path: Path) -> WeightsCard:
+    """Read what weights say of themselves, without building a network.
+
+    Raises
+    ------
+    WeightsError
+        If the file is missing, damaged, or not of this kind.
+    """
+    return _read(path)[0]
 
 
 def load_weights(path: Path = SHIPPED) -> tuple[FTMTLNet | SingleTaskNetworks, WeightsCard, str]:
@@ -71,17 +100,9 @@ def load_weights(path: Path = SHIPPED) -> tuple[FTMTLNet | SingleTaskNetworks, W
     Raises
     ------
     WeightsError
-        If the file is missing, damaged, or not of this kind.
+        If the file is missing, damaged, altered, or not of this kind.
     """
-    try:
-        digest = sha256_of(path)
-        with safe_open(path, framework="pt") as file:
-            card = _parse_card((file.metadata() or {}).get("ftmtl"), path)
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except OSError as error:
-        raise WeightsError(f"weights {path} cannot be read: {error.strerror or error}") from error
-    except SafetensorError as error:
-        raise WeightsError(f"weights {path} are damaged: {error}") from error
+    card, state = _read(path)
     try:
         network = build_network(card.network)
         network.load_state_dict(
@@ -90,13 +111,45 @@ def load_weights(path: Path = SHIPPED) -> tuple[FTMTLNet | SingleTaskNetworks, W
     except (RuntimeError, ValueError) as error:
         raise WeightsError(f"weights {path} do not fit the network they describe") from error
     network.eval()
-    return network.to(memory_format=torch.contiguous_format), card, digest
+    return network, card, sha256_of(path)
+
+
+def find_weights(paths: Sequence[Path] = ()) -> list[Path]:
+    """List weights files: those given, and all in the folders given; by default the shipped ones.
+
+    Raises
+    ------
+    WeightsError
+        If a path is not there, or nothing is found.
+    """
+    found: list[Path] = []
+    for path in paths or (SHIPPED.parent,):
+        if not path.exists():
+            raise WeightsError(f"there are no weights {path}")
+        found += sorted(path.rglob("*.safetensors")) if path.is_dir() else [path]
+    if not found:
+        raise WeightsError(f"there are no weights in {', '.join(str(path) for path in paths)}")
+    return found
 
 
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read(path: Path) -> tuple[WeightsCard, dict[str, Tensor]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            card = _parse_card((file.metadata() or {}).get("ftmtl"), path)
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except OSError as error:
+        raise WeightsError(f"weights {path} cannot be read: {error.strerror or error}") from error
+    except SafetensorError as error:
+        raise WeightsError(f"weights {path} are damaged: {error}") from error
+    if checksum_of(state) != card.checksum:
+        raise WeightsError(f"weights {path} are damaged: their tensors have not the checksum that their card names")
+    return card, state
 
 
 def _parse_card(text: str | None, path: Path) -> WeightsCard:

@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
 import numpy as np
 import pytest
+import torch
 
+from ftmtl.acquisition import Acquisition
+from ftmtl.datasets.sample import LESION_TYPES
 from ftmtl.errors import WeightsError
+from ftmtl.evaluation.metrics import Detected, ImageTruth, dice, froc, iou
 from ftmtl.findings import FindingType, Outcome
-from ftmtl.mammogram import from_array, load_mammogram
-from ftmtl.metrics import ImageTruth, dice, froc, iou
+from ftmtl.geometry import Geometry
+from ftmtl.mammogram import Mammogram, from_array, load_mammogram
 from ftmtl.phantom import MAX_VALUE, LesionSpec, Phantom, make_phantom
 from ftmtl.phantom_dicom import phantom_dataset
 from ftmtl.predictor import Predictor
+from ftmtl.targets import Detections
 
 UNSEEN = 500_000
 SPACING = 0.2
 MASS = LesionSpec(FindingType.MASS, True, 9.0, 0.42, seed=3)
+BENIGN = LesionSpec(FindingType.MASS, False, 9.0, 0.42, seed=4)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +47,7 @@ def test_masses_of_50_unseen_phantoms_are_found(capsys: pytest.CaptureFixture[st
             grey = phantom.pixels / np.float32(MAX_VALUE)
             mammogram = from_array(grey, phantom.laterality, (SPACING, SPACING), view=phantom.view)
             (image,) = predictor.predict("2.25.1", [mammogram]).images
-            detections.append([(f.box, f.lesion_probability) for f in image.findings])
+            detections.append([Detected(f.box, f.lesion_probability) for f in image.findings])
             masses = [lesion.type is FindingType.MASS for lesion in phantom.lesions]
             truths.append(ImageTruth([lesion.box for lesion in phantom.lesions], masses))
             for lesion in phantom.lesions:
@@ -101,6 +108,45 @@ def test_no_images_and_no_findings(predictor: Predictor) -> None:
 def test_the_operating_point_is_part_of_the_models_identity(predictor: Predictor) -> None:
     assert Predictor(device="cpu", threshold=0.9).model != predictor.model
     assert Predictor(device="cpu").model == predictor.model
+
+
+def test_lesions_that_somebody_else_has_found_are_classified(predictor: Predictor) -> None:
+    """Boxes in stored pixels of both sides; batches give what single images give."""
+    phantoms = [make_phantom(31, laterality=side, spacing_mm=SPACING, lesions=[MASS, BENIGN]) for side in "LR"]
+    mammograms = [load_mammogram(phantom_dataset(phantom)) for phantom in phantoms]
+    boxes = [[lesion.box for lesion in phantom.lesions] for phantom in phantoms]
+    alone = predictor.classify(mammograms, boxes)
+    together = Predictor(device="cpu", batch=2).classify(mammograms, boxes)
+    assert [len(listed) for listed in alone] == [2, 2]
+    assert np.allclose(alone, together, atol=1e-4)
+    assert all(malignant > benign for malignant, benign in alone)
+    assert predictor.classify(mammograms[:1], [[]]) == [[]]
+
+
+def test_masks_take_memory_by_the_lesion_not_by_the_image(predictor: Predictor) -> None:
+    """Thirty lesions on a matrix of 12 million pixels: what stays is as large as their boxes."""
+    rows, columns = 4000, 3000
+    acquisition = Acquisition(laterality="L", view="CC")
+    geometry = Geometry(rows, columns, (0, 0, columns, rows))
+    mammogram = Mammogram(np.zeros((rows, columns), np.float32), acquisition, rows, columns, geometry)
+    rng = np.random.default_rng(0)
+    corners = rng.uniform(0, 380, (30, 2))
+    boxes = torch.from_numpy(np.concatenate([corners, corners + rng.uniform(8, 30, (30, 2))], axis=1)).float()
+    ones = torch.ones(30)
+    found = Detections(boxes, ones, ones / 2, ones[:, None].expand(-1, len(LESION_TYPES)), torch.rand(30, 28, 28))
+    tracemalloc.start()
+    image = predictor._describe(mammogram, 512 / rows, found)
+    kept, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    area = sum((f.box[2] - f.box[0]) * (f.box[3] - f.box[1]) for f in image.findings)
+    assert len(image.findings) == 30
+    assert sum(f.mask.pixels.nbytes for f in image.findings) <= area
+    assert kept < area + 1e5
+    assert peak < 0.1 * 30 * rows * columns
+
+
+def test_precision_is_part_of_the_models_identity(predictor: Predictor) -> None:
+    assert Predictor(device="cpu", precision="bf16").model != predictor.model
 
 
 def test_a_device_that_is_not_there() -> None:

@@ -1,0 +1,193 @@
+"""The science's commands: train, evaluate, ablate, weights, data. ``node.cli`` adds its own to them.
+
+Each command imports what it needs when it runs; ``python -m ftmtl.cli`` has these commands alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ftmtl.errors import FtmtlError, RecipeError
+
+_DATA = "phantoms:COUNT[@SEED], or NAME:FOLDER[#train|#test] with NAME inbreast, cbis-ddsm, vindr-mammo, cdd-cesm, mias"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit status: 0 done, 1 it failed, 2 it was not understood."""
+    parser = argparse.ArgumentParser(prog="python -m ftmtl.cli", description="FT-MTL-Net. Research use only.")
+    add_commands(parser.add_subparsers(required=True, metavar="COMMAND"))
+    arguments = parser.parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    return int(arguments.run(arguments))
+
+
+def add_commands(commands: Any) -> None:
+    """Add the commands to a parser's subparsers; each sets ``run`` to a function of its arguments."""
+    train = _command(commands, "train", _train, "train weights from a recipe, or go on with a run")
+    train.add_argument("recipe", type=Path, metavar="RECIPE.toml")
+    train.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run")
+    train.add_argument("--device", help="cpu, cuda, cuda:1 (default what the recipe says)")
+
+    evaluate = _command(commands, "evaluate", _evaluate, "measure weights on annotated images; writes a report page")
+    evaluate.add_argument("weights", type=Path, nargs="?", help="a safetensors file (default the shipped one)")
+    evaluate.add_argument("--data", action="append", required=True, metavar="DATA", help=f"{_DATA}; may repeat")
+    evaluate.add_argument("--out", type=Path, required=True, metavar="DIR")
+    evaluate.add_argument("--threshold", type=float, default=0.02, help="lowest lesion probability (default 0.02)")
+    evaluate.add_argument("--device", help="cpu, cuda, cuda:1 (default the GPU if there is one)")
+    _add_faults(evaluate)
+
+    ablate = _command(commands, "ablate", _ablate, "train and compare the variants of the network over seeds")
+    ablate.add_argument("recipe", type=Path, metavar="RECIPE.toml")
+    ablate.add_argument("--out", type=Path, required=True, metavar="DIR", help="runs, cases and the table")
+    ablate.add_argument("--variants", default="B+,D", help="comma-separated (default B+,D)")
+    ablate.add_argument("--seeds", type=int, default=5, help="how many, from the recipe's own on (default 5)")
+    ablate.add_argument("--control", default="B+", help="what the others are compared with (default B+)")
+    tested = ablate.add_mutually_exclusive_group(required=True)
+    tested.add_argument("--data", action="append", metavar="DATA", help=f"test images: {_DATA}; may repeat")
+    tested.add_argument("--folds", type=int, help="cross-validate on the recipe's own data, patients grouped")
+    ablate.add_argument("--device", help="cpu, cuda, cuda:1 (default what the recipe says)")
+
+    weights = _command(commands, "weights", _weights, "list weights, show what they say of themselves, verify them")
+    weights.add_argument("action", choices=("list", "show", "verify"))
+    weights.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="files or folders (default the shipped)")
+    weights.add_argument("--json", action="store_true", help="for programs")
+
+    data = _command(commands, "data", _data, "list a data set, check that it can be read, draw a sheet of it")
+    data.add_argument("source", metavar="DATA", help=_DATA)
+    data.add_argument("--sheet", type=Path, metavar="FILE.png", help="draw images with their lesions")
+    data.add_argument("--count", type=int, default=24, help="how many images are drawn (default 24)")
+    data.add_argument("--seed", type=int, default=0, help="which images are drawn")
+    _add_faults(data)
+
+
+def _command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], words: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=words, description=words.capitalize() + ".")
+    parser.set_defaults(run=lambda arguments: _told(run, arguments))
+    return parser
+
+
+def _told(run: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
+    """Run a command; what goes wrong becomes a sentence."""
+    try:
+        return run(arguments)
+    except RecipeError as error:
+        for fault in error.faults:
+            print(f"ftmtl: {fault}", file=sys.stderr)
+        return 2
+    except FtmtlError as error:
+        print(f"ftmtl: {error}", file=sys.stderr)
+        return 1
+
+
+def _add_faults(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--faults", choices=("refuse", "skip"), default="refuse", help="what to do about missing or damaged files"
+    )
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    from ftmtl.training.recipe import read_recipe
+    from ftmtl.training.train import train
+
+    progress = train(read_recipe(arguments.recipe, device=arguments.device), arguments.out)
+    best = "" if progress.best is None else f", best {progress.best:.4f} at step {progress.best_step}"
+    print(f"{arguments.out}: finished after {progress.total} steps{best}")
+    return 0
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from ftmtl.datasets.catalogue import DataSource, list_images
+    from ftmtl.evaluation.evaluate import evaluate
+    from ftmtl.evaluation.report import summary, write_report
+    from ftmtl.predictor import Predictor
+
+    sources = [DataSource.parse(text, arguments.faults) for text in arguments.data]
+    images = [image for source in sources for image in list_images(source)]
+    predictor = Predictor(arguments.weights, device=arguments.device, threshold=arguments.threshold)
+    evaluation = evaluate(predictor, images, faults=arguments.faults, on_image=_progress)
+    command = ["ftmtl", "evaluate", *([str(arguments.weights)] if arguments.weights else [])]
+    command += [part for source in sources for part in ("--data", str(source))]
+    metrics = write_report(
+        evaluation,
+        arguments.out,
+        images=images,
+        predict=predictor.predict,
+        data_set=", ".join(str(source) for source in sources),
+        command=" ".join([*command, "--threshold", str(arguments.threshold), "--out", str(arguments.out)]),
+    )
+    print(summary(metrics))
+    print(f"report: {arguments.out / 'index.html'}")
+    return 0
+
+
+def _progress(done: int, of: int) -> None:
+    if sys.stderr.isatty():
+        print(f"\r{done} of {of} images", end="\n" if done == of else "", file=sys.stderr, flush=True)
+
+
+def _ablate(arguments: argparse.Namespace) -> int:
+    from ftmtl.datasets.catalogue import DataSource
+    from ftmtl.evaluation.ablate import Plan, ablate
+    from ftmtl.training.recipe import read_recipe
+
+    plan = Plan(
+        recipe=read_recipe(arguments.recipe, device=arguments.device),
+        variants=tuple(name.strip() for name in arguments.variants.split(",")),
+        seeds=arguments.seeds,
+        control=arguments.control,
+        data=tuple(DataSource.parse(text) for text in arguments.data or ()),
+        folds=arguments.folds or 0,
+    )
+    print(ablate(plan, arguments.out))
+    return 0
+
+
+def _weights(arguments: argparse.Namespace) -> int:
+    from ftmtl.weights import find_weights, load_weights, read_card, sha256_of
+
+    paths = find_weights(arguments.paths)
+    good = True
+    for path in paths:
+        if arguments.action == "verify":
+            good = _verified(path, load_weights) and good
+            continue
+        card, digest = read_card(path), sha256_of(path)
+        if arguments.action == "show" or arguments.json:
+            print(json.dumps({"path": str(path), "sha256": digest, **asdict(card)}, indent=2))
+        else:
+            print(f"{card.name}  {card.version}  sha256 {digest[:12]}  {path.stat().st_size / 1e6:.1f} MB  {path}")
+            print(f"    {card.data}")
+    return 0 if good else 1
+
+
+def _verified(path: Path, load: Callable[[Path], Any]) -> bool:
+    try:
+        _, card, digest = load(path)
+    except FtmtlError as error:
+        print(f"FAIL  {error}")
+        return False
+    print(f"ok    {path}: {card.name} {card.version}, sha256 {digest}")
+    return True
+
+
+def _data(arguments: argparse.Namespace) -> int:
+    from ftmtl.datasets.catalogue import DataSource, list_images
+    from ftmtl.datasets.survey import picture_sheet, survey
+
+    images = list_images(DataSource.parse(arguments.source, arguments.faults))
+    print(json.dumps(survey(images), indent=2))
+    if arguments.sheet:
+        picture_sheet(images, arguments.count, arguments.seed).save(arguments.sheet)
+        print(f"sheet: {arguments.sheet}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Evaluation: metrics stated whole, run over data sets, reported, and the ablation."""

@@ -1,0 +1,153 @@
+"""Evaluation of a model on annotated images: run it, measure it, compare it, report it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol
+
+from ftmtl.datasets.annotated import AnnotatedImage, Lesion
+from ftmtl.errors import DatasetError, EvaluationError, NotAnalysable
+from ftmtl.evaluation.cases import Evaluation, FindingCase, ImageCase, LesionCase, read_cases, write_cases
+from ftmtl.evaluation.figures import curves
+from ftmtl.evaluation.hits import MEASURES, Detected
+from ftmtl.evaluation.measure import compare, compare_runs, measure
+from ftmtl.evaluation.report import write_report
+from ftmtl.findings import Box, Finding, ImageResult, ModelIdentity, StudyResult
+from ftmtl.mammogram import Mammogram
+
+__all__ = [
+    "Evaluation",
+    "FindingCase",
+    "ImageCase",
+    "LesionCase",
+    "compare",
+    "compare_runs",
+    "curves",
+    "evaluate",
+    "measure",
+    "read_cases",
+    "write_cases",
+    "write_report",
+]
+
+log = logging.getLogger(__name__)
+
+
+class Model(Protocol):
+    """What is evaluated: `ftmtl.predictor.Predictor`, or what answers like it."""
+
+    model: ModelIdentity
+    threshold: float
+    batch: int
+
+    def predict(self, study_uid: str, mammograms: Sequence[Mammogram]) -> StudyResult:
+        """Analyse images."""
+
+    def classify(self, mammograms: Sequence[Mammogram], boxes: Sequence[Sequence[Box]]) -> list[list[float]]:
+        """Return the probability of malignancy of boxes in stored pixels, a list an image."""
+
+
+Loaded = tuple[AnnotatedImage, Mammogram, tuple[Lesion, ...]]
+
+
+def evaluate(
+    predictor: Model,
+    images: Sequence[AnnotatedImage],
+    *,
+    faults: Literal["refuse", "skip"] = "refuse",
+    on_image: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Run a model over annotated images.
+
+    Parameters
+    ----------
+    predictor
+        Best with a low threshold, such as 0.02: a FROC curve ends where detections do.
+    images
+        Each is read when its turn comes, and forgotten.
+    faults
+        What to do about an image that cannot be read or analysed: ``refuse`` to evaluate, or ``skip`` it and say so.
+    on_image
+        Called after each batch with how many images are done, and of how many.
+
+    Raises
+    ------
+    EvaluationError
+        If there is no image, an image id comes twice, or an image cannot be read and faults are refused.
+    """
+    ids = [image.image_id for image in images]
+    if not ids:
+        raise EvaluationError("There is no image to evaluate on.")
+    if len(set(ids)) < len(ids):
+        twice = next(i for i in ids if ids.count(i) > 1)
+        raise EvaluationError(f"Image {twice} comes twice in the data set.")
+    cases: list[ImageCase] = []
+    skipped: list[tuple[str, str]] = []
+    for start in range(0, len(images), predictor.batch):
+        loaded: list[Loaded] = []
+        for image in images[start : start + predictor.batch]:
+            try:
+                loaded.append((image, *image.load()))
+            except (DatasetError, NotAnalysable, OSError) as error:
+                if faults == "refuse":
+                    raise EvaluationError(f"Image {image.image_id} cannot be evaluated: {error}") from error
+                log.warning("skipped image=%s reason=%s", image.image_id, error)
+                skipped.append((image.image_id, str(error)))
+        cases += _cases(predictor, loaded)
+        if on_image:
+            on_image(min(start + predictor.batch, len(images)), len(images))
+    return Evaluation(predictor.model, predictor.threshold, tuple(cases), tuple(skipped))
+
+
+def _cases(predictor: Model, loaded: Sequence[Loaded]) -> list[ImageCase]:
+    mammograms = [mammogram for _, mammogram, _ in loaded]
+    results = predictor.predict("evaluation", mammograms).images
+    classified = predictor.classify(mammograms, [[lesion.box for lesion in lesions] for _, _, lesions in loaded])
+    return [
+        _case(image, lesions, result, malignancy)
+        for (image, _, lesions), result, malignancy in zip(loaded, results, classified, strict=True)
+    ]
+
+
+def _case(
+    image: AnnotatedImage, lesions: Sequence[Lesion], result: ImageResult, malignancy: Sequence[float]
+) -> ImageCase:
+    return ImageCase(
+        image_id=image.image_id,
+        patient=image.patient,
+        laterality=image.laterality,
+        view=image.view,
+        malignant=_flag(image.malignant),
+        lesions=tuple(
+            LesionCase(
+                _box(lesion.box), lesion.type, _flag(lesion.malignant), lesion.mask is not None, float(probability)
+            )
+            for lesion, probability in zip(lesions, malignancy, strict=True)
+        ),
+        findings=tuple(_finding(finding, lesions) for finding in result.findings),
+    )
+
+
+def _finding(finding: Finding, lesions: Sequence[Lesion]) -> FindingCase:
+    detected = Detected(finding.box, finding.lesion_probability, finding.mask)
+    closeness = {
+        name: tuple(float(nearness(detected, lesion.box, lesion.mask)) for lesion in lesions)
+        for name, nearness in MEASURES.items()
+    }
+    return FindingCase(
+        _box(finding.box),
+        float(finding.lesion_probability),
+        float(finding.malignancy_probability),
+        finding.type,
+        closeness,
+    )
+
+
+def _box(box: Box) -> Box:
+    x0, y0, x1, y1 = (float(edge) for edge in box)
+    return x0, y0, x1, y1
+
+
+def _flag(known: bool | None) -> bool | None:
+    return None if known is None else bool(known)

@@ -1,0 +1,187 @@
+"""Figures of an evaluation's cases: AUC, sensitivity and Dice as functions of image numbers, and whole curves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftmtl.errors import EvaluationError
+from ftmtl.evaluation.cases import FindingCase, ImageCase, LesionCase
+from ftmtl.evaluation.hits import HIT_RULES, IOU_02, HitRule, assign
+from ftmtl.evaluation.metrics import CountOn, Froc, Matches
+from ftmtl.evaluation.statistics import Roc, Statistic, auc, roc
+
+RATES = (0.25, 0.5, 1.0, 2.0)
+"""False positives an image at which sensitivity is stated."""
+TITLES = {
+    "lesion_auc_true_boxes": "Lesion AUC on true boxes",
+    "lesion_auc_end_to_end": "Lesion AUC end to end",
+    "image_auc": "Image AUC",
+    "breast_auc": "Breast AUC",
+    "mean_sensitivity": "Mean sensitivity at 0.25 to 2 false positives an image (IoU 0.2)",
+    "dice_detected": "Dice on detected lesions",
+    "dice_with_misses": "Dice with misses as 0",
+}
+"""The main figures by name."""
+COUNTED: tuple[CountOn, ...] = ("all", "normal")
+"""Over which images false positives are counted."""
+AUCS = ("lesion_auc_true_boxes", "lesion_auc_end_to_end", "image_auc", "breast_auc")
+DICES = ("dice_detected", "dice_with_misses")
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Whole curves; those that are not defined are left out.
+
+    Attributes
+    ----------
+    roc
+        By name of the AUC.
+    froc
+        By name of the hit rule, and by the images over which false positives are counted: ``all`` or ``normal``.
+    """
+
+    roc: dict[str, Roc]
+    froc: dict[tuple[str, CountOn], Froc]
+
+
+def curves(cases: Sequence[ImageCase]) -> Curves:
+    """Every curve of an evaluation."""
+    every = Curves({}, {})
+    for name, (_, scores, labels) in _scored(cases).items():
+        with suppress(EvaluationError):
+            every.roc[name] = roc(scores, labels)
+    for rule in HIT_RULES.values():
+        found = matches(cases, rule)
+        for counted in COUNTED:
+            with suppress(EvaluationError):
+                every.froc[rule.name, counted] = found.froc(count_on=counted)
+    return every
+
+
+def statistics(cases: Sequence[ImageCase]) -> dict[str, Statistic]:
+    """The main figures (the keys of `TITLES`) as functions of image numbers, for resampling."""
+    table: dict[str, Statistic] = {
+        name: _of_rows(image, len(cases), _auc(scores, labels))
+        for name, (image, scores, labels) in _scored(cases).items()
+    }
+    table["mean_sensitivity"] = mean_sensitivity(matches(cases, IOU_02))
+    image, values = _dice(cases)
+    hit = ~np.isnan(values)
+    table["dice_detected"] = _of_rows(image[hit], len(cases), _mean_dice(values[hit]))
+    table["dice_with_misses"] = _of_rows(image, len(cases), _mean_dice(np.nan_to_num(values)))
+    return table
+
+
+def matches(
+    cases: Sequence[ImageCase], rule: HitRule, wanted: Callable[[LesionCase], bool] = lambda lesion: True
+) -> Matches:
+    """Match findings, scored by lesion probability, to the lesions that are asked for."""
+    return Matches.of(
+        [case.closeness(rule) for case in cases],
+        [[finding.lesion_probability for finding in case.findings] for case in cases],
+        [[wanted(lesion) for lesion in case.lesions] for case in cases],
+    )
+
+
+def sensitivity(found: Matches, rate: float, counted: CountOn = "all") -> Statistic:
+    """Sensitivity at so many false positives an image."""
+    return lambda chosen: found.froc(chosen, counted).at(rate)
+
+
+def mean_sensitivity(found: Matches, counted: CountOn = "all") -> Statistic:
+    """Mean of the sensitivities at `RATES`."""
+
+    def statistic(chosen: NDArray[np.intp]) -> float:
+        curve = found.froc(chosen, counted)
+        return float(np.mean([curve.at(rate) for rate in RATES]))
+
+    return statistic
+
+
+def hits(case: ImageCase, rule: HitRule = IOU_02) -> list[list[FindingCase]]:
+    """Findings on each of an image's lesions, by descending lesion probability."""
+    owners = assign(case.closeness(rule))
+    found = [
+        [f for f, owner in zip(case.findings, owners, strict=True) if owner == number]
+        for number in range(len(case.lesions))
+    ]
+    return [sorted(on_it, key=lambda f: -f.lesion_probability) for on_it in found]
+
+
+def best_dice(case: ImageCase, number: int, found: Sequence[FindingCase]) -> float | None:
+    """Dice of the most probable finding on a lesion; None if there is none, or the lesion has no outline."""
+    return found[0].closeness["dice"][number] if found and case.lesions[number].outlined else None
+
+
+Scored = dict[str, tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.bool_]]]
+
+
+def _scored(cases: Sequence[ImageCase]) -> Scored:
+    """Image number, score and label of every lesion, image and breast whose label is known, by figure."""
+    rows: dict[str, list[tuple[int, float, bool | None]]] = {name: [] for name in AUCS}
+    breasts: dict[tuple[str, str], list[int]] = {}
+    for number, case in enumerate(cases):
+        rows["image_auc"].append((number, case.score, case.malignant))
+        if case.breast is not None:
+            breasts.setdefault(case.breast, []).append(number)
+        for lesion, found in zip(case.lesions, hits(case), strict=True):
+            score = max((f.cancer_probability for f in found), default=0.0)
+            rows["lesion_auc_true_boxes"].append((number, lesion.malignancy_probability, lesion.malignant))
+            rows["lesion_auc_end_to_end"].append((number, score, lesion.malignant))
+    for views in breasts.values():
+        label = _any_malignant(cases[i].malignant for i in views)
+        rows["breast_auc"].append((views[0], max(cases[i].score for i in views), label))
+    known = {name: [row for row in table if row[2] is not None] for name, table in rows.items()}
+    return {
+        name: (
+            np.array([row[0] for row in table], dtype=np.intp),
+            np.array([row[1] for row in table], dtype=np.float64),
+            np.array([row[2] for row in table], dtype=bool),
+        )
+        for name, table in known.items()
+    }
+
+
+def _any_malignant(flags: Iterable[bool | None]) -> bool | None:
+    """Whether any is; None if none is known to be and one is unknown."""
+    known = set(flags)
+    return True if True in known else None if None in known else False
+
+
+def _dice(cases: Sequence[ImageCase]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
+    """Image number and Dice of every lesion that has an outline; NaN where it was missed."""
+    rows = [
+        (number, np.nan if (value := best_dice(case, lesion, found)) is None else value)
+        for number, case in enumerate(cases)
+        for lesion, found in enumerate(hits(case))
+        if case.lesions[lesion].outlined
+    ]
+    return np.array([image for image, _ in rows], dtype=np.intp), np.array([value for _, value in rows], dtype=float)
+
+
+def _of_rows(image: NDArray[np.intp], images: int, figure: Callable[[NDArray[np.intp]], float]) -> Statistic:
+    """Turn a figure of rows, such as lesions, into one of images: a row comes as often as its image."""
+
+    def statistic(chosen: NDArray[np.intp]) -> float:
+        times = np.bincount(chosen, minlength=images)
+        return figure(np.repeat(np.arange(len(image)), times[image]))
+
+    return statistic
+
+
+def _auc(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> Callable[[NDArray[np.intp]], float]:
+    return lambda rows: auc(scores[rows], labels[rows])
+
+
+def _mean_dice(values: NDArray[np.float64]) -> Callable[[NDArray[np.intp]], float]:
+    def figure(rows: NDArray[np.intp]) -> float:
+        if not len(rows):
+            raise EvaluationError("Dice needs lesions with an outline (of those detected, if misses do not count).")
+        return float(values[rows].mean())
+
+    return figure

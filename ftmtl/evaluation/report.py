@@ -1,0 +1,182 @@
+"""The report of an evaluation: figures, curves and pictures in one page that needs nothing but itself."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from ftmtl.datasets.annotated import AnnotatedImage
+from ftmtl.errors import EvaluationError
+from ftmtl.evaluation.cases import Evaluation, write_cases
+from ftmtl.evaluation.figures import TITLES
+from ftmtl.evaluation.hits import IOU_02
+from ftmtl.evaluation.measure import measure
+from ftmtl.evaluation.plots import plots, with_interval
+from ftmtl.evaluation.sheets import KINDS, Predict, Spot, sheets, spots, threshold_at
+from ftmtl.overlay import NOTICE
+
+_TEMPLATE = Path(__file__).with_name("page.html")
+_PLOTS = {
+    "roc": "ROC curves. Lesions end to end and images score p(lesion) × p(malignant), 0 where nothing was found.",
+    "froc": "FROC curves. Bars are the 95% intervals of IoU 0.2. A curve ends where detections do.",
+    "dice": "Dice of each lesion that has an outline.",
+}
+_CAPTIONS = {
+    "hits": "Hits, evenly spread from the most to the least probable",
+    "misses": "Misses, evenly spread over the data set; a finding drawn here is below the threshold",
+    "false_positives": "False positives, the most probable first",
+}
+
+
+def write_report(
+    evaluation: Evaluation,
+    folder: Path,
+    *,
+    images: Sequence[AnnotatedImage] = (),
+    predict: Predict | None = None,
+    data_set: str = "",
+    command: str = "",
+    samples: int = 1000,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Write ``metrics.json``, ``cases.jsonl``, ``index.html`` and its pictures as PNG.
+
+    Parameters
+    ----------
+    folder
+        Made if it is not there; files of these names are replaced.
+    images
+        The images of the evaluation, for the picture sheets; without them there are none.
+    predict
+        The predictor's ``predict``, to outline findings on the sheets; without it, their boxes are drawn.
+    data_set, command
+        What was evaluated on, and how to do it again; for the reader.
+    samples, seed
+        Of the bootstrap.
+
+    Returns
+    -------
+    dict
+        What is in ``metrics.json``: `ftmtl.evaluation.measure.measure` and where it comes from.
+
+    Raises
+    ------
+    DatasetError
+        If an image for the sheets cannot be read.
+    OSError
+        If the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    metrics = {
+        "model": asdict(evaluation.model),
+        "data_set": data_set,
+        "command": command,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "threshold": evaluation.threshold,
+        **measure(evaluation, samples=samples, seed=seed),
+        "bootstrap": {"samples": samples, "seed": seed, "over": "patients"},
+    }
+    (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
+    write_cases(evaluation.cases, folder / "cases.jsonl")
+    pictures = plots(evaluation.cases, metrics)
+    counting, chosen = _chosen(evaluation)
+    for kind, picture in (sheets(chosen, images, predict) if images else {}).items():
+        data = io.BytesIO()
+        picture.save(data, "PNG", optimize=True)
+        pictures[kind] = data.getvalue()
+    for name, png in pictures.items():
+        (folder / f"{name}.png").write_bytes(png)
+    (folder / "index.html").write_text(_page(metrics, pictures, counting), encoding="utf-8")
+    return metrics
+
+
+def summary(metrics: dict[str, Any]) -> str:
+    """Return the main figures for a terminal, one a line."""
+    lines = [f"{TITLES[name]}: {with_interval(f)}" for part in _main(metrics) for name, f in part.items()]
+    return "\n".join([*lines, *(f"note: {note}" for note in metrics["notes"])])
+
+
+def _chosen(evaluation: Evaluation) -> tuple[str, dict[str, list[Spot]]]:
+    """What to show, and a sentence about the findings that count."""
+    try:
+        threshold = threshold_at(evaluation.cases)
+        sentence = f"Findings count here from lesion probability {threshold:.2f}: at most one false positive an image."
+    except EvaluationError:
+        threshold, sentence = evaluation.threshold, "Every finding counts here."
+    return sentence, spots(evaluation.cases, threshold)
+
+
+def _page(metrics: dict[str, Any], pictures: dict[str, bytes], counting: str) -> str:
+    model = metrics["model"]
+    origin = {
+        "Model": f"{model['name']} {model['version']}",
+        "Weights SHA-256": model["weights_sha256"],
+        "Data set": metrics["data_set"] or "–",
+        "Command": metrics["command"] or "–",
+        "Made": metrics["created"],
+        "Findings kept from lesion probability": f"{metrics['threshold']:g}",
+    }
+    return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
+        notice=NOTICE,
+        title=escape(f"{model['name']} {model['version']}"),
+        origin=_rows(((key, value) for key, value in origin.items())),
+        counts=_rows(((key.replace("_", " ").capitalize(), str(n)) for key, n in metrics["counts"].items())),
+        main=_rows(((TITLES[name], with_interval(f)) for part in _main(metrics) for name, f in part.items())),
+        detection=_rows(_detection(metrics)),
+        kinds=_rows(_kinds(metrics)),
+        plots="".join(_plot(name, caption, pictures) for name, caption in _PLOTS.items()),
+        sheets="".join(_sheet(kind, pictures) for kind in KINDS) or "<p>No pictures were asked for.</p>",
+        counting=escape(counting),
+        notes="".join(f"<li>{escape(note)}</li>" for note in metrics["notes"]) or "<li>None.</li>",
+        samples=metrics["bootstrap"]["samples"],
+    )
+
+
+def _main(metrics: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    return metrics["classification"], metrics["segmentation"]
+
+
+def _detection(metrics: dict[str, Any]) -> Iterable[Sequence[str]]:
+    for rule, by_images in metrics["detection"].items():
+        for counted, row in by_images.items():
+            if rule == IOU_02.name or any(row.values()):
+                yield (f"{rule}, {counted} images", *(with_interval(figure) for figure in row.values()))
+
+
+def _kinds(metrics: dict[str, Any]) -> Iterable[Sequence[str]]:
+    for kind, row in metrics["detection_by_kind"].items():
+        cells = (str(value) if key == "lesions" else with_interval(value) for key, value in row.items())
+        yield (kind.replace("_", " "), *cells)
+
+
+def _rows(rows: Iterable[Sequence[str]]) -> str:
+    lines = []
+    for first, *rest in rows:
+        cells = "".join(f"<td>{escape(cell)}</td>" for cell in rest)
+        lines.append(f'<tr><th scope="row">{escape(first)}</th>{cells}</tr>')
+    return "\n".join(lines)
+
+
+def _plot(name: str, caption: str, pictures: dict[str, bytes]) -> str:
+    dark = f'<source media="(prefers-color-scheme: dark)" srcset="{_inline(pictures[f"{name}-dark"])}">'
+    image = f'<img alt="{escape(caption)}" src="{_inline(pictures[name])}">'
+    return f"<figure><picture>{dark}{image}</picture><figcaption>{escape(caption)}</figcaption></figure>\n"
+
+
+def _sheet(kind: str, pictures: dict[str, bytes]) -> str:
+    if kind not in pictures:
+        return ""
+    caption = escape(_CAPTIONS[kind])
+    return f'<figure><img alt="{caption}" src="{_inline(pictures[kind])}"><figcaption>{caption}</figcaption></figure>\n'
+
+
+def _inline(png: bytes) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
