@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class FtmtlError(Exception):
     """Base of all errors raised by ``ftmtl``."""
@@ -20,6 +22,14 @@ class WeightsError(FtmtlError):
 
 class TrainingError(FtmtlError):
     """Training that cannot start or go on; the message names the file, key or step."""
+
+
+class RecipeError(TrainingError):
+    """A recipe that cannot be used; ``faults`` holds a sentence for each thing wrong with it."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = tuple(faults)
 
 
 class DatasetError(FtmtlError):

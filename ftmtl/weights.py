@@ -53,7 +53,7 @@ class WeightsCard:
 def save_weights(path: Path, network: FTMTLNet | SingleTaskNetworks, card: WeightsCard) -> str:
     """Write weights as float16 with their card and return the file's SHA-256."""
     tensors = {
-        name: (t.half() if t.is_floating_point() else t).contiguous() for name, t in network.state_dict().items()
+        name: (t.half() if t.is_floating_point() else t).cpu().contiguous() for name, t in network.state_dict().items()
     }
     card = replace(card, checksum=checksum_of(tensors))
     path.parent.mkdir(parents=True, exist_ok=True)

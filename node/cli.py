@@ -1,6 +1,7 @@
 """The command ``ftmtl``: the composition root, the one module beside the demonstration that sees all three packages.
 
-Each command imports what it needs when it runs, so that the listener never loads the science.
+Each command imports what it needs when it runs, so that the listener never loads the science. The science's own
+commands are in ``ftmtl.cli``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ftmtl.cli import add_commands
 from node.config import Config, load_config
 from node.domain import Destination
 from node.errors import ConfigError, NodeError
@@ -113,9 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     phantom.add_argument("--seed", type=int, default=1)
     phantom.add_argument("--spacing", type=float, default=0.1, metavar="MM", help="pixel spacing (default 0.1)")
 
-    train = _command(commands, "train", _train, "train weights from a recipe")
-    train.add_argument("recipe", type=Path, metavar="RECIPE.toml")
-    train.add_argument("--out", type=Path, required=True, metavar="WEIGHTS.safetensors")
+    add_commands(commands)
 
     queue = commands.add_parser("_queue")
     queue.set_defaults(run=_queue)
@@ -342,19 +342,6 @@ def _phantom(arguments: argparse.Namespace) -> int:
 
     for path, phantom in write_study(arguments.out, arguments.seed, spacing_mm=arguments.spacing):
         print(f"{path}: {len(phantom.lesions)} lesions")
-    return 0
-
-
-def _train(arguments: argparse.Namespace) -> int:
-    from ftmtl.errors import FtmtlError
-    from ftmtl.train import read_recipe, train
-
-    try:
-        digest = train(read_recipe(arguments.recipe), arguments.out)
-    except FtmtlError as error:
-        print(f"ftmtl: {error}", file=sys.stderr)
-        return 1
-    print(f"{arguments.out}: sha256 {digest}")
     return 0
 
 

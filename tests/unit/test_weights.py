@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from ftmtl.errors import WeightsError
 from ftmtl.network import FTMTLNet, NetworkConfig
-from ftmtl.train import read_recipe
+from ftmtl.training.train import read_recipe
 from ftmtl.weights import SHIPPED, WeightsCard, load_weights, save_weights, sha256_of
 
 CONFIG = NetworkConfig(channels=16)

@@ -1,0 +1,202 @@
+"""What the readers of data sets share: tables, images and how a fault of a file is met."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from PIL import Image
+from pydicom.errors import InvalidDicomError
+
+from ftmtl.acquisition import ODD_VALUE, read_acquisition
+from ftmtl.datasets.annotated import Lesion
+from ftmtl.errors import DatasetError, NotAnalysable
+from ftmtl.findings import FindingType
+from ftmtl.mammogram import Mammogram, load_mammogram
+
+log = logging.getLogger(__name__)
+
+Faults = Literal["refuse", "skip"]
+"""What becomes of an image whose files are missing or damaged: an error that names them, or a warning without it."""
+
+
+@contextmanager
+def tolerated(faults: Faults) -> Iterator[None]:
+    """Let a `DatasetError` pass, or log it as what is left out."""
+    try:
+        yield
+    except DatasetError as error:
+        if faults == "refuse":
+            raise
+        log.warning("left out: %s", error)
+
+
+def existing(path: Path) -> Path:
+    """Return the path of a file that is there.
+
+    Raises
+    ------
+    DatasetError
+        If it is not.
+    """
+    if not path.is_file():
+        raise DatasetError(f"{path} is missing")
+    return path
+
+
+def stamp(paths: Iterable[Path]) -> str:
+    """Return names, sizes and times of files: text that changes when a file does.
+
+    Raises
+    ------
+    DatasetError
+        If one is missing.
+    """
+    stats = [(path.name, existing(path).stat()) for path in paths]
+    return " ".join(f"{name}:{stat.st_size}:{stat.st_mtime_ns}" for name, stat in stats)
+
+
+def read_table(path: Path, columns: Sequence[str], delimiter: str = ",") -> list[dict[str, str]]:
+    """Read a table with a header; blank lines are passed over, spaces and line ends around values dropped.
+
+    Parameters
+    ----------
+    columns
+        Names that the header must hold.
+
+    Raises
+    ------
+    DatasetError
+        If the table is missing, is no text, lacks a column, or a row is too short.
+    """
+    try:
+        with existing(path).open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, delimiter=delimiter, restkey="", restval=None)
+            header = [(name or "").strip() for name in reader.fieldnames or ()]
+            if lacking := [name for name in columns if name not in header]:
+                raise DatasetError(f"{path} has no column {lacking[0]!r}; its columns are {', '.join(header)}")
+            reader.fieldnames = header
+            return [row for line in reader if (row := _stripped(line, columns, f"{path} line {reader.line_num}"))]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"{path} cannot be read: {error}") from error
+
+
+def _stripped(line: dict[str, str | None], columns: Sequence[str], place: str) -> dict[str, str] | None:
+    row = {key: value.strip() for key, value in line.items() if isinstance(value, str)}
+    if not any(row.values()):
+        return None
+    if lacking := [name for name in columns if name not in row]:
+        raise DatasetError(f"{place} is too short: it has no {lacking[0]!r}")
+    return row
+
+
+def number(text: str, place: object) -> float:
+    """Return a number of a table.
+
+    Raises
+    ------
+    DatasetError
+        If the text is none; the message names the place.
+    """
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise DatasetError(f"{place}: {text!r} is no number") from error
+    if not np.isfinite(value):
+        raise DatasetError(f"{place}: {text!r} is no number")
+    return value
+
+
+def read_grey(path: Path) -> NDArray[np.uint8]:
+    """Read a picture (PNG, JPEG, PGM) as 8-bit grey, shape (rows, columns).
+
+    Raises
+    ------
+    DatasetError
+        If it is missing or damaged.
+    """
+    try:
+        with Image.open(existing(path)) as picture:
+            return np.asarray(picture.convert("L"))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DatasetError(f"{path} cannot be read: {error}") from error
+
+
+def read_header(path: Path) -> pydicom.Dataset:
+    """Read a DICOM file without its pixels.
+
+    Raises
+    ------
+    DatasetError
+        If it is missing, damaged or not DICOM.
+    """
+    return _read(path, stop_before_pixels=True)
+
+
+def read_dicom_pixels(path: Path) -> NDArray[Any]:
+    """Read the stored values of a DICOM image, shape (rows, columns).
+
+    Raises
+    ------
+    DatasetError
+        If they cannot be decoded or are no single grey image.
+    """
+    try:
+        pixels: NDArray[Any] = _read(path).pixel_array
+    except (*ODD_VALUE, EOFError) as error:
+        raise DatasetError(f"{path}: the pixels can't be decoded: {error}") from error
+    if pixels.ndim != 2:
+        raise DatasetError(f"{path}: the pixel data have the shape {pixels.shape}, not one grey image")
+    return pixels
+
+
+def read_dicom(path: Path, laterality: str | None = None, view: str | None = None) -> Mammogram:
+    """Read a mammogram by the same pixel chain as at inference.
+
+    Parameters
+    ----------
+    laterality, view
+        What the data set's table says; used where the header does not tell.
+
+    Raises
+    ------
+    DatasetError
+        If the file is missing, damaged or no mammogram.
+    """
+    ds = _read(path)
+    said = read_acquisition(ds)
+    if laterality and said.laterality is None:
+        ds.ImageLaterality = laterality
+    if view and said.view is None:
+        ds.ViewPosition = view
+    try:
+        return load_mammogram(ds)
+    except NotAnalysable as error:
+        raise DatasetError(f"{path}: {error}") from error
+
+
+def _read(path: Path, *, stop_before_pixels: bool = False) -> pydicom.Dataset:
+    try:
+        return pydicom.dcmread(existing(path), stop_before_pixels=stop_before_pixels)
+    except (InvalidDicomError, *ODD_VALUE, EOFError) as error:
+        raise DatasetError(f"{path} is not DICOM or damaged: {error}") from error
+
+
+def lesion_of_mask(path: Path, pixels: NDArray[np.bool_], type: FindingType, malignant: bool | None) -> Lesion:
+    """Make a lesion of the mask that a file holds; see `Lesion.from_mask`.
+
+    Raises
+    ------
+    DatasetError
+        If the mask is empty; the message names the file.
+    """
+    if not pixels.any():
+        raise DatasetError(f"{path}: the mask is empty")
+    return Lesion.from_mask(pixels, type, malignant)

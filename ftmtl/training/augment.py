@@ -1,0 +1,127 @@
+"""Augmentation as radiography allows: small turns, scale, flips, contrast and noise; never a colour, never a shear."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+from torch.nn import functional as F
+
+from ftmtl.datasets.sample import Sample
+from ftmtl.preprocess import BACKGROUND, standardise
+from ftmtl.targets import Target
+
+MIN_SIDE_PX = 6
+"""Lesions cut to less than this many pixels by crop, turn and scale are no truth to learn from."""
+_DEGREES = 10.0
+_SCALES = (0.85, 1.2)
+_AIR = 1e-3
+"""Standardised values this close to the darkest of the image are air."""
+
+Floats = NDArray[np.float32]
+
+
+def augmented(sample: Sample, rng: np.random.Generator, crop: int | None) -> tuple[Tensor, Target]:
+    """Return one training example.
+
+    Image and masks are resampled once, together: turned by up to 10 degrees, scaled by 0.85 to 1.2 and flipped.
+    A whole image keeps its chest wall at the left, so it is flipped top to bottom only; a crop both ways.
+
+    Parameters
+    ----------
+    rng
+        All chance comes from it.
+    crop
+        Side of a square crop, on a lesion three times in four; None for the whole image.
+
+    Returns
+    -------
+    image
+        Standardised over the whole breast, float32, shape (1, height, width); what is not breast is air.
+    target
+        Truth of what lies inside; boxes are tight around masks, half-open.
+    """
+    seed = int(rng.integers(2**31))
+    pixels = standardise(_contrasted(sample.pixels.astype(np.float32), rng))
+    air = float(pixels.min())
+    height, width = pixels.shape
+    if crop is None:
+        size, matrix = (height, width), _matrix(rng, sideways=False)
+        pivot = np.array([0.0, height / 2])  # the middle of the chest wall stays where it is
+        centre = pivot + matrix @ (np.array([width / 2, height / 2]) - pivot)
+    else:
+        size, matrix = (crop, crop), _matrix(rng, sideways=True)
+        centre = _crop_centre(sample, rng, crop * float(np.sqrt(abs(np.linalg.det(matrix)))))
+    layers = np.concatenate([pixels[None] - air, sample.masks.astype(np.float32)])
+    moved = _resampled(torch.from_numpy(layers), matrix, centre, size)
+    image = _disturbed(moved[0].numpy(), rng) + np.float32(air)
+    masks = moved[1:].round()
+    return torch.from_numpy(np.clip(image, -4, 4))[None], _target(sample, masks, seed)
+
+
+def _contrasted(pixels: Floats, rng: np.random.Generator) -> Floats:
+    """Bend the grey scale (gamma 0.7 to 1.4); air becomes 0."""
+    breast = pixels > BACKGROUND
+    bent = np.zeros_like(pixels)
+    bent[breast] = np.minimum(pixels[breast], 1) ** np.float32(rng.uniform(0.7, 1.4))
+    return bent
+
+
+def _matrix(rng: np.random.Generator, *, sideways: bool) -> NDArray[np.float64]:
+    """Draw what takes a step (columns, rows) of the result to one of the sample."""
+    turn, scale = np.deg2rad(rng.uniform(-_DEGREES, _DEGREES)), rng.uniform(*_SCALES)
+    flip_rows, flip_columns = rng.random(2) < 0.5
+    flips = np.diag([-1.0 if flip_columns and sideways else 1.0, -1.0 if flip_rows else 1.0])
+    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    return np.asarray(rotation @ flips / scale)
+
+
+def _crop_centre(sample: Sample, rng: np.random.Generator, cut: float) -> NDArray[np.float64]:
+    """Draw the column and row of the sample at the middle of a crop that covers `cut` of its pixels each way."""
+    extent = np.array(sample.pixels.shape[::-1], dtype=float)
+    half = np.minimum(cut, extent) / 2
+    if len(sample.masks) and rng.random() < 0.75:
+        rows, columns = np.nonzero(sample.masks[int(rng.integers(len(sample.masks)))])
+        drawn = np.array([columns.mean(), rows.mean()]) + rng.uniform(-0.3, 0.3, 2) * cut
+    else:
+        drawn = rng.uniform(half, extent - half)
+    return np.clip(drawn, half, extent - half)
+
+
+def _resampled(
+    layers: Tensor, matrix: NDArray[np.float64], centre: NDArray[np.float64], size: tuple[int, int]
+) -> Tensor:
+    """Sample layers, shape (n, height, width), with zeros around them; `centre` comes to the middle of the result."""
+    from_extent = np.array([layers.shape[2], layers.shape[1]], dtype=float)
+    to_extent = np.array([size[1], size[0]], dtype=float)
+    theta = np.column_stack([matrix * to_extent / from_extent[:, None], 2 * centre / from_extent - 1])
+    grid = F.affine_grid(torch.from_numpy(theta).float()[None], [1, 1, *size], align_corners=False)
+    return F.grid_sample(layers[None], grid, mode="bilinear", padding_mode="zeros", align_corners=False)[0]
+
+
+def _disturbed(image: Floats, rng: np.random.Generator) -> Floats:
+    """Blur one image in five, change gain and brightness a little and add noise; air, here 0, stays air."""
+    if rng.random() < 0.2:
+        image = ndimage.gaussian_filter(image, rng.uniform(0.4, 0.9))
+    noise = rng.standard_normal(image.shape, dtype=np.float32) * np.float32(rng.uniform(0, 0.08))
+    changed = image * np.float32(rng.uniform(0.9, 1.1)) + np.float32(rng.uniform(-0.1, 0.1)) + noise
+    return np.where(image > _AIR, np.maximum(changed, 0), 0).astype(np.float32)
+
+
+def _target(sample: Sample, masks: Tensor, seed: int) -> Target:
+    boxes, kept = [], []
+    for i, mask in enumerate(masks):
+        rows, columns = torch.where(mask.any(1))[0], torch.where(mask.any(0))[0]
+        if len(rows) and min(rows[-1] - rows[0], columns[-1] - columns[0]) + 1 >= MIN_SIDE_PX:
+            boxes.append([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1])
+            kept.append(i)
+    return Target(
+        torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
+        masks[kept],
+        torch.from_numpy(sample.outlined[kept]),
+        torch.from_numpy(sample.malignant[kept]),
+        torch.from_numpy(sample.types[kept]),
+        seed,
+    )
