@@ -26,7 +26,7 @@ from ftmtl.evaluation.evaluate import evaluate
 from ftmtl.evaluation.figures import TITLES, statistics
 from ftmtl.evaluation.measure import compare_runs
 from ftmtl.predictor import Predictor
-from ftmtl.training.data import test_images
+from ftmtl.training.data import held_out_images
 from ftmtl.training.recipe import Holdout, Recipe
 from ftmtl.training.runs import BEST, LAST
 from ftmtl.training.train import train
@@ -127,7 +127,7 @@ def _cases(plan: Plan, cell: _Cell, tested: Sequence[AnnotatedImage], out: Path)
         return read_cases(path)
     recipe = _recipe(plan, cell)
     weights = _weights(recipe, cell, out)
-    images = tested or test_images(recipe)
+    images = tested or held_out_images(recipe)
     predictor = Predictor(weights, device=recipe.machine.device or None, threshold=_LOWEST_SCORE, batch=_BATCH)
     log.info("evaluating cell=%s images=%d", cell, len(images))
     evaluation = evaluate(predictor, images)

@@ -118,7 +118,7 @@ def list_data(recipe: Recipe) -> TrainingData:
     return TrainingData(training, validation, {id(image): source for image, source in listed})
 
 
-def test_images(recipe: Recipe) -> list[AnnotatedImage]:
+def held_out_images(recipe: Recipe) -> list[AnnotatedImage]:
     """Return the images of the fold that the recipe holds out; none without folds.
 
     Raises
