@@ -5,7 +5,7 @@ PIP_OPTIONS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check install peers clean
+.PHONY: demo test check bench install peers clean
 
 demo: $(VENV)/.installed
 	$(BIN)/ftmtl demo $(if $(STUDY),--study "$(STUDY)") --out demo
@@ -18,6 +18,9 @@ check: $(VENV)/.installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: $(VENV)/.installed
+	$(BIN)/python benchmarks/one_pass.py
 
 install: $(VENV)/.installed
 

@@ -11,11 +11,14 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from ftmtl.errors import FtmtlError, RecipeError
 
+_EXTRA = ("matplotlib", "torch", "torchvision", "safetensors", "scipy")
+"""What the extra ``train`` installs and the node alone does not have."""
 _DATA = "phantoms:COUNT[@SEED], or NAME:FOLDER[#train|#test] with NAME inbreast, cbis-ddsm, vindr-mammo, cdd-cesm, mias"
 
 
@@ -84,6 +87,11 @@ def _told(run: Callable[[argparse.Namespace], int], arguments: argparse.Namespac
     except FtmtlError as error:
         print(f"ftmtl: {error}", file=sys.stderr)
         return 1
+    except ModuleNotFoundError as error:
+        if error.name not in _EXTRA:
+            raise
+        print(f"ftmtl: {error.name} is not installed; pip install 'ftmtl-node[train]' brings it", file=sys.stderr)
+        return 1
 
 
 def _add_faults(parser: argparse.ArgumentParser) -> None:
@@ -93,6 +101,7 @@ def _add_faults(parser: argparse.ArgumentParser) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> int:
+    import_module("matplotlib")  # missing, it would be missed after hours only
     from ftmtl.training.recipe import read_recipe
     from ftmtl.training.train import train
 
@@ -103,6 +112,7 @@ def _train(arguments: argparse.Namespace) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
+    import_module("matplotlib")
     from ftmtl.datasets.catalogue import DataSource, list_images
     from ftmtl.evaluation.evaluate import evaluate
     from ftmtl.evaluation.report import summary, write_report
@@ -133,6 +143,7 @@ def _progress(done: int, of: int) -> None:
 
 
 def _ablate(arguments: argparse.Namespace) -> int:
+    import_module("matplotlib")
     from ftmtl.datasets.catalogue import DataSource
     from ftmtl.evaluation.ablate import Plan, ablate
     from ftmtl.training.recipe import read_recipe

@@ -138,7 +138,7 @@ def _sensitivities(
 ) -> dict[str, Any]:
     """Sensitivity at each rate, and their mean."""
     found = matches(cases, rule, wanted)
-    title = f"Sensitivity{kind}, {rule.name}, false positives on {counted} images"
+    title = f"Sensitivity{kind}, false positives on {counted} images"
     table: dict[str, Any] = {}
     for rate in RATES:
         table[f"{rate:g}"] = figure(title, sensitivity(found, rate, counted), interval)
