@@ -36,6 +36,10 @@ class FindingType(StrEnum):
     LESION = "lesion"
 
 
+LESION_TYPES = (FindingType.MASS, FindingType.CALCIFICATION, FindingType.DISTORTION, FindingType.ASYMMETRY)
+"""The kinds that a model may tell apart, in the order of their numbers."""
+
+
 @dataclass(frozen=True)
 class ModelIdentity:
     """Which model made a result; changes whenever the results may change.

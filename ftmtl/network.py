@@ -26,7 +26,7 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import MultiScaleRoIAlign, roi_align
 
 from ftmtl.backbone import build_backbone
-from ftmtl.datasets.sample import LESION_TYPES
+from ftmtl.findings import LESION_TYPES
 from ftmtl.heads.blocks import BOX_SIZE, MASK_SIZE
 from ftmtl.heads.classification import ClassificationHead
 from ftmtl.heads.detection import DetectionHead

@@ -24,7 +24,7 @@ class Target:
     outlined
         bool, shape (lesions,): whether the mask is an outline; if not, segmentation does not learn from it.
     malignant, types
-        int64, shape (lesions,); -1 where unknown. Types index `ftmtl.datasets.sample.LESION_TYPES`.
+        int64, shape (lesions,); -1 where unknown. Types index `ftmtl.findings.LESION_TYPES`.
     seed
         Of everything drawn by chance about this image in this step, so that a step gives the same result
         however its images are divided among processes.

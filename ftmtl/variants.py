@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ftmtl.datasets.sample import LESION_TYPES
+from ftmtl.findings import LESION_TYPES
 from ftmtl.preprocess import INPUT_SIZE
 
 TASKS = ("det", "seg", "cls")

@@ -9,12 +9,9 @@ from numpy.typing import NDArray
 
 from ftmtl.datasets.annotated import AnnotatedImage, Lesion
 from ftmtl.errors import DatasetError, NotAnalysable
-from ftmtl.findings import FindingType
+from ftmtl.findings import LESION_TYPES, FindingType
 from ftmtl.mammogram import Mammogram
 from ftmtl.preprocess import INPUT_SIZE, fit
-
-LESION_TYPES = (FindingType.MASS, FindingType.CALCIFICATION, FindingType.DISTORTION, FindingType.ASYMMETRY)
-"""What `Sample.types` indexes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +27,7 @@ class Sample:
     outlined
         bool, shape (lesions,): whether the mask is an outline.
     malignant, types
-        int64, shape (lesions,); -1 where unknown. Types index `LESION_TYPES`.
+        int64, shape (lesions,); -1 where unknown. Types index `ftmtl.findings.LESION_TYPES`.
     image_id, patient
         Which image of whom; splits never divide a patient.
     """

@@ -11,10 +11,9 @@ import pytest
 import torch
 
 from ftmtl.acquisition import Acquisition
-from ftmtl.datasets.sample import LESION_TYPES
 from ftmtl.errors import WeightsError
 from ftmtl.evaluation.metrics import Detected, ImageTruth, dice, froc, iou
-from ftmtl.findings import FindingType, Outcome
+from ftmtl.findings import LESION_TYPES, FindingType, Outcome
 from ftmtl.geometry import Geometry
 from ftmtl.mammogram import Mammogram, from_array, load_mammogram
 from ftmtl.phantom import MAX_VALUE, LesionSpec, Phantom, make_phantom
