@@ -63,9 +63,10 @@ def test_an_altered_file(written: Path) -> None:
 def test_weights_in_a_folder(written: Path) -> None:
     assert find_weights([written.parent]) == find_weights([written]) == [written]
     assert SHIPPED in find_weights()
+    empty = written.parent / "empty"
+    empty.mkdir()
     with pytest.raises(WeightsError, match="there are no weights in"):
-        (written.parent / "empty").mkdir()
-        find_weights([written.parent / "empty"])
+        find_weights([empty])
 
 
 def test_a_foreign_file(tmp_path: Path) -> None:
