@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -106,6 +107,8 @@ def _train(arguments: argparse.Namespace) -> int:
     from ftmtl.training.train import train
 
     progress = train(read_recipe(arguments.recipe, device=arguments.device), arguments.out)
+    if os.environ.get("RANK", "0") != "0":  # torchrun: the first process speaks for all
+        return 0
     best = "" if progress.best is None else f", best {progress.best:.4f} at step {progress.best_step}"
     print(f"{arguments.out}: finished after {progress.total} steps{best}")
     return 0

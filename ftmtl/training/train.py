@@ -153,7 +153,7 @@ class _Run:
         if improved:
             self.folder.save_weights(BEST, self.network, card)
         self.folder.save_weights(LAST, self.network, card)
-        if not progress.step:
+        if metrics or not progress.step:
             self.folder.draw()
         state = {name: tensor.contiguous() for name, tensor in self.network.state_dict().items()}
         self.folder.save_checkpoint(Checkpoint(state, optimiser, progress, self.recipe.to_json(), self.data.digest))
