@@ -58,7 +58,7 @@ class TrainingData:
         for image in chain(self.training, self.validation):
             name = self.sources[id(image)].name
             counts[name] = counts.get(name, 0) + 1
-        listed = ", ".join(f"{count} of {_NAMES.get(name, name)}" for name, count in counts.items())
+        listed = ", ".join(f"{count} {_NAMES.get(name, f'images of {name}')}" for name, count in counts.items())
         return f"{listed}; {len(self.validation)} of them held back for validation"
 
     def load(self, recipe: Recipe, config: NetworkConfig) -> tuple[list[Sample], list[Sample]]:

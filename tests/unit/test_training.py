@@ -76,7 +76,7 @@ def test_what_a_run_leaves(finished: tuple[Recipe, Path]) -> None:
     assert card.recipe == recipe.to_json()
     assert card.metrics["step"] == 4
     assert card.metrics["validation"].keys() == {"sensitivity", "dice", "auc", "score"}
-    assert "12 of synthetic mammograms" in card.data
+    assert "12 synthetic mammograms" in card.data
 
 
 def test_a_finished_run_is_left_as_it_is(finished: tuple[Recipe, Path]) -> None:
