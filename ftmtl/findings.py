@@ -205,6 +205,20 @@ class StudyResult:
         return Outcome.NOT_PROCESSED
 
     @property
+    def breast_scores(self) -> dict[str, float]:
+        """The largest score of each breast's analysed images, by laterality; images of no known side count for none."""
+        scores: dict[str, float] = {}
+        for image in self.images:
+            if image.laterality is not None and image.score is not None:
+                scores[image.laterality] = max(image.score, scores.get(image.laterality, 0.0))
+        return scores
+
+    @property
+    def score(self) -> float | None:
+        """The largest score of the analysed images; None if none was analysed."""
+        return max((image.score for image in self.images if image.score is not None), default=None)
+
+    @property
     def reason(self) -> str:
         """Why, where nothing was analysed: the distinct reasons of the images."""
         if self.outcome not in (Outcome.NOT_PROCESSED, Outcome.FAILED):

@@ -37,6 +37,8 @@ def study_summary(result: StudyResult, objects: Sequence[ResultObject]) -> dict[
         "study_uid": result.study_uid,
         "outcome": result.outcome.value,
         "reason": result.reason,
+        "score": result.score,
+        "breast_scores": result.breast_scores,
         "images": [_image(image, result.model) for image in result.images],
         "objects": [
             {"kind": made.kind, "sop_instance_uid": made.sop_instance_uid, "path": str(made.path)} for made in objects

@@ -245,6 +245,8 @@ def test_summary_is_the_contract() -> None:
                 "study_uid": "1.2",
                 "outcome": "findings",
                 "reason": "",
+                "score": 0.45,
+                "breast_scores": {"L": 0.45},
                 "images": [image, other],
                 "objects": [{"kind": "seg", "sop_instance_uid": "2.25.1", "path": str(made.path)}],
             }
