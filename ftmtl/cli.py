@@ -40,7 +40,9 @@ def add_commands(commands: Any) -> None:
     train.add_argument("--device", help="cpu, cuda, cuda:1 (default what the recipe says)")
 
     evaluate = _command(commands, "evaluate", _evaluate, "measure weights on annotated images; writes a report page")
-    evaluate.add_argument("weights", type=Path, nargs="?", help="a safetensors file (default the shipped one)")
+    evaluate.add_argument(
+        "weights", type=Path, nargs="?", help="a safetensors file (default the shipped one); or blobs, the baseline"
+    )
     evaluate.add_argument("--data", action="append", required=True, metavar="DATA", help=f"{_DATA}; may repeat")
     evaluate.add_argument("--out", type=Path, required=True, metavar="DIR")
     evaluate.add_argument("--threshold", type=float, default=0.02, help="lowest lesion probability (default 0.02)")
@@ -117,13 +119,18 @@ def _train(arguments: argparse.Namespace) -> int:
 def _evaluate(arguments: argparse.Namespace) -> int:
     import_module("matplotlib")
     from ftmtl.datasets.catalogue import DataSource, list_images
-    from ftmtl.evaluation.evaluate import evaluate
+    from ftmtl.evaluation.blobs import BlobDetector
+    from ftmtl.evaluation.evaluate import Model, evaluate
     from ftmtl.evaluation.report import summary, write_report
     from ftmtl.predictor import Predictor
 
     sources = [DataSource.parse(text, arguments.faults) for text in arguments.data]
     images = [image for source in sources for image in list_images(source)]
-    predictor = Predictor(arguments.weights, device=arguments.device, threshold=arguments.threshold)
+    predictor: Model
+    if arguments.weights == Path("blobs"):
+        predictor = BlobDetector()
+    else:
+        predictor = Predictor(arguments.weights, device=arguments.device, threshold=arguments.threshold)
     evaluation = evaluate(predictor, images, faults=arguments.faults, on_image=_progress)
     command = ["ftmtl", "evaluate", *([str(arguments.weights)] if arguments.weights else [])]
     command += [part for source in sources for part in ("--data", str(source))]

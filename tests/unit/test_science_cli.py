@@ -40,6 +40,13 @@ def test_evaluate_writes_figures_and_a_page(weights: Path, tmp_path: Path, capsy
     assert "Image AUC: " in capsys.readouterr().out
 
 
+def test_the_baseline_is_evaluated_like_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "blobs", "--data", "phantoms:4@900", "--out", str(tmp_path / "report")]) == 0
+    metrics = json.loads((tmp_path / "report" / "metrics.json").read_text())
+    assert metrics["model"]["name"] == "Laplacian-of-Gaussian blobs"
+    assert metrics["counts"]["findings"] > 4
+
+
 def test_train_runs_a_recipe(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     recipe = write_recipe(tmp_path, steps=2, every=2)
     assert main(["train", str(recipe), "--out", str(tmp_path / "run")]) == 0
