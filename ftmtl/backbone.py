@@ -1,4 +1,7 @@
-"""Backbone and feature pyramid: torchvision's classification networks, cut at strides 4, 8, 16 and 32."""
+"""Backbone and feature pyramid: classification networks, cut at strides 4, 8, 16 and 32.
+
+They are torchvision's, and EfficientNet-Lite0.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.ops import FrozenBatchNorm2d
 from torchvision.ops.feature_pyramid_network import ExtraFPNBlock
 
+from ftmtl import efficientnet_lite
 from ftmtl.errors import WeightsError
 from ftmtl.variants import NetworkConfig
 
@@ -29,13 +33,7 @@ def build_backbone(config: NetworkConfig) -> BackboneWithFPN:
     ValueError
         If torchvision has no such network, or it lacks a level at one of the strides.
     """
-    try:
-        model = models.get_model(config.backbone, weights=None)
-    except ValueError as error:
-        raise ValueError(f"backbone is {config.backbone!r}; torchvision has no such network") from error
-    trunk = model if isinstance(model, models.ResNet) else getattr(model, "features", None)
-    if not isinstance(trunk, nn.Module):
-        raise ValueError(f"backbone is {config.backbone!r}; it is neither a ResNet nor a network with `features`")
+    trunk = _trunk(config.backbone)
     levels = _levels(trunk, config.backbone)
     _set_norm(trunk, config.norm)
     return BackboneWithFPN(
@@ -48,8 +46,23 @@ def build_backbone(config: NetworkConfig) -> BackboneWithFPN:
     )
 
 
+def _trunk(name: str) -> nn.Module:
+    if name == efficientnet_lite.NAME:
+        return efficientnet_lite.efficientnet_lite0_features()
+    try:
+        model = models.get_model(name, weights=None)
+    except ValueError as error:
+        raise ValueError(f"backbone is {name!r}; torchvision has no such network") from error
+    trunk = model if isinstance(model, models.ResNet) else getattr(model, "features", None)
+    if not isinstance(trunk, nn.Module):
+        raise ValueError(f"backbone is {name!r}; it is neither a ResNet nor a network with `features`")
+    return trunk
+
+
 def load_pretrained(backbone: BackboneWithFPN, path: Path) -> None:
-    """Load a torchvision network's own weights (``.pth`` or ``.safetensors``) into a backbone; the pyramid is left.
+    """Load a classification network's own weights (``.pth`` or ``.safetensors``) into a backbone; the pyramid is left.
+
+    They are torchvision's, or for EfficientNet-Lite0 those of its package too.
 
     Raises
     ------
@@ -66,7 +79,8 @@ def load_pretrained(backbone: BackboneWithFPN, path: Path) -> None:
         raise WeightsError(f"backbone weights {path} hold no state dict")
     body = backbone.body
     wanted = body.state_dict()
-    found = {name.removeprefix("features."): tensor for name, tensor in given.items()}
+    named = efficientnet_lite.from_package(given)
+    found = {name.removeprefix("features."): tensor for name, tensor in named.items()}
     missing = [n for n in wanted if not n.endswith("num_batches_tracked") and n not in found]
     wrong = [n for n in wanted if n in found and found[n].shape != wanted[n].shape]
     if missing or wrong:

