@@ -1,4 +1,4 @@
-"""The science's commands: train, evaluate, ablate, weights, data. ``node.cli`` adds its own to them.
+"""The science's commands: train, evaluate, compare, ablate, weights, data. ``node.cli`` adds its own to them.
 
 Each command imports what it needs when it runs; ``python -m ftmtl.cli`` has these commands alone.
 """
@@ -48,6 +48,12 @@ def add_commands(commands: Any) -> None:
     evaluate.add_argument("--threshold", type=float, default=0.02, help="lowest lesion probability (default 0.02)")
     evaluate.add_argument("--device", help="cpu, cuda, cuda:1 (default the GPU if there is one)")
     _add_faults(evaluate)
+
+    compare = _command(commands, "compare", _compare, "set evaluations of the same images side by side")
+    compare.add_argument("reports", type=Path, nargs="+", metavar="REPORT", help="folders of ftmtl evaluate")
+    compare.add_argument("--out", type=Path, required=True, metavar="DIR")
+    compare.add_argument("--rule", default="IoU 0.2", help="hit rule (default IoU 0.2), or: centre in circle, ...")
+    compare.add_argument("--kinds", default="", help="comma-separated kinds of lesion that count (default all)")
 
     ablate = _command(commands, "ablate", _ablate, "train and compare the variants of the network over seeds")
     ablate.add_argument("recipe", type=Path, metavar="RECIPE.toml")
@@ -144,6 +150,21 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     )
     print(summary(metrics))
     print(f"report: {arguments.out / 'index.html'}")
+    return 0
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    import_module("matplotlib")
+    from ftmtl.errors import EvaluationError
+    from ftmtl.evaluation.cases import read_cases
+    from ftmtl.evaluation.comparison import write_comparison
+    from ftmtl.evaluation.hits import HIT_RULES
+
+    if arguments.rule not in HIT_RULES:
+        raise EvaluationError(f"there is no hit rule {arguments.rule!r}; there are {', '.join(HIT_RULES)}")
+    models = {report.resolve().name: read_cases(report / "cases.jsonl") for report in arguments.reports}
+    kinds = [kind.strip() for kind in arguments.kinds.split(",") if kind.strip()]
+    print(write_comparison(models, arguments.out, rule=HIT_RULES[arguments.rule], kinds=kinds))
     return 0
 
 

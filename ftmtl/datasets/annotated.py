@@ -31,12 +31,15 @@ class Lesion:
         Pathology, or None where it is unknown.
     mask
         Outline, or None where the data set gives a box or a circle only.
+    label
+        The publisher's own class, where it says more than type; empty if not.
     """
 
     box: Box
     type: FindingType
     malignant: bool | None
     mask: LesionMask | None = None
+    label: str = ""
 
     def __post_init__(self) -> None:
         if not (self.box[2] > self.box[0] and self.box[3] > self.box[1]):

@@ -72,7 +72,7 @@ class MiasImage(AnnotatedImage):
         except NotAnalysable as error:
             raise DatasetError(f"{self.path}: {error}") from error
         lesions = zip(self.boxes, self.classes, self.severities, strict=True)
-        return mammogram, tuple(Lesion(box, _TYPES[name], malignant) for box, name, malignant in lesions)
+        return mammogram, tuple(Lesion(box, _TYPES[name], malignant, label=name) for box, name, malignant in lesions)
 
     @property
     def fingerprint(self) -> str:

@@ -12,19 +12,21 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ftmtl.datasets.annotated import AnnotatedImage
+from ftmtl.datasets.annotated import AnnotatedImage, Lesion
 from ftmtl.datasets.catalogue import DataSource, list_images
 from ftmtl.errors import EvaluationError
 from ftmtl.evaluation.cases import ImageCase, read_cases, write_cases
 from ftmtl.evaluation.evaluate import evaluate
 from ftmtl.evaluation.figures import TITLES, statistics
 from ftmtl.evaluation.measure import compare_runs
+from ftmtl.mammogram import Mammogram
 from ftmtl.predictor import Predictor
 from ftmtl.training.data import held_out_images
 from ftmtl.training.recipe import Holdout, Recipe
@@ -90,6 +92,28 @@ class _Cell:
         return f"{self.variant}-s{self.seed}" + (f"-f{self.fold}" if self.fold >= 0 else "")
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Kept(AnnotatedImage):
+    """A test image that is read once for all runs: phantoms take longer to draw than to analyse."""
+
+    image: AnnotatedImage
+
+    def load(self) -> tuple[Mammogram, tuple[Lesion, ...]]:
+        return self._loaded
+
+    @cached_property
+    def _loaded(self) -> tuple[Mammogram, tuple[Lesion, ...]]:
+        return self.image.load()
+
+    @property
+    def fingerprint(self) -> str:
+        return self.image.fingerprint
+
+    @classmethod
+    def of(cls, image: AnnotatedImage) -> _Kept:
+        return cls(image=image, **{f.name: getattr(image, f.name) for f in fields(AnnotatedImage)})
+
+
 def ablate(plan: Plan, out: Path) -> str:
     """Train, measure and compare; returns the table as Markdown and writes it.
 
@@ -100,7 +124,7 @@ def ablate(plan: Plan, out: Path) -> str:
     FtmtlError
         As training and evaluation do.
     """
-    tested = [image for source in plan.data for image in list_images(source)]
+    tested = [_Kept.of(image) for source in plan.data for image in list_images(source)]
     _check_unseen(plan, tested)
     runs: dict[str, list[list[ImageCase]]] = {}
     for seed in range(plan.recipe.seed, plan.recipe.seed + plan.seeds):
@@ -142,7 +166,9 @@ def _recipe(plan: Plan, cell: _Cell) -> Recipe:
     """The plan's recipe for one cell; a variant without weights of its own is trained as the one that has them."""
     trained = WEIGHTS_OF.get(cell.variant, cell.variant)
     holdout = Holdout(folds=plan.folds, fold=cell.fold) if plan.folds else plan.recipe.holdout
-    return plan.recipe.altered(variant=trained, seed=cell.seed, holdout=holdout)
+    weights = plan.recipe.start.weights.replace("{variant}", trained).replace("{seed}", str(cell.seed))
+    start = plan.recipe.start.model_copy(update={"weights": weights})
+    return plan.recipe.altered(variant=trained, seed=cell.seed, holdout=holdout, start=start)
 
 
 def _weights(recipe: Recipe, cell: _Cell, out: Path) -> Path:
@@ -159,12 +185,15 @@ def _weights(recipe: Recipe, cell: _Cell, out: Path) -> Path:
 
 
 def _table(plan: Plan, runs: dict[str, list[list[ImageCase]]]) -> dict[str, Any]:
-    """Per variant the figures of each seed, and the difference from the control with its interval."""
+    """Per variant the figures of each seed, and the difference from the control: with its interval, and by seed."""
     result: dict[str, Any] = {}
     for name, seeds in runs.items():
         figures = {key: [_value(cases, key) for cases in seeds] for key in TITLES}
         difference = None if name == plan.control else compare_runs(seeds, runs[plan.control])
         result[name] = {"seeds": figures, "difference": difference}
+    for name, row in result.items():
+        if name != plan.control:
+            row["by_seed"] = {key: _gaps(row["seeds"][key], result[plan.control]["seeds"][key]) for key in TITLES}
     return {"control": plan.control, "seeds": plan.seeds, "variants": result}
 
 
@@ -175,24 +204,34 @@ def _value(cases: Sequence[ImageCase], key: str) -> float | None:
         return None
 
 
+def _gaps(one: Sequence[float | None], other: Sequence[float | None]) -> list[float | None]:
+    """Differences of two variants, seed by seed."""
+    pairs = zip(one, other, strict=True)
+    return [None if a is None or b is None else a - b for a, b in pairs]
+
+
 def _markdown(plan: Plan, table: dict[str, Any]) -> str:
     """Figures as mean ± standard deviation over seeds; differences with their 95% interval over patients."""
     lines = [f"| variant | {' | '.join(TITLES.values())} |", "|---" * (len(TITLES) + 1) + "|"]
     for name, row in table["variants"].items():
         lines.append(f"| {name} | {' | '.join(_spread(row['seeds'][key]) for key in TITLES)} |")
         if row["difference"] is not None:
-            lines.append(f"| {name} − {plan.control} | {' | '.join(_gap(row['difference'][key]) for key in TITLES)} |")
+            gaps = [_gap(row["difference"][key]) for key in TITLES]
+            lines.append(f"| {name} − {plan.control} | {' | '.join(gaps)} |")
+            by_seed = [_spread(row["by_seed"][key], "+.3f") for key in TITLES]
+            lines.append(f"| {name} − {plan.control}, by seed | {' | '.join(by_seed)} |")
     tested = f"{plan.folds} folds of patients" if plan.folds else ", ".join(str(source) for source in plan.data)
     seeds = f"{plan.seeds} seed{'s' if plan.seeds > 1 else ''}"
     words = f"{seeds}, tested on {tested}. Mean ± standard deviation over seeds; differences with the 95% interval "
-    return "\n".join([*lines, "", words + "of a paired bootstrap over patients. Research use only.", ""])
+    words += "of a paired bootstrap over patients, and by seed as mean ± standard deviation. Research use only."
+    return "\n".join([*lines, "", words, ""])
 
 
-def _spread(values: Sequence[float | None]) -> str:
+def _spread(values: Sequence[float | None], form: str = ".3f") -> str:
     known = [value for value in values if value is not None]
     if not known:
         return "–"
-    return f"{np.mean(known):.3f}" + (f" ± {np.std(known, ddof=1):.3f}" if len(known) > 1 else "")
+    return f"{np.mean(known):{form}}" + (f" ± {np.std(known, ddof=1):.3f}" if len(known) > 1 else "")
 
 
 def _gap(difference: dict[str, Any] | None) -> str:

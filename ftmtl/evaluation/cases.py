@@ -33,6 +33,8 @@ class LesionCase:
         Whether the data set gives its outline.
     malignancy_probability
         Of the true box, 0 to 1.
+    label
+        The publisher's own class; empty if there is none.
     """
 
     box: Box
@@ -40,6 +42,13 @@ class LesionCase:
     malignant: bool | None
     outlined: bool
     malignancy_probability: float
+    label: str = ""
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """What it can be called: its type, the publisher's class, ``malignant`` or ``benign``."""
+        pathology = {True: "malignant", False: "benign", None: ""}[self.malignant]
+        return frozenset({self.type.value, self.label, pathology} - {""})
 
 
 @dataclass(frozen=True)

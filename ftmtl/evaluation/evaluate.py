@@ -121,7 +121,12 @@ def _case(
         malignant=_flag(image.malignant),
         lesions=tuple(
             LesionCase(
-                _box(lesion.box), lesion.type, _flag(lesion.malignant), lesion.mask is not None, float(probability)
+                _box(lesion.box),
+                lesion.type,
+                _flag(lesion.malignant),
+                lesion.mask is not None,
+                float(probability),
+                lesion.label,
             )
             for lesion, probability in zip(lesions, malignancy, strict=True)
         ),

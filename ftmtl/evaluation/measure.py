@@ -24,7 +24,7 @@ from ftmtl.evaluation.figures import (
     sensitivity,
     statistics,
 )
-from ftmtl.evaluation.hits import HIT_RULES, IOU_02, HitRule
+from ftmtl.evaluation.hits import CENTRE_IN_CIRCLE, HIT_RULES, IOU_02, HitRule
 from ftmtl.evaluation.metrics import CountOn
 from ftmtl.evaluation.statistics import Statistic, bootstrap, paired_bootstrap
 from ftmtl.findings import FindingType
@@ -46,9 +46,10 @@ def measure(evaluation: Evaluation | Sequence[ImageCase], *, samples: int = 1000
     -------
     dict
         ``counts``; ``classification`` (AUC); ``detection`` (sensitivity by hit rule, by the images over which false
-        positives are counted, and by their rate); ``detection_by_kind`` (the same of some of the lesions, IoU 0.2, all
-        images); ``segmentation`` (Dice); ``notes``. A figure is a dict of value, ends of its interval (None where no
-        interval is computed), level, samples and skipped; or None where it is not defined, and a note says why.
+        positives are counted, and by their rate); ``detection_by_kind`` (number of
+        lesions, and by hit rule the same of these, all images); ``segmentation`` (Dice); ``notes``. A figure is a
+        dict of value, ends of its interval (None where no interval is computed), level, samples and skipped; or None
+        where it is not defined, and a note says why.
     """
     cases = evaluation.cases if isinstance(evaluation, Evaluation) else evaluation
     skipped = evaluation.skipped if isinstance(evaluation, Evaluation) else ()
@@ -146,16 +147,24 @@ def _sensitivities(
 
 
 def _by_kind(cases: Sequence[ImageCase], figure: Figure) -> dict[str, Any]:
-    """Sensitivity for the lesions of each finding type and pathology that the data set tells apart."""
-    table = {}
-    for name in (*(kind.value for kind in FindingType if kind is not FindingType.LESION), "malignant", "benign"):
+    """Sensitivity for the lesions of each finding type, publisher's class and pathology that the data set tells apart.
+
+    By IoU 0.2, and by centre in circle too where lesions have no outline: a circle says where, not how large.
+    """
+    lesions = [lesion for case in cases for lesion in case.lesions]
+    rules = [IOU_02] if all(lesion.outlined for lesion in lesions) else [IOU_02, CENTRE_IN_CIRCLE]
+    known = [kind.value for kind in FindingType if kind is not FindingType.LESION]
+    table: dict[str, Any] = {}
+    for name in (*known, *sorted({lesion.label for lesion in lesions} - {""}), "malignant", "benign"):
 
         def wanted(lesion: LesionCase, name: str = name) -> bool:
-            return name in (lesion.type.value, {True: "malignant", False: "benign", None: ""}[lesion.malignant])
+            return name in lesion.kinds
 
-        count = sum(wanted(lesion) for case in cases for lesion in case.lesions)
-        if count:
-            rows = _sensitivities(cases, IOU_02, "all", figure, interval=False, wanted=wanted, kind=f" for {name}")
+        if count := sum(map(wanted, lesions)):
+            rows = {
+                rule.name: _sensitivities(cases, rule, "all", figure, interval=True, wanted=wanted, kind=f" for {name}")
+                for rule in rules
+            }
             table[name] = {"lesions": count, **rows}
     return table
 

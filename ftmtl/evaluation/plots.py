@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from ftmtl.evaluation.cases import ImageCase
 from ftmtl.evaluation.figures import AUCS, RATES, TITLES, best_dice, curves, hits
 from ftmtl.evaluation.hits import HIT_RULES, IOU_02
+from ftmtl.evaluation.metrics import Froc
 
 _LIGHT, _DARK = ("#ffffff", "#1c2430", "#d9dee8"), ("#171b22", "#dfe5ef", "#333b48")
 _COLOURS = {
@@ -42,6 +43,19 @@ def plots(cases: Sequence[ImageCase], metrics: dict[str, Any]) -> dict[str, byte
         drawn[f"froc{suffix}"] = _png(lambda axes: _froc(axes, every.froc, metrics), dark)
         drawn[f"dice{suffix}"] = _png(lambda axes: _dice(axes, cases), dark)
     return drawn
+
+
+def froc_plot(found: Mapping[str, Froc], title: str) -> bytes:
+    """Draw the FROC curves of several models in one plot, as PNG."""
+
+    def draw(axes: Any) -> None:
+        for number, (name, curve) in enumerate(found.items()):
+            _steps(axes, curve, label=name, color=f"C{number}", lw=1.8)
+        axes.set(xlabel="False positives an image", ylabel="Sensitivity", title=title)
+        axes.set(xlim=(-0.03, _LAST_RATES[1]), ylim=(-0.01, 1.01))
+        _legend(axes, "lower right", "")
+
+    return _png(draw, dark=False)
 
 
 def _roc(axes: Any, found: dict[str, Any], metrics: dict[str, Any]) -> None:

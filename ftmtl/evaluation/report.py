@@ -153,8 +153,9 @@ def _detection(metrics: dict[str, Any]) -> Iterable[Sequence[str]]:
 
 def _kinds(metrics: dict[str, Any]) -> Iterable[Sequence[str]]:
     for kind, row in metrics["detection_by_kind"].items():
-        cells = (str(value) if key == "lesions" else with_interval(value) for key, value in row.items())
-        yield (kind.replace("_", " "), *cells)
+        for rule in (key for key in row if key != "lesions"):
+            cells = (with_interval(figure) for figure in row[rule].values())
+            yield (kind.replace("_", " "), rule, str(row["lesions"]), *cells)
 
 
 def _rows(rows: Iterable[Sequence[str]]) -> str:

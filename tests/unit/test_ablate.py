@@ -40,7 +40,9 @@ def test_variants_over_seeds_on_unseen_images(recipe: Recipe, tmp_path: Path) ->
     assert other[0] != other[1]
     table = json.loads((tmp_path / "ablation.json").read_text())
     assert table["variants"]["B+"]["difference"] is None
-    assert len(table["variants"]["D"]["seeds"]["lesion_auc_true_boxes"]) == 2
+    first, second = (table["variants"][name]["seeds"]["dice_with_misses"] for name in ("D", "B+"))
+    assert table["variants"]["D"]["by_seed"]["dice_with_misses"] == [a - b for a, b in zip(first, second, strict=True)]
+    assert len(first) == 2
     assert "| D − B+ |" in text
     assert "Research use only" in text
     before = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.safetensors")}
@@ -81,3 +83,14 @@ def test_images_that_are_trained_on_are_no_test(recipe: Recipe, tmp_path: Path) 
     plan = Plan(recipe, ("B+", "D"), seeds=1, data=(DataSource.parse("phantoms:5@510"),))
     with pytest.raises(EvaluationError, match="2 test images are trained on, phantom-510 among them"):
         ablate(plan, tmp_path)
+
+
+def test_each_run_starts_from_the_weights_of_its_variant_and_seed(recipe: Recipe, tmp_path: Path) -> None:
+    """So a variant that learned from one data set goes on with another."""
+    ablate(Plan(recipe, ("B+", "D"), seeds=1, data=(UNSEEN,)), tmp_path / "first")
+    weights = f"{tmp_path}/first/runs/{{variant}}-s{{seed}}/best.safetensors"
+    further = recipe.altered(start=recipe.start.model_copy(update={"weights": weights}))
+    ablate(Plan(further, ("B+", "D"), seeds=1, data=(UNSEEN,)), tmp_path / "second")
+    for name in ("B+", "D"):
+        run = json.loads((tmp_path / "second" / "runs" / f"{name}-s5" / "recipe.json").read_text())
+        assert run["start"]["weights"] == f"{tmp_path}/first/runs/{name}-s5/best.safetensors"

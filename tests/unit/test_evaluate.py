@@ -133,7 +133,8 @@ def test_known_cases_give_known_figures(evaluation) -> None:
         {"0.25": 2 / 3, "0.5": 2 / 3, "1": 2 / 3, "2": 2 / 3, "mean": 2 / 3}
     )
     assert all(figure["low"] <= figure["value"] <= figure["high"] for figure in iou_02.values())
-    kinds = {kind: (row["lesions"], row["1"]["value"]) for kind, row in metrics["detection_by_kind"].items()}
+    by_kind = metrics["detection_by_kind"]
+    kinds = {kind: (row["lesions"], row["IoU 0.2"]["1"]["value"]) for kind, row in by_kind.items()}
     assert kinds == {"mass": (2, 1), "calcification": (1, 0), "malignant": (2, 0.5), "benign": (1, 1)}
     assert metrics["counts"] == {
         "patients": 4,

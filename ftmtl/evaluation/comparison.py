@@ -1,0 +1,114 @@
+"""Several models on the same images: one table, one plot, and how far each is from the first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from ftmtl.errors import EvaluationError
+from ftmtl.evaluation.cases import ImageCase, LesionCase
+from ftmtl.evaluation.figures import RATES, matches, sensitivity, statistics
+from ftmtl.evaluation.hits import HitRule
+from ftmtl.evaluation.metrics import Matches
+from ftmtl.evaluation.plots import froc_plot
+from ftmtl.evaluation.statistics import Statistic, bootstrap, paired_bootstrap
+from ftmtl.findings import Box
+
+_OTHERS = {
+    "lesion_auc_true_boxes": "AUC, true boxes",
+    "lesion_auc_end_to_end": "AUC end to end",
+    "image_auc": "AUC an image",
+    "dice_detected": "Dice, detected",
+}
+
+
+def write_comparison(
+    models: Mapping[str, Sequence[ImageCase]],
+    folder: Path,
+    *,
+    rule: HitRule,
+    kinds: Sequence[str] = (),
+    samples: int = 1000,
+    seed: int = 0,
+) -> str:
+    """Write ``comparison.md`` and ``froc.png``; returns the text.
+
+    Parameters
+    ----------
+    models
+        Cases of each, by the name to print; the first is what the others are compared with.
+    kinds
+        Which lesions count, by type, publisher's class, ``malignant`` or ``benign``; all by default. Findings on other
+        lesions are neither hits nor false positives.
+    samples, seed
+        Of the bootstrap over patients.
+
+    Raises
+    ------
+    EvaluationError
+        If there is no lesion of these kinds, or the evaluations are not of the same images.
+    """
+    runs = {name: sorted(cases, key=lambda case: case.image_id) for name, cases in models.items()}
+    first = next(iter(runs.values()))
+    if any(_truth(run) != _truth(first) for run in runs.values()):
+        raise EvaluationError("The evaluations are not of the same images with the same lesions.")
+    count = sum(_wanted(kinds)(lesion) for case in first for lesion in case.lesions)
+    if not count:
+        raise EvaluationError(f"There is no lesion{' of the kind ' if kinds else ''}{' or '.join(kinds)}.")
+    found = {name: matches(run, rule, _wanted(kinds)) for name, run in runs.items()}
+    patients = [case.patient for case in first]
+
+    def interval(figure: Statistic) -> str:
+        try:
+            value = bootstrap(figure, patients, samples=samples, seed=seed)
+        except EvaluationError:
+            return "–"
+        return f"{value.value:.3f} ({value.low:.3f} to {value.high:.3f})"
+
+    rates = [f"at {rate:g}" for rate in RATES]
+    lines = [f"| model | {' | '.join([*rates, *_OTHERS.values()])} |", "|---" * (1 + len(rates) + len(_OTHERS)) + "|"]
+    for name, run in runs.items():
+        figures = [sensitivity(found[name], rate) for rate in RATES] + [statistics(run)[key] for key in _OTHERS]
+        lines.append(f"| {name} | {' | '.join(map(interval, figures))} |")
+    lines += ["", *_differences(found, patients, samples, seed), ""]
+    what = " and ".join(kinds) if kinds else "all lesions"
+    lines += [
+        f"Sensitivity ({what}: {count}) at 0.25 to 2 false positives an image, {len(first)} images, hit rule: "
+        f"{rule.name}. 95% intervals by bootstrap over {len(set(patients))} patients. AUC and Dice are of all lesions. "
+        "Research use only.",
+        "",
+    ]
+    text = "\n".join(lines)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "comparison.md").write_text(text, encoding="utf-8")
+    curves = {name: found[name].froc() for name in runs}
+    (folder / "froc.png").write_bytes(froc_plot(curves, f"FROC, {what}, {rule.name}"))
+    return text
+
+
+def _differences(found: Mapping[str, Matches], patients: Sequence[str], samples: int, seed: int) -> list[str]:
+    """How much more each model finds than the first, over the same resamples."""
+    (base, reference), *others = found.items()
+    if not others:
+        return []
+    lines = [f"| less {base} | {' | '.join(f'at {rate:g}' for rate in RATES)} |", "|---" * (1 + len(RATES)) + "|"]
+    for name, other in others:
+        cells = []
+        for rate in RATES:
+            gap = paired_bootstrap(
+                sensitivity(other, rate), sensitivity(reference, rate), patients, samples=samples, seed=seed
+            )
+            cells.append(f"{gap.value:+.3f} ({gap.low:+.3f} to {gap.high:+.3f})")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
+
+
+def _truth(cases: Sequence[ImageCase]) -> list[tuple[str, list[Box]]]:
+    return [(case.image_id, [lesion.box for lesion in case.lesions]) for case in cases]
+
+
+def _wanted(kinds: Sequence[str]) -> Callable[[LesionCase], bool]:
+    def wanted(lesion: LesionCase) -> bool:
+        return not kinds or not lesion.kinds.isdisjoint(kinds)
+
+    return wanted
