@@ -47,6 +47,8 @@ class DataSource:
         Kinds of CDD-CESM's images, ``DM`` and ``CM``; empty for both.
     faults
         What becomes of images whose files are missing or damaged.
+    repeat
+        How often training sees each of its images where it sees one of another source once.
     """
 
     name: str
@@ -56,6 +58,7 @@ class DataSource:
     split: str = ""
     kinds: tuple[str, ...] = ()
     faults: Faults = "refuse"
+    repeat: int = 1
 
     def __post_init__(self) -> None:
         if self.name not in NAMES:
@@ -64,6 +67,8 @@ class DataSource:
             raise DatasetError(f"the split of {self.name} is {' or '.join(SPLITS)}, not {self.split!r}")
         if self.name == PHANTOMS and self.count < 1:
             raise DatasetError(f"phantoms need a count of at least 1, not {self.count}")
+        if self.repeat < 1:
+            raise DatasetError(f"{self.name} repeats at least once, not {self.repeat} times")
         if self.name != PHANTOMS and self.folder is None:
             raise DatasetError(f"data set {self.name} needs a folder, as in {self.name}:/folder")
 

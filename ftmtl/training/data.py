@@ -62,7 +62,7 @@ class TrainingData:
         return f"{listed}; {len(self.validation)} of them held back for validation"
 
     def load(self, recipe: Recipe, config: NetworkConfig) -> tuple[list[Sample], list[Sample]]:
-        """Return the samples to learn from and those held back.
+        """Return the samples to learn from, those of a source that repeats as often as it says, and those held back.
 
         With a cache the first process loads before the others.
 
@@ -79,19 +79,25 @@ class TrainingData:
         loaded = tuple(self._loaded(images, recipe, config) for images in (self.training, self.validation))
         if wait_first and not distributed.rank():
             distributed.barrier()
-        training, validation = loaded
+        (training, times), (validation, _) = loaded
         if recipe.validation.part:
             _check(training, validation, recipe, config)
-        return training, validation
+        return [sample for sample, repeat in zip(training, times, strict=True) for _ in range(repeat)], validation
 
-    def _loaded(self, images: Sequence[AnnotatedImage], recipe: Recipe, config: NetworkConfig) -> list[Sample]:
+    def _loaded(
+        self, images: Sequence[AnnotatedImage], recipe: Recipe, config: NetworkConfig
+    ) -> tuple[list[Sample], list[int]]:
+        """Samples, and how often training sees each."""
         cache = recipe.resolve(recipe.cache) if recipe.cache else None
         workers = None if distributed.world() == 1 else max(1, (os.cpu_count() or 1) // distributed.world())
         samples: list[Sample] = []
+        times: list[int] = []
         for source in dict.fromkeys(self.sources[id(image)] for image in images):
             chosen = [image for image in images if self.sources[id(image)] == source]
-            samples += load_samples(chosen, config.input_size, cache=cache, workers=workers, faults=source.faults)
-        return samples
+            loaded = load_samples(chosen, config.input_size, cache=cache, workers=workers, faults=source.faults)
+            samples += loaded
+            times += [source.repeat] * len(loaded)
+        return samples, times
 
 
 _FOLD_SEED = 0
