@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 from torch import Tensor, nn
 from torchvision.models.mobilenetv3 import InvertedResidual, InvertedResidualConfig
@@ -64,8 +63,7 @@ def from_package(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _use_relu6(module: nn.Module) -> None:
     """Replace torchvision's ReLU throughout, in place."""
     for name, child in module.named_children():
-        replaced: Any = nn.ReLU6(inplace=True) if isinstance(child, nn.ReLU) else None
-        if replaced is None:
-            _use_relu6(child)
+        if isinstance(child, nn.ReLU):
+            setattr(module, name, nn.ReLU6(inplace=True))
         else:
-            setattr(module, name, replaced)
+            _use_relu6(child)

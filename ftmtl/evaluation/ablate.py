@@ -26,6 +26,7 @@ from ftmtl.evaluation.cases import ImageCase, read_cases, write_cases
 from ftmtl.evaluation.evaluate import evaluate
 from ftmtl.evaluation.figures import TITLES, statistics
 from ftmtl.evaluation.measure import compare_runs
+from ftmtl.evaluation.plots import with_interval
 from ftmtl.mammogram import Mammogram
 from ftmtl.predictor import Predictor
 from ftmtl.training.data import held_out_images
@@ -216,7 +217,7 @@ def _markdown(plan: Plan, table: dict[str, Any]) -> str:
     for name, row in table["variants"].items():
         lines.append(f"| {name} | {' | '.join(_spread(row['seeds'][key]) for key in TITLES)} |")
         if row["difference"] is not None:
-            gaps = [_gap(row["difference"][key]) for key in TITLES]
+            gaps = [with_interval(row["difference"][key], sign="+") for key in TITLES]
             lines.append(f"| {name} − {plan.control} | {' | '.join(gaps)} |")
             by_seed = [_spread(row["by_seed"][key], "+.3f") for key in TITLES]
             lines.append(f"| {name} − {plan.control}, by seed | {' | '.join(by_seed)} |")
@@ -232,9 +233,3 @@ def _spread(values: Sequence[float | None], form: str = ".3f") -> str:
     if not known:
         return "–"
     return f"{np.mean(known):{form}}" + (f" ± {np.std(known, ddof=1):.3f}" if len(known) > 1 else "")
-
-
-def _gap(difference: dict[str, Any] | None) -> str:
-    if difference is None:
-        return "–"
-    return f"{difference['value']:+.3f} ({difference['low']:+.3f} to {difference['high']:+.3f})"

@@ -6,7 +6,7 @@ Every metric can be computed from them, now or later, without the images: `cases
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -135,6 +135,27 @@ class Evaluation:
     threshold: float
     cases: tuple[ImageCase, ...]
     skipped: tuple[tuple[str, str], ...] = ()
+
+
+def aligned(runs: Iterable[Sequence[ImageCase]]) -> list[list[ImageCase]]:
+    """Return runs over the same images, each in the order of image ids.
+
+    Raises
+    ------
+    EvaluationError
+        If they are not of the same images with the same lesions.
+    """
+    ordered = [sorted(cases, key=lambda case: case.image_id) for cases in runs]
+    if any(_truth(cases) != _truth(ordered[0]) for cases in ordered):
+        raise EvaluationError("The evaluations are not of the same images with the same lesions.")
+    return ordered
+
+
+def _truth(cases: Sequence[ImageCase]) -> list[Any]:
+    return [
+        (case.image_id, case.patient, case.malignant, [(x.box, x.malignant, x.outlined) for x in case.lesions])
+        for case in cases
+    ]
 
 
 def write_cases(cases: Iterable[ImageCase], path: Path) -> None:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from ftmtl.errors import EvaluationError
-from ftmtl.evaluation.cases import ImageCase, LesionCase
+from ftmtl.evaluation.cases import ImageCase, LesionCase, aligned
 from ftmtl.evaluation.figures import RATES, matches, sensitivity, statistics
 from ftmtl.evaluation.hits import HitRule
 from ftmtl.evaluation.metrics import Matches
-from ftmtl.evaluation.plots import froc_plot
+from ftmtl.evaluation.plots import froc_plot, with_interval
 from ftmtl.evaluation.statistics import Statistic, bootstrap, paired_bootstrap
-from ftmtl.findings import Box
 
 _OTHERS = {
     "lesion_auc_true_boxes": "AUC, true boxes",
@@ -48,10 +48,8 @@ def write_comparison(
     EvaluationError
         If there is no lesion of these kinds, or the evaluations are not of the same images.
     """
-    runs = {name: sorted(cases, key=lambda case: case.image_id) for name, cases in models.items()}
+    runs = dict(zip(models, aligned(models.values()), strict=True))
     first = next(iter(runs.values()))
-    if any(_truth(run) != _truth(first) for run in runs.values()):
-        raise EvaluationError("The evaluations are not of the same images with the same lesions.")
     count = sum(_wanted(kinds)(lesion) for case in first for lesion in case.lesions)
     if not count:
         raise EvaluationError(f"There is no lesion{' of the kind ' if kinds else ''}{' or '.join(kinds)}.")
@@ -60,15 +58,15 @@ def write_comparison(
 
     def interval(figure: Statistic) -> str:
         try:
-            value = bootstrap(figure, patients, samples=samples, seed=seed)
+            return with_interval(asdict(bootstrap(figure, patients, samples=samples, seed=seed)))
         except EvaluationError:
-            return "–"
-        return f"{value.value:.3f} ({value.low:.3f} to {value.high:.3f})"
+            return with_interval(None)
 
     rates = [f"at {rate:g}" for rate in RATES]
     lines = [f"| model | {' | '.join([*rates, *_OTHERS.values()])} |", "|---" * (1 + len(rates) + len(_OTHERS)) + "|"]
     for name, run in runs.items():
-        figures = [sensitivity(found[name], rate) for rate in RATES] + [statistics(run)[key] for key in _OTHERS]
+        table = statistics(run)
+        figures = [sensitivity(found[name], rate) for rate in RATES] + [table[key] for key in _OTHERS]
         lines.append(f"| {name} | {' | '.join(map(interval, figures))} |")
     lines += ["", *_differences(found, patients, samples, seed), ""]
     what = " and ".join(kinds) if kinds else "all lesions"
@@ -98,13 +96,9 @@ def _differences(found: Mapping[str, Matches], patients: Sequence[str], samples:
             gap = paired_bootstrap(
                 sensitivity(other, rate), sensitivity(reference, rate), patients, samples=samples, seed=seed
             )
-            cells.append(f"{gap.value:+.3f} ({gap.low:+.3f} to {gap.high:+.3f})")
+            cells.append(with_interval(asdict(gap), sign="+"))
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return lines
-
-
-def _truth(cases: Sequence[ImageCase]) -> list[tuple[str, list[Box]]]:
-    return [(case.image_id, [lesion.box for lesion in case.lesions]) for case in cases]
 
 
 def _wanted(kinds: Sequence[str]) -> Callable[[LesionCase], bool]:

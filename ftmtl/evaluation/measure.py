@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ftmtl.errors import EvaluationError
-from ftmtl.evaluation.cases import Evaluation, ImageCase, LesionCase
+from ftmtl.evaluation.cases import Evaluation, ImageCase, LesionCase, aligned
 from ftmtl.evaluation.figures import (
     AUCS,
     COUNTED,
@@ -107,9 +107,9 @@ def compare_runs(
     EvaluationError
         If the runs are not of the same images with the same lesions.
     """
-    runs = [_by_id(run) for run in (*first, *second)]
-    if not first or not second or any(_truth(run) != _truth(runs[0]) for run in runs):
-        raise EvaluationError("The evaluations are not of the same images with the same lesions.")
+    if not first or not second:
+        raise EvaluationError("The evaluations are not of the same images with the same lesions: one has no run.")
+    runs = aligned((*first, *second))
     patients = [case.patient for case in runs[0]]
     tables = [statistics(run) for run in runs]
     result: dict[str, Any] = {}
@@ -205,14 +205,3 @@ def _counts(cases: Sequence[ImageCase]) -> dict[str, int]:
 
 def _mean(figures: Sequence[Statistic]) -> Statistic:
     return lambda chosen: float(np.mean([figure(chosen) for figure in figures]))
-
-
-def _by_id(cases: Sequence[ImageCase]) -> list[ImageCase]:
-    return sorted(cases, key=lambda case: case.image_id)
-
-
-def _truth(cases: Sequence[ImageCase]) -> list[Any]:
-    return [
-        (case.image_id, case.patient, case.malignant, [(x.box, x.malignant, x.outlined) for x in case.lesions])
-        for case in cases
-    ]

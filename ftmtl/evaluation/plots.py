@@ -167,9 +167,13 @@ def _figure(dark: bool) -> Iterator[Any]:
         yield figure
 
 
-def with_interval(figure: dict[str, Any] | None, digits: int = 3) -> str:
-    """Write a figure with its interval, such as ``0.913 (0.880 to 0.941)``; a dash where it is not defined."""
+def with_interval(figure: dict[str, Any] | None, digits: int = 3, sign: str = "") -> str:
+    """Write a figure with its interval, such as ``0.913 (0.880 to 0.941)``; a dash where it is not defined.
+
+    With ``sign`` ``+``, as for a difference, positive numbers carry theirs too.
+    """
     if figure is None:
         return "–"
-    text = f"{figure['value']:.{digits}f}"
-    return text if figure["low"] is None else f"{text} ({figure['low']:.{digits}f} to {figure['high']:.{digits}f})"
+    form = f"{sign}.{digits}f"
+    text = f"{figure['value']:{form}}"
+    return text if figure["low"] is None else f"{text} ({figure['low']:{form}} to {figure['high']:{form}})"

@@ -76,28 +76,25 @@ class TrainingData:
         wait_first = bool(recipe.cache)
         if wait_first and distributed.rank():
             distributed.barrier()
-        loaded = tuple(self._loaded(images, recipe, config) for images in (self.training, self.validation))
+        training = self._loaded(self.training, recipe, config, repeated=True)
+        validation = self._loaded(self.validation, recipe, config, repeated=False)
         if wait_first and not distributed.rank():
             distributed.barrier()
-        (training, times), (validation, _) = loaded
         if recipe.validation.part:
             _check(training, validation, recipe, config)
-        return [sample for sample, repeat in zip(training, times, strict=True) for _ in range(repeat)], validation
+        return training, validation
 
     def _loaded(
-        self, images: Sequence[AnnotatedImage], recipe: Recipe, config: NetworkConfig
-    ) -> tuple[list[Sample], list[int]]:
-        """Samples, and how often training sees each."""
+        self, images: Sequence[AnnotatedImage], recipe: Recipe, config: NetworkConfig, *, repeated: bool
+    ) -> list[Sample]:
         cache = recipe.resolve(recipe.cache) if recipe.cache else None
         workers = None if distributed.world() == 1 else max(1, (os.cpu_count() or 1) // distributed.world())
         samples: list[Sample] = []
-        times: list[int] = []
         for source in dict.fromkeys(self.sources[id(image)] for image in images):
             chosen = [image for image in images if self.sources[id(image)] == source]
             loaded = load_samples(chosen, config.input_size, cache=cache, workers=workers, faults=source.faults)
-            samples += loaded
-            times += [source.repeat] * len(loaded)
-        return samples, times
+            samples += [sample for sample in loaded for _ in range(source.repeat if repeated else 1)]
+        return samples
 
 
 _FOLD_SEED = 0

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from recipes import small_recipe, write_recipe
 
 from ftmtl.errors import RecipeError
@@ -54,6 +55,21 @@ def test_a_table_of_data_and_its_folder(tmp_path: Path) -> None:
     (source,) = read_recipe(path).sources()
     assert source.folder == tmp_path / "in"
     assert source.faults == "skip"
+
+
+def test_backbone_weights_may_come_from_a_package(tmp_path: Path) -> None:
+    """What is installed is found; what is not is a sentence; anything else is a file beside the recipe."""
+    path = tmp_path / "r.toml"
+
+    def start(backbone: str) -> Recipe:
+        path.write_text(f'{MINIMAL}{PHASE}[start]\nbackbone = "{backbone}"\n')
+        return read_recipe(path)
+
+    assert start("package:torch/version.py").backbone_file() == Path(torch.__file__).parent / "version.py"
+    assert start("r18.pth").backbone_file() == tmp_path / "r18.pth"
+    with pytest.raises(RecipeError) as caught:
+        start("package:no_such_package/r18.pth").backbone_file()
+    assert caught.value.faults == ("start.backbone: the package no_such_package is not installed",)
 
 
 def test_the_command_line_may_name_the_device(tmp_path: Path) -> None:

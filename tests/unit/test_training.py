@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from ftmtl.errors import DatasetError, TrainingError
 from ftmtl.network import FTMTLNet
 from ftmtl.training.batches import BatchPlan, batches
 from ftmtl.training.curves import draw_curves
+from ftmtl.training.data import list_data
 from ftmtl.training.engine import Engine, judged
 from ftmtl.training.recipe import Recipe, ValidationSection
 from ftmtl.training.runs import Progress, RunFolder
@@ -170,6 +172,21 @@ def test_what_is_better() -> None:
     assert judged(first, {}, watch) == first
     with pytest.raises(TrainingError, match=r"validation\.metric: 'dice' is not measured here; there are auc, score"):
         judged(first, {"auc": 0.1, "score": 0.1}, watch)
+
+
+def test_a_source_may_repeat(tmp_path: Path) -> None:
+    """Training sees its images as often as it says, validation each once."""
+    few = {"name": "phantoms", "count": 4, "seed": 600, "repeat": 3}
+    recipe = small_recipe(tmp_path).altered(data=("phantoms:12@500", few))
+    listed = list_data(recipe)
+    training, validation = listed.load(recipe, recipe.network_config())
+    seen = Counter(sample.image_id for sample in training)
+    repeated = {f"phantom-{n}" for n in range(600, 604)}
+    assert {name: seen[name] for name in seen} == {
+        i.image_id: 3 if i.image_id in repeated else 1 for i in listed.training
+    }
+    assert len(validation) == len(listed.validation)
+    assert repeated & set(seen)
 
 
 def test_without_validation(tmp_path: Path) -> None:
