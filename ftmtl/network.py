@@ -132,6 +132,14 @@ class FTMTLNet(nn.Module):
         found = self._detect(images, features, sizes)
         return self._describe(features, sizes, [b for b, _ in found], [s for _, s in found])
 
+    @torch.no_grad()
+    def examine(self, images: Tensor, boxes: Sequence[Tensor]) -> tuple[list[Detections], list[Detections]]:
+        """Detect, and describe known lesions too, in one pass; returns `predict` without boxes and with them."""
+        features, sizes = self._features(images)
+        found = self._detect(images, features, sizes)
+        detections = self._describe(features, sizes, [b for b, _ in found], [s for _, s in found])
+        return detections, self._describe(features, sizes, list(boxes), None)
+
     def _features(self, images: Tensor) -> tuple[OrderedDict[str, Tensor], list[tuple[int, int]]]:
         features: OrderedDict[str, Tensor] = self.backbone(images.expand(-1, 3, -1, -1))
         return features, [(images.shape[-2], images.shape[-1])] * len(images)
@@ -293,6 +301,10 @@ class SingleTaskNetworks(nn.Module):
             replace(f, masks=m.masks, malignancy=c.malignancy, types=c.types)
             for f, m, c in zip(found, masks, classes, strict=True)
         ]
+
+    def examine(self, images: Tensor, boxes: Sequence[Tensor]) -> tuple[list[Detections], list[Detections]]:
+        """Detect, and describe known lesions too, as `FTMTLNet.examine`."""
+        return self.predict(images), self.predict(images, boxes)
 
 
 def _of(targets: Sequence[Target], name: str, lesion: list[Tensor]) -> Tensor:

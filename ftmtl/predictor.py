@@ -86,12 +86,13 @@ class Predictor:
             with self._autocast():
                 found = [d.to(torch.device("cpu")) for d in self.network.predict(inputs)]
             forward_seconds += time.perf_counter() - started
-            for mammogram, scale, detections in zip(chosen, scales, found, strict=True):
-                results.append(self._describe(mammogram, scale, detections))
+            results += map(self._describe, chosen, scales, found)
         return StudyResult(study_uid, self.model, tuple(results), forward_seconds)
 
-    def classify(self, mammograms: Sequence[Mammogram], boxes: Sequence[Sequence[Box]]) -> list[list[float]]:
-        """Classify lesions that somebody else has found.
+    def examine(
+        self, mammograms: Sequence[Mammogram], boxes: Sequence[Sequence[Box]]
+    ) -> tuple[list[ImageResult], list[list[float]]]:
+        """Analyse images, and classify lesions on them that somebody else has found, in the same pass.
 
         Parameters
         ----------
@@ -100,21 +101,25 @@ class Predictor:
 
         Returns
         -------
-        list
+        results
+            One an image, in their order.
+        malignancy
             Probability of malignancy, one a box, a list an image.
         """
-        results: list[list[float]] = []
+        results: list[ImageResult] = []
+        malignancy: list[list[float]] = []
         for start in range(0, len(mammograms), self.batch):
-            chosen = slice(start, start + self.batch)
-            inputs, scales = self._inputs(mammograms[chosen])
+            chosen, listed = mammograms[start : start + self.batch], boxes[start : start + self.batch]
+            inputs, scales = self._inputs(chosen)
             given = [
-                torch.tensor([m.box_from_source(b) for b in listed], dtype=torch.float32).reshape(-1, 4) * scale
-                for m, listed, scale in zip(mammograms[chosen], boxes[chosen], scales, strict=True)
+                torch.tensor([m.box_from_source(b) for b in of], dtype=torch.float32).reshape(-1, 4) * scale
+                for m, of, scale in zip(chosen, listed, scales, strict=True)
             ]
             with self._autocast():
-                found = self.network.predict(inputs, [g.to(self.device) for g in given])
-            results += [d.malignancy.tolist() for d in found]
-        return results
+                found, known = self.network.examine(inputs, [g.to(self.device) for g in given])
+            results += map(self._describe, chosen, scales, [d.to(torch.device("cpu")) for d in found])
+            malignancy += [d.malignancy.tolist() for d in known]
+        return results, malignancy
 
     def _inputs(self, mammograms: Sequence[Mammogram]) -> tuple[torch.Tensor, list[float]]:
         """What the network sees, shape (images, 1, height, width), and its pixels per pixel of each mammogram."""

@@ -44,8 +44,10 @@ class Model(Protocol):
     def predict(self, study_uid: str, mammograms: Sequence[Mammogram]) -> StudyResult:
         """Analyse images."""
 
-    def classify(self, mammograms: Sequence[Mammogram], boxes: Sequence[Sequence[Box]]) -> list[list[float]]:
-        """Return the probability of malignancy of boxes in stored pixels, a list an image."""
+    def examine(
+        self, mammograms: Sequence[Mammogram], boxes: Sequence[Sequence[Box]]
+    ) -> tuple[list[ImageResult], list[list[float]]]:
+        """Analyse images; and say how probably boxes of the truth, in stored pixels, are malignant, a list an image."""
 
 
 Loaded = tuple[AnnotatedImage, Mammogram, tuple[Lesion, ...]]
@@ -102,8 +104,7 @@ def evaluate(
 
 def _cases(predictor: Model, loaded: Sequence[Loaded]) -> list[ImageCase]:
     mammograms = [mammogram for _, mammogram, _ in loaded]
-    results = predictor.predict("evaluation", mammograms).images
-    classified = predictor.classify(mammograms, [[lesion.box for lesion in lesions] for _, _, lesions in loaded])
+    results, classified = predictor.examine(mammograms, [[x.box for x in lesions] for _, _, lesions in loaded])
     return [
         _case(image, lesions, result, malignancy)
         for (image, _, lesions), result, malignancy in zip(loaded, results, classified, strict=True)

@@ -47,9 +47,9 @@ def validate(
         images = np.stack([standardise(sample.pixels.astype(np.float32)) for sample in chosen])
         inputs = torch.from_numpy(images)[:, None].to(device)
         boxes = [box.to(device) for box in truths[start : start + batch]]
-        given += [d.to(torch.device("cpu")) for d in network.predict(inputs, boxes)]
-        if "det" in tasks:
-            found += [d.to(torch.device("cpu")) for d in network.predict(inputs)]
+        detected, known = network.examine(inputs, boxes) if "det" in tasks else ([], network.predict(inputs, boxes))
+        given += [d.to(torch.device("cpu")) for d in known]
+        found += [d.to(torch.device("cpu")) for d in detected]
     metrics: dict[str, float] = {}
     if "det" in tasks:
         metrics["sensitivity"] = _sensitivity(found, truths)

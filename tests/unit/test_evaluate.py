@@ -83,10 +83,13 @@ class Scripted:
         outcome = Outcome.FINDINGS if found else Outcome.NO_FINDINGS
         return ImageResult(name, "L", "CC", outcome, findings=found)
 
-    def classify(self, mammograms: Sequence[Mammogram], boxes: Sequence[list]) -> list[list[float]]:
-        return [
+    def examine(
+        self, mammograms: Sequence[Mammogram], boxes: Sequence[list]
+    ) -> tuple[list[ImageResult], list[list[float]]]:
+        known = [
             self.malignancy.get(self.name_of(m), [0.5] * len(given)) for m, given in zip(mammograms, boxes, strict=True)
         ]
+        return list(self.predict("", mammograms).images), known
 
     @staticmethod
     def name_of(mammogram: Mammogram) -> str:

@@ -21,7 +21,7 @@ from ftmtl.training.validation import validate
 from ftmtl.variants import NetworkConfig
 
 SIZE = (192, 156)
-STEPS, RATE = 260, 2e-3
+STEPS, RATE = 320, 2e-3
 CONFIG = NetworkConfig(
     channels=32,
     input_size=SIZE,
@@ -36,7 +36,7 @@ def phantom(number: int) -> Sample:
     specs = []
     for i in range(1 + number % 2):
         cluster = (number, i) in CLUSTERS
-        kind, contrast = (FindingType.CALCIFICATION, 0.9) if cluster else (FindingType.MASS, 0.4)
+        kind, contrast = (FindingType.CALCIFICATION, 0.9) if cluster else (FindingType.MASS, 0.6)
         specs.append(LesionSpec(kind, number % 2 == i, 14.0 + number % 3, contrast, 100 + 10 * number + i))
     image = PhantomImage(
         image_id=f"phantom-{number}",

@@ -114,12 +114,14 @@ def test_lesions_that_somebody_else_has_found_are_classified(predictor: Predicto
     phantoms = [make_phantom(31, laterality=side, spacing_mm=SPACING, lesions=[MASS, BENIGN]) for side in "LR"]
     mammograms = [load_mammogram(phantom_dataset(phantom)) for phantom in phantoms]
     boxes = [[lesion.box for lesion in phantom.lesions] for phantom in phantoms]
-    alone = predictor.classify(mammograms, boxes)
-    together = Predictor(device="cpu", batch=2).classify(mammograms, boxes)
+    results, alone = predictor.examine(mammograms, boxes)
+    _, together = Predictor(device="cpu", batch=2).examine(mammograms, boxes)
+    predicted = predictor.predict("2.25.1", mammograms).images
+    assert [[f.box for f in image.findings] for image in results] == [[f.box for f in i.findings] for i in predicted]
     assert [len(listed) for listed in alone] == [2, 2]
     assert np.allclose(alone, together, atol=1e-4)
     assert all(malignant > benign for malignant, benign in alone)
-    assert predictor.classify(mammograms[:1], [[]]) == [[]]
+    assert predictor.examine(mammograms[:1], [[]])[1] == [[]]
 
 
 def test_masks_take_memory_by_the_lesion_not_by_the_image(predictor: Predictor) -> None:

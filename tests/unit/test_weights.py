@@ -96,7 +96,8 @@ def test_the_shipped_weights_are_small_and_half() -> None:
     assert card.name == "FT-MTL-Net"
     assert "synthetic" in card.data
     assert card.recipe["phases"]
-    assert sum(p.numel() for p in network.parameters()) * 2 < SHIPPED.stat().st_size < 2.2 * 14e6
+    parameters = sum(p.numel() for p in network.parameters())
+    assert parameters * 2 < SHIPPED.stat().st_size < parameters * 2.2
 
 
 def test_the_recipe_beside_the_shipped_weights_is_theirs() -> None:
@@ -104,4 +105,4 @@ def test_the_recipe_beside_the_shipped_weights_is_theirs() -> None:
     _, card, _ = load_weights()
     recipe = read_recipe(SHIPPED.with_suffix(".toml"))
     assert card.recipe == recipe.to_json()
-    assert card.network == recipe.network_config() == NetworkConfig()
+    assert card.network == recipe.network_config()

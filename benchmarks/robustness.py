@@ -1,0 +1,284 @@
+"""What hospitals' images do to the scores: the same phantoms, and real images, changed one way at a time.
+
+Every phantom is written as a DICOM instance, changed, and read by the node's own pixel chain: pixel spacing, bits
+stored, MONOCHROME1, the three VOI functions, lossy compression, noise, an implant, markers. The truth stays the same.
+
+    python benchmarks/robustness.py [--phantoms 60] [--weights FILE] [--real FILE.dcm ...] [--out DIR]
+
+Prints one table of phantoms and one of the real images, whose lesions nobody has drawn: there the highest lesion
+probability and how far the first finding's box stays where it was (IoU with that of the unchanged image).
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEG2000, ExplicitVRLittleEndian, JPEGBaseline8Bit, JPEGLSNearLossless
+
+from ftmtl.datasets.annotated import AnnotatedImage, Lesion
+from ftmtl.datasets.phantoms import PhantomImage, phantom_images
+from ftmtl.evaluation.cases import ImageCase
+from ftmtl.evaluation.evaluate import evaluate
+from ftmtl.evaluation.figures import matches, sensitivity, statistics
+from ftmtl.evaluation.hits import IOU_02, iou
+from ftmtl.findings import StudyResult
+from ftmtl.mammogram import Mammogram, load_mammogram
+from ftmtl.phantom import Phantom, make_phantom
+from ftmtl.phantom_dicom import phantom_dataset
+from ftmtl.predictor import Predictor
+
+SEED = 4_000_000
+"""Phantoms of this benchmark: neither trained on nor those of the model's page."""
+SPACING_MM = 0.2
+Change = Callable[[Dataset], Dataset]
+
+
+@dataclass(frozen=True)
+class Variation:
+    """One way in which images differ between hospitals.
+
+    Attributes
+    ----------
+    name
+        For the table.
+    change
+        Takes a data set with uncompressed pixels, which it may alter, and returns the changed one.
+    spacing_mm
+        At which phantoms are drawn.
+    marker
+        Whether they carry a burned-in marker; None for as they are.
+    """
+
+    name: str
+    change: Change = lambda ds: ds
+    spacing_mm: float = SPACING_MM
+    marker: bool | None = None
+    phantoms_only: bool = False
+
+
+def stored(ds: Dataset) -> NDArray[np.float64]:
+    """The pixels, 0 to 1 of what the stored bits can hold, as MONOCHROME2."""
+    values = ds.pixel_array.astype(np.float64) / (2**ds.BitsStored - 1)
+    return 1 - values if ds.PhotometricInterpretation == "MONOCHROME1" else values
+
+
+def store(ds: Dataset, values: NDArray[np.float64], bits: int) -> Dataset:
+    """Write pixels with so many bits, with a window or the VOI LUTs scaled to them."""
+    scale = (2**bits - 1) / (2**ds.BitsStored - 1)
+    for keyword in ("WindowCenter", "WindowWidth"):
+        if keyword in ds:
+            given = ds[keyword].value
+            listed = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
+            setattr(ds, keyword, [float(v) * scale for v in listed])
+    ds.BitsAllocated = 8 if bits <= 8 else 16
+    ds.BitsStored, ds.HighBit, ds.PixelRepresentation = bits, bits - 1, 0
+    pixels = np.round(np.clip(values, 0, 1) * (2**bits - 1))
+    data = pixels.astype(np.uint8 if bits <= 8 else "<u2").tobytes()
+    ds.PixelData = data + b"\0" * (len(data) % 2)
+    ds["PixelData"].VR = "OW"
+    ds.PhotometricInterpretation = "MONOCHROME2"
+    return ds
+
+
+def bits(count: int) -> Change:
+    """Store with so many bits."""
+    return lambda ds: store(ds, stored(ds), count)
+
+
+def inverted(ds: Dataset) -> Dataset:
+    """MONOCHROME1: black is the largest value."""
+    count = ds.BitsStored
+    ds = store(ds, 1 - stored(ds), count)
+    ds.PhotometricInterpretation, ds.PresentationLUTShape = "MONOCHROME1", "INVERSE"
+    top = 2**count - 1
+    if "WindowCenter" in ds:
+        given = ds["WindowCenter"].value
+        ds.WindowCenter = [top - float(v) for v in given] if isinstance(given, list) else top - float(given)
+    return ds
+
+
+def window(function: str, width: float = 1.0) -> Change:
+    """Show through a window of a VOI LUT function, about the middle, of a part of the range."""
+
+    def change(ds: Dataset) -> Dataset:
+        top = 2**ds.BitsStored - 1
+        ds.WindowCenter, ds.WindowWidth, ds.VOILUTFunction = (
+            0.45 * top if width < 1 else 0.5 * top,
+            width * top,
+            function,
+        )
+        if "VOILUTSequence" in ds:
+            del ds.VOILUTSequence
+        return ds
+
+    return change
+
+
+def jpeg(quality: int) -> Change:
+    """JPEG baseline, 8 bits."""
+
+    def change(ds: Dataset) -> Dataset:
+        ds = bits(8)(ds)
+        data = io.BytesIO()
+        Image.fromarray(ds.pixel_array).save(data, "JPEG", quality=quality)
+        ds.PixelData = encapsulate([data.getvalue()])
+        ds["PixelData"].is_undefined_length = True
+        ds.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+        return ds
+
+    return change
+
+
+def compressed(syntax: str, **options: object) -> Change:
+    """JPEG 2000 or JPEG-LS at full depth, through pydicom's encoders."""
+
+    def change(ds: Dataset) -> Dataset:
+        ds.compress(syntax, generate_instance_uid=False, **options)
+        return ds
+
+    return change
+
+
+def noisy(part: float) -> Change:
+    """Add white noise of a part of the range."""
+
+    def change(ds: Dataset) -> Dataset:
+        values = stored(ds)
+        noise = np.random.default_rng(0).normal(0, part, values.shape)
+        return store(ds, np.where(values > 0.02, values + noise, values), ds.BitsStored)
+
+    return change
+
+
+def with_implant(ds: Dataset) -> Dataset:
+    """Lay a smooth bright dome over the chest-wall side, as an implant looks that was not pushed back."""
+    values = stored(ds)
+    rows, columns = np.indices(values.shape)
+    side = 0 if ds.get("ImageLaterality", "L") == "L" else values.shape[1]
+    reach, middle = 0.30 * values.shape[1], 0.55 * values.shape[0]
+    radius = np.hypot((columns - side) / reach, (rows - middle) / (0.22 * values.shape[0]))
+    dome = 0.45 / (1 + np.exp(np.clip((radius - 1) * 40, -40, 40)))
+    ds.BreastImplantPresent = "YES"
+    return store(ds, np.where(values > 0.02, values + dome, values), ds.BitsStored)
+
+
+VARIATIONS = (
+    Variation("as drawn, 0.2 mm, 12 bits"),
+    Variation("pixel spacing 0.05 mm", spacing_mm=0.05, phantoms_only=True),
+    Variation("pixel spacing 0.1 mm", spacing_mm=0.1, phantoms_only=True),
+    *(Variation(f"{count} bits", bits(count)) for count in (8, 10, 14, 16)),
+    Variation("MONOCHROME1", inverted),
+    *(Variation(f"VOI {function}", window(function)) for function in ("LINEAR", "LINEAR_EXACT", "SIGMOID")),
+    Variation("VOI LINEAR, 60% of the range", window("LINEAR", 0.6)),
+    *(Variation(f"JPEG baseline, quality {quality}", jpeg(quality)) for quality in (95, 75, 50)),
+    *(Variation(f"JPEG 2000, 1:{ratio}", compressed(JPEG2000, j2k_cr=[ratio])) for ratio in (10, 30)),
+    Variation("JPEG-LS, error up to 8", compressed(JPEGLSNearLossless, jls_error=8)),
+    *(Variation(f"noise, {part:.0%} of the range", noisy(part)) for part in (0.01, 0.03)),
+    Variation("an implant", with_implant),
+    Variation("a marker on every image", marker=True, phantoms_only=True),
+    Variation("no marker", marker=False, phantoms_only=True),
+)
+
+
+@lru_cache(maxsize=256)
+def drawn(image: PhantomImage, spacing_mm: float, marker: bool) -> Phantom:
+    """Draw a phantom once for all changes."""
+    return make_phantom(
+        image.seed,
+        laterality=image.laterality or "L",
+        view=image.view or "CC",
+        spacing_mm=spacing_mm,
+        lesions=image.lesions,
+        marker=marker,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Changed(AnnotatedImage):
+    """A phantom as another hospital would send it."""
+
+    phantom: PhantomImage
+    variation: Variation
+
+    def load(self) -> tuple[Mammogram, tuple[Lesion, ...]]:
+        """Draw, write, change and read it."""
+        marker = self.phantom.marker if self.variation.marker is None else self.variation.marker
+        image = drawn(self.phantom, self.variation.spacing_mm, marker)
+        lesions = tuple(Lesion(t.box, t.type, t.malignant, t.mask) for t in image.lesions)
+        return load_mammogram(self.variation.change(phantom_dataset(image))), lesions
+
+    @property
+    def fingerprint(self) -> str:
+        """Nothing is cached."""
+        return f"{self!r}"
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--phantoms", type=int, default=60)
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--real", type=Path, nargs="*", default=[], metavar="FILE.dcm")
+    arguments = parser.parse_args()
+    predictor = Predictor(arguments.weights, threshold=0.02)
+    print(f"{predictor.model.name} {predictor.model.version}, {arguments.phantoms} phantoms from seed {SEED}\n")
+    print("| change | sensitivity at 0.5 (IoU 0.2) | Dice, detected | AUC, true boxes | AUC end to end |")
+    print("|---|---:|---:|---:|---:|")
+    images = phantom_images(SEED, arguments.phantoms)
+    for variation in VARIATIONS:
+        changed = [
+            Changed(image_id=i.image_id, patient=i.patient, malignant=i.malignant, phantom=i, variation=variation)
+            for i in images
+        ]
+        print(f"| {variation.name} | {' | '.join(figures(evaluate(predictor, changed).cases))} |", flush=True)
+    if arguments.real:
+        print(f"\n| change | {' | '.join(path.stem for path in arguments.real)} |")
+        print("|---" * (1 + len(arguments.real)) + "|")
+        first = [found(predictor, path, VARIATIONS[0]) for path in arguments.real]
+        for variation in VARIATIONS:
+            if not variation.phantoms_only:
+                cells = [told(found(predictor, p, variation), f) for p, f in zip(arguments.real, first, strict=True)]
+                print(f"| {variation.name.split(',')[0]} | {' | '.join(cells)} |", flush=True)
+
+
+def figures(cases: Sequence[ImageCase]) -> list[str]:
+    """The table's figures."""
+    every = np.arange(len(cases))
+    table = statistics(cases)
+    names = ("dice_detected", "lesion_auc_true_boxes", "lesion_auc_end_to_end")
+    values = [sensitivity(matches(cases, IOU_02), 0.5)(every), *(table[name](every) for name in names)]
+    return [f"{value:.3f}" for value in values]
+
+
+def found(predictor: Predictor, path: Path, variation: Variation) -> StudyResult:
+    """What the model says of a real image, changed."""
+    ds = dcmread(path)
+    ds.decompress()
+    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    return predictor.predict("robustness", [load_mammogram(variation.change(ds))])
+
+
+def told(result: StudyResult, reference: StudyResult) -> str:
+    """The highest lesion probability, and how far its box stayed."""
+    (now,), (before,) = result.images, reference.images
+    if not now.findings:
+        return "none"
+    best = now.findings[0]
+    if not before.findings:
+        return f"{best.lesion_probability:.2f}"
+    return f"{best.lesion_probability:.2f}, IoU {iou(best.box, before.findings[0].box):.2f}"
+
+
+if __name__ == "__main__":
+    main()
