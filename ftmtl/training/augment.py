@@ -1,4 +1,4 @@
-"""Augmentation as radiography allows: small turns, scale, flips, contrast and noise; never a colour, never a shear."""
+"""Augmentation as radiography allows: turns, scale, flips, contrast, light and noise; never a colour, never a shear."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ from ftmtl.targets import Target
 
 MIN_SIDE_PX = 6
 """Lesions cut to less than this many pixels by crop, turn and scale are no truth to learn from."""
-_DEGREES = 10.0
-_SCALES = (0.85, 1.2)
+_DEGREES = 15.0
+_SCALES = (0.75, 1.35)
+_GAMMAS = (0.6, 1.7)
+_CUT = 0.1
+"""Largest part of a whole image's width that is cut off at the chest wall, as a badly placed breast is."""
 _AIR = 1e-3
 """Standardised values this close to the darkest of the image are air."""
 
@@ -26,8 +29,9 @@ Floats = NDArray[np.float32]
 def augmented(sample: Sample, rng: np.random.Generator, crop: int | None) -> tuple[Tensor, Target]:
     """Return one training example.
 
-    Image and masks are resampled once, together: turned by up to 10 degrees, scaled by 0.85 to 1.2 and flipped.
-    A whole image keeps its chest wall at the left, so it is flipped top to bottom only; a crop both ways.
+    Image and masks are resampled once, together: turned by up to 15 degrees, scaled by 0.75 to 1.35 and flipped.
+    A whole image keeps its chest wall at the left, so it is flipped top to bottom only, and may lose a strip there;
+    a crop is flipped both ways.
 
     Parameters
     ----------
@@ -51,6 +55,7 @@ def augmented(sample: Sample, rng: np.random.Generator, crop: int | None) -> tup
         size, matrix = (height, width), _matrix(rng, sideways=False)
         pivot = np.array([0.0, height / 2])  # the middle of the chest wall stays where it is
         centre = pivot + matrix @ (np.array([width / 2, height / 2]) - pivot)
+        centre[0] += max(0.0, rng.uniform(-_CUT, _CUT)) * width
     else:
         size, matrix = (crop, crop), _matrix(rng, sideways=True)
         centre = _crop_centre(sample, rng, crop * float(np.sqrt(abs(np.linalg.det(matrix)))))
@@ -62,11 +67,18 @@ def augmented(sample: Sample, rng: np.random.Generator, crop: int | None) -> tup
 
 
 def _contrasted(pixels: Floats, rng: np.random.Generator) -> Floats:
-    """Bend the grey scale (gamma 0.7 to 1.4); air becomes 0."""
+    """Bend the grey scale (gamma 0.6 to 1.7, as often below 1 as above) and light it unevenly; air becomes 0."""
     breast = pixels > BACKGROUND
-    bent = np.zeros_like(pixels)
-    bent[breast] = np.minimum(pixels[breast], 1) ** np.float32(rng.uniform(0.7, 1.4))
-    return bent
+    gamma = np.exp(rng.uniform(*np.log(_GAMMAS)))
+    bent = np.where(breast, np.minimum(pixels, 1) ** np.float32(gamma), 0)
+    return (bent * _uneven(pixels.shape, rng)).astype(np.float32)
+
+
+def _uneven(shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
+    """Draw a smooth field around 1, from 3 × 3 values: heel effect, uneven compression, an unevenly lit film."""
+    coarse = torch.from_numpy(rng.uniform(-1, 1, (1, 1, 3, 3)).astype(np.float32)) * float(rng.uniform(0, 0.12))
+    field: Floats = F.interpolate(coarse, size=shape, mode="bicubic", align_corners=True)[0, 0].numpy()
+    return 1 + field
 
 
 def _matrix(rng: np.random.Generator, *, sideways: bool) -> NDArray[np.float64]:
@@ -102,9 +114,9 @@ def _resampled(
 
 
 def _disturbed(image: Floats, rng: np.random.Generator) -> Floats:
-    """Blur one image in five, change gain and brightness a little and add noise; air, here 0, stays air."""
-    if rng.random() < 0.2:
-        image = ndimage.gaussian_filter(image, rng.uniform(0.4, 0.9))
+    """Blur one image in three, change gain and brightness a little and add noise; air, here 0, stays air."""
+    if rng.random() < 1 / 3:
+        image = ndimage.gaussian_filter(image, rng.uniform(0.4, 1.2))
     noise = rng.standard_normal(image.shape, dtype=np.float32) * np.float32(rng.uniform(0, 0.08))
     changed = image * np.float32(rng.uniform(0.9, 1.1)) + np.float32(rng.uniform(-0.1, 0.1)) + noise
     return np.where(image > _AIR, np.maximum(changed, 0), 0).astype(np.float32)
