@@ -1,8 +1,9 @@
 #!/bin/sh
-# Installs what the integration tests talk to, where apt can: Orthanc and dcmtk.
+# Installs what the integration tests talk to and are judged by, where apt can: Orthanc, dcmtk, PixelMed.
 missing=
 command -v Orthanc >/dev/null 2>&1 || missing="$missing orthanc"
 command -v dcmdump >/dev/null 2>&1 || missing="$missing dcmtk"
+command -v DicomSRValidator >/dev/null 2>&1 || missing="$missing pixelmed-apps"
 [ -z "$missing" ] && exit 0
 if ! command -v apt-get >/dev/null 2>&1; then
     echo "peers: no apt-get here, tests that need$missing will be skipped"

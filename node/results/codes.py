@@ -53,6 +53,99 @@ MALIGNANCY_CLASS = Code("MALIGNANCY_CLASS", SCHEME, "AI malignancy class")
 
 CAD_SUMMARY = Code("111017", "DCM", "CAD Processing and Findings Summary")
 ALL_SUCCEEDED_WITHOUT_FINDINGS = Code("111241", "DCM", "All algorithms succeeded; without findings")
+ALL_SUCCEEDED_WITH_FINDINGS = Code("111242", "DCM", "All algorithms succeeded; with findings")
+NOT_ALL_SUCCEEDED_WITHOUT_FINDINGS = Code("111243", "DCM", "Not all algorithms succeeded; without findings")
+NOT_ALL_SUCCEEDED_WITH_FINDINGS = Code("111244", "DCM", "Not all algorithms succeeded; with findings")
+NONE_SUCCEEDED = Code("111245", "DCM", "No algorithms succeeded; without findings")
+
+CAD_REPORT = Code("111036", "DCM", "Mammography CAD Report")
+LANGUAGE = Code("121049", "DCM", "Language of Content Item and Descendants")
+ENGLISH = Code("en", "RFC5646", "English")
+
+IMAGE_LIBRARY = Code("111028", "DCM", "Image Library")
+IMAGE_LATERALITY = Code("111027", "DCM", "Image Laterality")
+IMAGE_VIEW = Code("111031", "DCM", "Image View")
+IMAGE_VIEW_MODIFIER = Code("111032", "DCM", "Image View Modifier")
+ORIENTATION_ROW = Code("111044", "DCM", "Patient Orientation Row")
+ORIENTATION_COLUMN = Code("111043", "DCM", "Patient Orientation Column")
+STUDY_DATE = Code("111060", "DCM", "Study Date")
+STUDY_TIME = Code("111061", "DCM", "Study Time")
+CONTENT_DATE = Code("111018", "DCM", "Content Date")
+CONTENT_TIME = Code("111019", "DCM", "Content Time")
+HORIZONTAL_SPACING = Code("111026", "DCM", "Horizontal Pixel Spacing")
+VERTICAL_SPACING = Code("111066", "DCM", "Vertical Pixel Spacing")
+UM = Code("um", "UCUM", "micrometer")
+
+IMPRESSION_DESCRIPTION = Code("111033", "DCM", "Impression Description")
+INDIVIDUAL_IMPRESSION = Code("111034", "DCM", "Individual Impression/Recommendation")
+RENDERING_INTENT = Code("111056", "DCM", "Rendering Intent")
+PRESENTATION_REQUIRED = Code("111150", "DCM", "Presentation Required: Rendering device is expected to present")
+PRESENTATION_OPTIONAL = Code("111151", "DCM", "Presentation Optional: Rendering device may present")
+SINGLE_IMAGE_FINDING = Code("111059", "DCM", "Single Image Finding")
+TRACKING_IDENTIFIER = Code("112039", "DCM", "Tracking Identifier")
+TRACKING_UID = Code("112040", "DCM", "Tracking Unique Identifier")
+ALGORITHM_NAME = Code("111001", "DCM", "Algorithm Name")
+ALGORITHM_VERSION = Code("111003", "DCM", "Algorithm Version")
+ALGORITHM_PARAMETERS = Code("111002", "DCM", "Algorithm Parameters")
+CENTER = Code("111010", "DCM", "Center")
+OUTLINE = Code("111041", "DCM", "Outline")
+
+SUMMARY_OF_DETECTIONS = Code("111064", "DCM", "Summary of Detections")
+SUMMARY_OF_ANALYSES = Code("111065", "DCM", "Summary of Analyses")
+SUCCESSFUL_DETECTIONS = Code("111063", "DCM", "Successful Detections")
+FAILED_DETECTIONS = Code("111025", "DCM", "Failed Detections")
+DETECTION_PERFORMED = Code("111022", "DCM", "Detection Performed")
+SUCCEEDED = Code("111222", "DCM", "Succeeded")
+PARTIALLY_SUCCEEDED = Code("111223", "DCM", "Partially Succeeded")
+FAILED = Code("111224", "DCM", "Failed")
+NOT_ATTEMPTED = Code("111225", "DCM", "Not Attempted")
+
+DENSITY = Code("129793001", "SCT", "Mammography breast density")
+
+# CID 6014 has none for a mass or an asymmetry: those of CID 6017 are for Composite Features, seen on
+# several images; on one image both are densities. A lesion of unknown kind is called a density too,
+# for the only other candidate, "Selected region", is no lesion and takes no probability of cancer.
+CAD_FINDING_TYPES = {
+    FindingType.MASS: DENSITY,
+    FindingType.CALCIFICATION: Code("129769006", "SCT", "Calcification Cluster"),
+    FindingType.DISTORTION: Code("129792006", "SCT", "Architectural distortion of breast"),
+    FindingType.ASYMMETRY: DENSITY,
+    FindingType.LESION: DENSITY,
+}
+"""Single Image Findings of Mammography CAD."""
+
+VIEWS = {
+    "CC": Code("399162004", "SCT", "cranio-caudal"),
+    "MLO": Code("399368009", "SCT", "medio-lateral oblique"),
+    "ML": Code("399260004", "SCT", "medio-lateral"),
+    "LM": Code("399352003", "SCT", "latero-medial"),
+    "LMO": Code("399099002", "SCT", "latero-medial oblique"),
+    "SIO": Code("399188001", "SCT", "superolateral to inferomedial oblique"),
+    "ISO": Code("441555000", "SCT", "inferomedial to superolateral oblique"),
+    "FB": Code("399196006", "SCT", "caudo-cranial (from below)"),
+    "XCCL": Code("399192008", "SCT", "cranio-caudal exaggerated laterally"),
+    "XCCM": Code("399101009", "SCT", "cranio-caudal exaggerated medially"),
+    "SPECIMEN": Code("127457009", "SCT", "tissue specimen from breast"),
+}
+"""CID 4014 by ACR code."""
+
+VIEW_MODIFIERS = {
+    "AC": Code("441752004", "SCT", "Anterior compression"),
+    "AT": Code("399011000", "SCT", "Axillary Tail"),
+    "AX": Code("442580003", "SCT", "Axillary tissue"),
+    "CV": Code("399161006", "SCT", "Cleavage"),
+    "ID": Code("399209000", "SCT", "Implant Displaced"),
+    "IMF": Code("442593008", "SCT", "Infra-mammary fold"),
+    "M": Code("399163009", "SCT", "Magnification"),
+    "NP": Code("442581004", "SCT", "Nipple in profile"),
+    "RI": Code("414493004", "SCT", "Rolled Inferior"),
+    "RL": Code("399197002", "SCT", "Rolled Lateral"),
+    "RM": Code("399226006", "SCT", "Rolled Medial"),
+    "RS": Code("415670009", "SCT", "Rolled Superior"),
+    "S": Code("399055006", "SCT", "Spot Compression"),
+    "TAN": Code("399110001", "SCT", "Tangential"),
+}
+"""CID 4015 by ACR code."""
 
 
 def breast(laterality: str | None) -> Code:

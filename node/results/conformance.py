@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from os import PathLike
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +19,13 @@ from pydicom.errors import InvalidDicomError
 from ftmtl.findings import Finding, ImageResult, ModelIdentity, StudyResult
 from node.errors import ResultRejected
 from node.results import codes
+from node.results.cad_check import cad_faults
+from node.results.content import ROUNDING, TOLERANCE, Item, children, points_of, walk
 from node.results.identity import IMPLEMENTATION_CLASS_UID, tracking_uid
 
 SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 COMPREHENSIVE_3D_SR = "1.2.840.10008.5.1.4.1.1.88.34"
+MAMMOGRAPHY_CAD_SR = "1.2.840.10008.5.1.4.1.1.88.50"
 
 PRESENT = (
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "Manufacturer",
@@ -38,12 +40,6 @@ INHERITED = ("StudyInstanceUID", "PatientID", "PatientName", "PatientBirthDate",
 
 FLAGS = {"CompletionFlag": "COMPLETE", "VerificationFlag": "UNVERIFIED", "PreliminaryFlag": "PRELIMINARY"}
 
-TOLERANCE = 1e-3
-"""Pixels that a coordinate may lose to the 32-bit floats of Graphic Data."""
-
-ROUNDING = 0.0051
-"""What a measurement may lose to two decimals."""
-
 IMAGING_MEASUREMENTS, TRACKING_UID, SEGMENTATION_FRAME = "126010", "112040", "121214"
 """Concept names (DCM): the container of the groups, a group's tracking UID, its segment."""
 
@@ -53,19 +49,22 @@ def check_object(
     result: StudyResult,
     sources: Mapping[str, Dataset],
     segmentations: Mapping[str, Dataset],
+    missing: Mapping[str, Dataset] = {},
 ) -> None:
     """Check one written object.
 
     Parameters
     ----------
     path
-        A segmentation or a report.
+        A segmentation, a report or a CAD report.
     result
         What was found.
     sources
         By SOP Instance UID: normalised headers of the images that were analysed.
     segmentations
         By SOP Instance UID of the source image: the segmentations made with it.
+    missing
+        By SOP Instance UID: normalised headers of images that a CAD report names though they were not analysed.
 
     Raises
     ------
@@ -78,7 +77,7 @@ def check_object(
         raise ResultRejected(str(path), [f"can't be read back: {error}"]) from error
     faults: list[str] = []
     try:
-        for fault in _faults(ds, result, sources, segmentations):
+        for fault in _faults(ds, result, sources, segmentations, missing):
             faults.append(fault)
     except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
         faults.append(f"is malformed: {error}")
@@ -87,13 +86,20 @@ def check_object(
 
 
 def _faults(
-    ds: Dataset, result: StudyResult, sources: Mapping[str, Dataset], segmentations: Mapping[str, Dataset]
+    ds: Dataset,
+    result: StudyResult,
+    sources: Mapping[str, Dataset],
+    segmentations: Mapping[str, Dataset],
+    missing: Mapping[str, Dataset],
 ) -> Iterator[str]:
-    yield from _header_faults(ds, sources)
+    yield from _header_faults(ds, {**sources, **missing})
     if ds.get("SOPClassUID") == SEGMENTATION:
         yield from _segmentation_faults(ds, result, sources)
     elif ds.get("SOPClassUID") == COMPREHENSIVE_3D_SR:
         yield from _report_faults(ds, result, sources, segmentations)
+    elif ds.get("SOPClassUID") == MAMMOGRAPHY_CAD_SR:
+        yield from _document_faults(ds, {**sources, **missing})
+        yield from cad_faults(ds, result, sources, missing)
     else:
         yield f"unexpected SOP Class {ds.get('SOPClassUID')}"
 
@@ -192,16 +198,9 @@ def _segment_numbers(ds: Dataset) -> list[int | None]:
 def _report_faults(
     ds: Dataset, result: StudyResult, sources: Mapping[str, Dataset], segmentations: Mapping[str, Dataset]
 ) -> Iterator[str]:
-    for keyword, value in FLAGS.items():
-        if ds.get(keyword) != value:
-            yield f"{keyword} is not {value}"
     known = {**sources, **{seg.SOPInstanceUID: seg for seg in segmentations.values()}}
-    evidence = set(_evidence(ds))
-    for uid in sorted(known.keys() - evidence):
-        yield f"{uid} is no evidence"
-    for uid in sorted(evidence - known.keys()):
-        yield f"evidence {uid} does not exist"
-    groups = [list(_walk(group)) for group in _measurement_groups(ds)]
+    yield from _document_faults(ds, known)
+    groups = [list(walk(group)) for group in _measurement_groups(ds)]
     items = [item for group in groups for item in group]
     for item in items:
         if item.type == "IMAGE":
@@ -221,6 +220,18 @@ def _report_faults(
             yield f"finding {n} of {image.sop_instance_uid}: {fault}"
 
 
+def _document_faults(ds: Dataset, known: Mapping[str, Dataset]) -> Iterator[str]:
+    """Check what every structured report says of itself, and what it rests on (PS3.3 C.17.2)."""
+    for keyword, value in FLAGS.items():
+        if ds.get(keyword) != value:
+            yield f"{keyword} is not {value}"
+    evidence = set(_evidence(ds))
+    for uid in sorted(known.keys() - evidence):
+        yield f"{uid} is no evidence"
+    for uid in sorted(evidence - known.keys()):
+        yield f"evidence {uid} does not exist"
+
+
 def _evidence(ds: Dataset) -> Iterator[str]:
     for study in ds.get("CurrentRequestedProcedureEvidenceSequence") or ():
         for series in study.ReferencedSeriesSequence:
@@ -228,29 +239,10 @@ def _evidence(ds: Dataset) -> Iterator[str]:
                 yield str(item.ReferencedSOPInstanceUID)
 
 
-class Item(NamedTuple):
-    """A content item: its concept name's code, its value type, itself."""
-
-    name: str
-    type: str
-    ds: Dataset
-
-
 def _measurement_groups(ds: Dataset) -> Iterator[Dataset]:
-    for item in ds.get("ContentSequence") or ():
-        if item.ValueType == "CONTAINER" and _name(item) == IMAGING_MEASUREMENTS:
-            yield from item.get("ContentSequence") or ()
-
-
-def _walk(parent: Dataset) -> Iterator[Item]:
-    if "ContentSequence" in parent:
-        for child in parent.ContentSequence:
-            yield Item(_name(child), child.ValueType, child)
-            yield from _walk(child)
-
-
-def _name(item: Dataset) -> str:
-    return str(item.ConceptNameCodeSequence[0].CodeValue) if "ConceptNameCodeSequence" in item else ""
+    for item in children(ds):
+        if item.type == "CONTAINER" and item.name == IMAGING_MEASUREMENTS:
+            yield from item.ds.get("ContentSequence") or ()
 
 
 def _reference_faults(reference: Dataset, known: Mapping[str, Dataset]) -> Iterator[str]:
@@ -267,19 +259,14 @@ def _reference_faults(reference: Dataset, known: Mapping[str, Dataset]) -> Itera
 
 def _region_faults(region: Dataset, sources: Mapping[str, Dataset]) -> Iterator[str]:
     """Look for coordinates outside their image (PS3.3 C.18.6)."""
-    images = [child for child in _walk(region) if child.type == "IMAGE"]
+    images = [child for child in walk(region) if child.type == "IMAGE"]
     source = sources.get(images[0].ds.ReferencedSOPSequence[0].ReferencedSOPInstanceUID) if images else None
     if source is None:
         yield "region without a source image"
         return
-    points = _points(region)
+    points = points_of(region)
     if points.min() < 0 or (points > (source.Columns + TOLERANCE, source.Rows + TOLERANCE)).any():
         yield f"region outside the {source.Columns}x{source.Rows} image"
-
-
-def _points(region: Dataset) -> NDArray[np.float64]:
-    """Return Graphic Data, float, shape (points, 2) = column, row."""
-    return np.asarray(region.GraphicData, dtype=float).reshape(-1, 2)
 
 
 def _tracking_faults(items: list[Item], images: list[ImageResult], model: ModelIdentity) -> Iterator[str]:
@@ -300,7 +287,7 @@ def _lesions(images: list[ImageResult]) -> Iterator[tuple[ImageResult, int, Find
 
 def _lesion_faults(group: list[Item], finding: Finding, seg: Dataset | None, n: int) -> Iterator[str]:
     """Compare box, segment and numbers of a lesion with what the groups of its tracking UID say."""
-    regions = [_points(item.ds) for item in group if item.type == "SCOORD"]
+    regions = [points_of(item.ds) for item in group if item.type == "SCOORD"]
     if len(regions) != 1 or not _is_box(regions[0], finding):
         yield "the region is not its box"
     segments = [item.ds.ReferencedSOPSequence[0] for item in group if item.name == SEGMENTATION_FRAME]

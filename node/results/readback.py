@@ -12,6 +12,8 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from ftmtl.findings import Box
+from node.results import codes
+from node.results.content import children, item_at, name_of, points_of, value_of, walk
 
 SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 COMPREHENSIVE_3D_SR = "1.2.840.10008.5.1.4.1.1.88.34"
@@ -69,35 +71,48 @@ def _segments(ds: Dataset) -> Iterator[tuple[str, NDArray[np.bool_]]]:
 
 
 def _regions(ds: Dataset) -> Iterator[ReadFinding]:
-    for group in _walk(ds):
-        if _name(group) != _GROUP:
+    for name, _, group in walk(ds):
+        if name != _GROUP:
             continue
-        items = {_name(item): item for item in group.ContentSequence}
+        items = {name_of(item): item for item in group.ContentSequence}
         region = items.get(_REGION) or next((i for i in group.ContentSequence if i.ValueType == "SCOORD"), None)
         if region is None:
             continue
-        points = np.asarray(region.GraphicData, dtype=float).reshape(-1, 2)
-        (x0, y0), (x1, y1) = points.min(axis=0), points.max(axis=0)
         yield ReadFinding(
             str(items[_TRACKING_UID].UID),
             str(region.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID),
             None,
-            (float(x0), float(y0), float(x1), float(y1)),
+            _box(region),
             _fraction(items.get(_PROBABILITY)),
             _fraction(items.get(_CERTAINTY)),
         )
 
 
-def _walk(item: Dataset) -> Iterator[Dataset]:
-    for child in item.get("ContentSequence", []):
-        yield child
-        yield from _walk(child)
+def read_cad_findings(ds: Dataset) -> list[ReadFinding]:
+    """Read the findings of a Mammography CAD SR (PS3.16 TID 4006); the box is that of the outline."""
+    return [_single_image_finding(ds, item.ds) for item in walk(ds) if item.name == codes.SINGLE_IMAGE_FINDING.value]
 
 
-def _name(item: Dataset) -> str:
-    names = item.get("ConceptNameCodeSequence")
-    return str(names[0].get("CodeValue", "")) if names else ""
+def _single_image_finding(ds: Dataset, group: Dataset) -> ReadFinding:
+    items = {item.name: item.ds for item in children(group)}
+    outline = items[codes.OUTLINE.value]
+    image = item_at(ds, outline.ContentSequence[0].ReferencedContentItemIdentifier)
+    return ReadFinding(
+        str(value_of(items[codes.TRACKING_UID.value])),
+        "" if image is None else str(image.ReferencedSOPSequence[0].ReferencedSOPInstanceUID),
+        None,
+        _box(outline),
+        _fraction(items.get(codes.PROBABILITY_OF_CANCER.value)),
+        _fraction(items.get(codes.CERTAINTY_OF_FINDING.value)),
+    )
+
+
+def _box(region: Dataset) -> Box:
+    """Return the bounding box of an SCOORD's points."""
+    points = points_of(region)
+    (x0, y0), (x1, y1) = points.min(axis=0), points.max(axis=0)
+    return float(x0), float(y0), float(x1), float(y1)
 
 
 def _fraction(item: Dataset | None) -> float | None:
-    return None if item is None else float(item.MeasuredValueSequence[0].NumericValue) / 100
+    return None if item is None else value_of(item) / 100

@@ -40,12 +40,10 @@ from pydicom.dataset import Dataset
 from ftmtl.findings import Finding, ImageResult, ModelIdentity, StudyResult
 from node.results import codes
 from node.results.identity import MANUFACTURER, derived_uid, object_uid, side_and_view, tracking_id, tracking_uid
-from node.results.stamp import equipment, nameless, stamp
+from node.results.stamp import RESEARCH_NOTICE, algorithm_parameters, equipment, nameless, stamp
 
 SERIES_NUMBER = 900
 """Series Number of the report: before the segmentations, of which there may be any number."""
-
-RESEARCH_NOTICE = "Research use only. Not for diagnosis."
 
 Group = PlanarROIMeasurementsAndQualitativeEvaluations | MeasurementsAndQualitativeEvaluations
 
@@ -153,11 +151,10 @@ def _observer(model: ModelIdentity) -> ObservationContext:
 
 def _algorithm(model: ModelIdentity, *more: str) -> AlgorithmIdentification:
     """Name the algorithm (TID 4019); its parameters carry what else a reader has to know."""
-    configuration = f"; configuration {model.configuration}" if model.configuration else ""
     return AlgorithmIdentification(
         name=model.name,
         version=model.version,
-        parameters=[f"{RESEARCH_NOTICE} Weights sha256 {model.weights_sha256}{configuration}", *more],
+        parameters=[algorithm_parameters(model), *more],
         family=codes.ARTIFICIAL_INTELLIGENCE,
     )
 

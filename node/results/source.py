@@ -31,23 +31,29 @@ TYPE_2 = (
 )  # fmt: skip
 """Attributes that results inherit and that may be empty but not absent (PS3.3 C.7)."""
 
-COPIED = (
-    *TYPE_2,
-    # Patient and Patient Study
+PATIENT_AND_STUDY = (
+    "PatientName", "PatientID", "PatientBirthDate", "PatientSex",
     "IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence", "PatientAge", "PatientSize", "PatientWeight",
     "PatientIdentityRemoved", "DeidentificationMethod", "LongitudinalTemporalInformationModified",
     "ClinicalTrialSponsorName", "ClinicalTrialProtocolID", "ClinicalTrialProtocolName", "ClinicalTrialSiteID",
     "ClinicalTrialSiteName", "ClinicalTrialSubjectID", "ClinicalTrialSubjectReadingID",
     "ClinicalTrialTimePointID", "ClinicalTrialTimePointDescription",
-    # General Study
-    "StudyInstanceUID", "StudyDescription", "IssuerOfAccessionNumberSequence",
+    "StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName",
+    "StudyDescription", "IssuerOfAccessionNumberSequence",
+)  # fmt: skip
+"""Attributes of the patient and the study: a result has them as its source has (PS3.3 C.7.1, C.7.2)."""
+
+COPIED = (
+    *TYPE_2,
+    *PATIENT_AND_STUDY,
     # Series and equipment
     "Modality", "SeriesInstanceUID", "SeriesDate", "SeriesTime", "ManufacturerModelName", "DeviceSerialNumber",
     "SoftwareVersions", "InstitutionName", "StationName",
     # Image
     "SOPClassUID", "SOPInstanceUID", "TimezoneOffsetFromUTC", "AcquisitionDate", "AcquisitionTime",
     "ContentDate", "ContentTime", "FrameOfReferenceUID", "PositionReferenceIndicator", "Laterality",
-    "ImageLaterality", "ViewPosition", "Rows", "Columns", "PixelSpacing", "ImagerPixelSpacing",
+    "ImageLaterality", "ViewPosition", "ViewCodeSequence", "ViewModifierCodeSequence",
+    "Rows", "Columns", "PixelSpacing", "ImagerPixelSpacing",
     "EstimatedRadiographicMagnificationFactor", "LossyImageCompression", "LossyImageCompressionRatio",
     "LossyImageCompressionMethod",
 )  # fmt: skip
@@ -71,6 +77,9 @@ MAX_LENGTH = {"SH": 16, "LO": 64, "PN": 64, "CS": 16, "ST": 1024, "UT": 10240, "
 
 _ALL_OR_NONE = frozenset({"PatientOrientation", "PixelSpacing", "ImagerPixelSpacing"})
 """Pairs: one bad value spoils both."""
+
+_INNER_SEQUENCES = frozenset({"ViewModifierCodeSequence"})
+"""Sequences that are kept inside another."""
 
 _LOCALISED = frozenset({"SH", "LO", "PN", "ST", "LT", "UT", "UC"})
 
@@ -184,12 +193,15 @@ def _copy(source: Dataset, target: Dataset, keyword: str, tag: BaseTag, encoding
 
 
 def _items(source: Dataset, tag: BaseTag, encodings: Sequence[str]) -> list[Dataset]:
-    """Return a sequence's items, normalised likewise; private attributes and deeper sequences dropped."""
+    """Return a sequence's items, normalised likewise; private attributes and most deeper sequences dropped."""
     items = []
-    for item in source[tag].value or ():
+    value = source[tag].value
+    for item in value if isinstance(value, Items) else ():
         copy = Dataset()
         for inner in item:
-            if not inner.tag.is_private and inner.keyword and inner.VR != "SQ":
+            if inner.tag.is_private or not inner.keyword:
+                continue
+            if inner.VR != "SQ" or inner.keyword in _INNER_SEQUENCES:
                 _copy(item, copy, inner.keyword, inner.tag, encodings)
         if len(copy):
             items.append(copy)

@@ -20,6 +20,7 @@ from node.results.identity import (
 )
 
 RESEARCH = "RESEARCH"
+RESEARCH_NOTICE = "Research use only. Not for diagnosis."
 
 _PATIENT_NAME = Tag("PatientName")
 
@@ -33,6 +34,12 @@ def equipment(model: ModelIdentity) -> dict[str, Any]:
         "device_serial_number": model.weights_sha256[:16],
         "content_qualification": RESEARCH,
     }
+
+
+def algorithm_parameters(model: ModelIdentity) -> str:
+    """Return what a reader has to know of the algorithm besides its name and version (PS3.16 TID 4019)."""
+    configuration = f"; configuration {model.configuration}" if model.configuration else ""
+    return f"{RESEARCH_NOTICE} Weights sha256 {model.weights_sha256}{configuration}"
 
 
 def nameless(source: Dataset) -> Dataset:

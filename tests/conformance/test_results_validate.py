@@ -78,11 +78,11 @@ def test_dcentvfy_accepts_the_whole_study(study: Study, findings: bool, tmp_path
     """Sources and results agree on patient, study, series and frame of reference, and refer to what is there."""
     objects = build_results(study.result(findings=findings), study.paths, tmp_path / "out")
     _, lines = run_tool("dcentvfy", *study.paths, *(made.path for made in objects))
-    own = [line for line in errors(lines) if not _about_a_source_alone(line, study.paths)]
+    own = [line for line in errors(lines) if not about_a_source_alone(line, study.paths)]
     assert not own
 
 
-def _about_a_source_alone(line: str, paths: list[Path]) -> bool:
+def about_a_source_alone(line: str, paths: list[Path]) -> bool:
     """A source may refer to images that nobody sent us, such as its raw image."""
     return "Missing SOPInstanceUID that was referenced" in line and any(str(path) in line for path in paths)
 

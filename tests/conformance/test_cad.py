@@ -1,0 +1,498 @@
+"""The CAD report before the validators and before our own checks: studies that went well, in part and not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+import mg
+import numpy as np
+import pytest
+from peers import pixelmed_errors
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence as Items
+from studies import Study, make_study
+from test_results_validate import AWKWARD, about_a_source_alone, broken, errors
+
+from ftmtl.findings import FindingType, ImageResult, LesionMask, Outcome, StudyResult
+from node.errors import ResultRejected
+from node.results import codes
+from node.results.cad import build_cad_report
+from node.results.cad_check import cad_faults
+from node.results.conformance import check_object
+from node.results.content import children, item_at, name_of, points_of, value_of, walk
+from node.results.identity import tracking_id, tracking_uid
+from node.results.outline import MOST_POINTS, outline
+from node.results.readback import read_cad_findings
+from node.results.report import build_report
+from node.results.source import PATIENT_AND_STUDY, read_source
+
+Run = Callable[..., tuple[int, list[str]]]
+Headers = dict[str, Dataset]
+
+KINDS = ("findings", "none", "partial", "failed")
+REASON = "This is a spot compression view; the model reads whole-breast views only."
+
+
+def failed(image: ImageResult, reason: str = REASON) -> ImageResult:
+    """Return an image that was not analysed after all."""
+    return replace(image, outcome=Outcome.NOT_PROCESSED, reason=reason, findings=())
+
+
+def case(headers: list[Dataset], result: StudyResult, kind: str) -> tuple[list[Dataset], StudyResult, Headers]:
+    """Return what a CAD report is built from: everything analysed, all but the last image, or nothing.
+
+    Of a study of one image in part, the image that was not analysed has no readable header.
+    """
+    if kind in ("findings", "none"):
+        return headers, result, {}
+    if kind == "failed":
+        return [], replace(result, images=tuple(map(failed, result.images))), by_uid(headers)
+    if len(headers) == 1:
+        unread = ImageResult("2.25.404", None, None, Outcome.FAILED, "The file can't be read.")
+        return headers, replace(result, images=(*result.images, unread)), {}
+    *images, last = result.images
+    return headers[:-1], replace(result, images=(*images, failed(last))), by_uid(headers[-1:])
+
+
+def by_uid(headers: list[Dataset]) -> Headers:
+    return {header.SOPInstanceUID: header for header in headers}
+
+
+def study_case(study: Study, kind: str) -> tuple[list[Dataset], StudyResult, Headers]:
+    return case(study.headers, study.result(findings=kind != "none"), kind)
+
+
+def write(ds: Dataset, path: Path) -> Path:
+    ds.save_as(path, enforce_file_format=True)
+    return path
+
+
+def two_views(folder: Path) -> tuple[list[Dataset], StudyResult]:
+    """Return a study of two images with a lesion of every kind, one improbable; the second view has a modifier."""
+    folder.mkdir(parents=True, exist_ok=True)
+    ccs = [mg.mg_header("L", "CC", uid="2.25.21"), mg.mg_header("R", "CC", uid="2.25.22", number=2)]
+    ccs[1].ViewCodeSequence[0].ViewModifierCodeSequence = Items([mg.code("399209000", "SCT", "Implant Displaced")])
+    headers = [read_source(mg.write(cc, folder)) for cc in ccs]
+    lesions = [replace(mg.finding(10 + 50 * n, 80), type=kind) for n, kind in enumerate(FindingType)]
+    lesions[-1] = replace(lesions[-1], lesion_probability=0.2)
+    return headers, mg.study_result([mg.image_result(headers[0], lesions), mg.image_result(headers[1])])
+
+
+def items(ds: Dataset, name: codes.Code) -> list[Dataset]:
+    return [item.ds for item in walk(ds) if item.name == name.value]
+
+
+def below(parent: Dataset, name: codes.Code) -> Dataset:
+    (found,) = (item.ds for item in children(parent) if item.name == name.value)
+    return found
+
+
+def referenced(ds: Dataset, parent: Dataset) -> list[str]:
+    """Return the images that the by-reference items below one lead to."""
+    positions = [c.ds.ReferencedContentItemIdentifier for c in children(parent) if not c.type]
+    return [item_at(ds, position).ReferencedSOPSequence[0].ReferencedSOPInstanceUID for position in positions]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_dciodvfy_dsrdump_and_our_own_checks_accept_it(study: Study, kind: str, tmp_path: Path, run_tool: Run) -> None:
+    sources, result, missing = study_case(study, kind)
+    path = write(build_cad_report(sources, result, missing), tmp_path / "cad.dcm")
+    check_object(path, result, by_uid(sources), {}, missing)
+    status, lines = run_tool("dciodvfy", "-new", path)
+    assert not errors(lines)
+    assert status == 0
+    assert "MammographyCADSR" in lines
+    status, lines = run_tool("dsrdump", "+Pl", path)
+    assert status == 0
+    text = "\n".join(lines)
+    assert "Research use only" in text
+    assert ("POLYLINE" in text) is (kind in ("findings", "partial"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_dcentvfy_accepts_it_beside_its_sources(study: Study, kind: str, tmp_path: Path, run_tool: Run) -> None:
+    path = write(build_cad_report(*study_case(study, kind)), tmp_path / "cad.dcm")
+    _, lines = run_tool("dcentvfy", *study.paths, path)
+    assert not [line for line in errors(lines) if not about_a_source_alone(line, study.paths)]
+
+
+def test_pixelmed_accepts_the_templates_and_rejects_spoilt_ones(tmp_path: Path) -> None:
+    """The only validator that knows TID 4000; its start and each file take seconds, so one run judges a choice."""
+    headers, result = two_views(tmp_path / "source")
+    first, second = result.images
+    few = replace(result, images=(replace(first, findings=first.findings[:1]), second))
+    real = make_study("GH133", tmp_path / "real")
+    reports = {
+        "findings": build_cad_report(
+            headers, replace(result, images=(replace(first, findings=first.findings[:3]), second))
+        ),
+        "none": build_cad_report(*study_case(real, "none")),
+        "partial": build_cad_report(*case(headers, few, "partial")),
+        "failed": build_cad_report(*study_case(real, "failed")),
+        "spoilt": build_cad_report(headers[:1], replace(few, images=few.images[:1])),
+    }
+    (group,) = items(reports["spoilt"], codes.SINGLE_IMAGE_FINDING)
+    group.ConceptCodeSequence[0].CodeValue = "4147007"
+    del group.ContentSequence[0]
+    lines = pixelmed_errors(*(write(ds, tmp_path / f"{kind}.dcm") for kind, ds in reports.items()))
+    assert [line for line in lines if not line.startswith("spoilt")] == []
+    assert any("Rendering Intent" in line and "Missing" in line for line in lines)
+    assert any("4147007" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("kind", "summary", "detections", "on", "not_on"),
+    [
+        ("findings", "111242", "111222", ["2.25.21", "2.25.22"], []),
+        ("partial", "111244", "111223", ["2.25.21"], ["2.25.22"]),
+        ("failed", "111245", "111224", [], ["2.25.21", "2.25.22"]),
+    ],
+)
+def test_it_says_how_it_ended_and_why(
+    kind: str, summary: str, detections: str, on: list[str], not_on: list[str], tmp_path: Path
+) -> None:
+    sources, result, missing = case(*two_views(tmp_path), kind)
+    ds = build_cad_report(sources, result, missing)
+    assert value_of(below(ds, codes.CAD_SUMMARY)) == summary
+    assert value_of(below(ds, codes.SUMMARY_OF_DETECTIONS)) == detections
+    assert value_of(below(ds, codes.SUMMARY_OF_ANALYSES)) == codes.NOT_ATTEMPTED.value
+    for name, uids in ((codes.SUCCESSFUL_DETECTIONS, on), (codes.FAILED_DETECTIONS, not_on)):
+        performed = [child.ds for container in items(ds, name) for child in children(container)]
+        assert [referenced(ds, detection) for detection in performed] == [uids] * len(performed)
+        assert bool(performed) is bool(uids)
+    words = value_of(below(below(ds, codes.CAD_SUMMARY), codes.IMPRESSION_DESCRIPTION))
+    assert words.startswith("Research use only. Not for diagnosis.\r\n")
+    assert words.count(REASON) == len(not_on)
+    reasons = [value_of(item) for item in items(ds, codes.ALGORITHM_PARAMETERS) if REASON in value_of(item)]
+    assert len(reasons) == sum(len(children(container)) for container in items(ds, codes.FAILED_DETECTIONS))
+
+
+@pytest.mark.parametrize(("analysed", "summary"), [(2, "111241"), (1, "111243")])
+def test_without_findings(analysed: int, summary: str, tmp_path: Path) -> None:
+    headers, result = two_views(tmp_path)
+    images = [replace(image, outcome=Outcome.NO_FINDINGS, findings=()) for image in result.images]
+    result = replace(result, images=(images[0], images[1] if analysed == 2 else failed(images[1])))
+    ds = build_cad_report(headers[:analysed], result, by_uid(headers[analysed:]))
+    assert value_of(below(ds, codes.CAD_SUMMARY)) == summary
+    assert not items(ds, codes.INDIVIDUAL_IMPRESSION)
+
+
+def test_an_image_without_a_readable_header_is_told_of_in_words(tmp_path: Path) -> None:
+    headers, result = two_views(tmp_path)
+    ds = build_cad_report(*case(headers[:1], replace(result, images=result.images[:1]), "partial"))
+    assert value_of(below(ds, codes.CAD_SUMMARY)) == codes.NOT_ALL_SUCCEEDED_WITH_FINDINGS.value
+    words = value_of(below(below(ds, codes.CAD_SUMMARY), codes.IMPRESSION_DESCRIPTION))
+    assert "1 of 2 images analysed.\r\nOne image not analysed: The file can't be read." in words
+
+
+def test_it_reads_back_as_the_findings(study: Study, tmp_path: Path) -> None:
+    result = study.result(findings=True)
+    ds = dcmread(write(build_cad_report(study.headers, result), tmp_path / "cad.dcm"))
+    found = {finding.tracking_uid: finding for finding in read_cad_findings(ds)}
+    assert len(found) == sum(len(image.findings) for image in result.images)
+    names = [value_of(item) for item in items(ds, codes.TRACKING_IDENTIFIER)]
+    for image in result.images:
+        for n, finding in enumerate(image.findings, start=1):
+            told = found[tracking_uid(image.sop_instance_uid, mg.MODEL, n)]
+            assert tracking_id(image.laterality, image.view, n) in names
+            assert told.source_uid == image.sop_instance_uid
+            assert told.box == finding.box
+            assert told.cancer_probability == pytest.approx(finding.cancer_probability, abs=6e-5)
+            assert told.lesion_probability == pytest.approx(finding.lesion_probability, abs=6e-5)
+
+
+def test_outline_and_centre_are_the_masks(tmp_path: Path) -> None:
+    headers, result = two_views(tmp_path)
+    ds = dcmread(write(build_cad_report(headers, result), tmp_path / "cad.dcm"))
+    lesions = result.images[0].findings
+    for group, finding in zip(items(ds, codes.SINGLE_IMAGE_FINDING), lesions, strict=True):
+        points, centre = outline(finding.mask)
+        told = below(group, codes.OUTLINE)
+        assert told.GraphicType == "POLYLINE"
+        assert points_of(told).tolist() == [*points.tolist(), points[0].tolist()]
+        x, y = points_of(told).T
+        assert (x[:-1] @ y[1:] - x[1:] @ y[:-1]) / 2 == finding.mask.area_px
+        assert below(group, codes.CENTER).GraphicType == "POINT"
+        assert points_of(below(group, codes.CENTER))[0] == pytest.approx(centre, abs=1e-4)
+
+
+def test_a_ragged_outline_is_thinned(tmp_path: Path) -> None:
+    """Graphic Data has a 16-bit length in Explicit VR: an outline of any mask must fit."""
+    headers, result = two_views(tmp_path)
+    ragged = np.ones((150, 200), dtype=bool)
+    ragged[:140, ::2] = False
+    lesion = replace(mg.finding(), mask=LesionMask(ragged, 20, 30))
+    result = replace(result, images=(replace(result.images[0], findings=(lesion,)), result.images[1]))
+    path = write(build_cad_report(headers, result), tmp_path / "cad.dcm")
+    check_object(path, result, by_uid(headers), {})
+    (told,) = items(dcmread(path), codes.OUTLINE)
+    assert len(points_of(told)) == MOST_POINTS + 1
+
+
+def test_kinds_and_rendering_intent(tmp_path: Path) -> None:
+    ds = build_cad_report(*two_views(tmp_path))
+    groups = items(ds, codes.SINGLE_IMAGE_FINDING)
+    density, cluster, distortion = "129793001", "129769006", "129792006"
+    assert [value_of(group) for group in groups] == [density, cluster, distortion, density, density]
+    required, optional = codes.PRESENTATION_REQUIRED.value, codes.PRESENTATION_OPTIONAL.value
+    intents = [value_of(below(group, codes.RENDERING_INTENT)) for group in groups]
+    assert intents == [required] * 4 + [optional]
+    detections = below(below(ds, codes.SUMMARY_OF_DETECTIONS), codes.SUCCESSFUL_DETECTIONS)
+    assert {value_of(child.ds) for child in children(detections)} == {density, cluster, distortion}
+
+
+def test_the_library_says_how_images_were_taken(tmp_path: Path) -> None:
+    headers, result = two_views(tmp_path)
+    result = replace(result, images=(result.images[0], replace(result.images[1], spacing_mm=(0.0941, 0.07))))
+    library = below(build_cad_report(headers, result), codes.IMAGE_LIBRARY)
+    first, second = ([(name_of(i.ds), i.ds) for i in children(image.ds)] for image in children(library))
+    names = [codes.IMAGE_LATERALITY, codes.IMAGE_VIEW, codes.ORIENTATION_ROW, codes.ORIENTATION_COLUMN]
+    names += [codes.STUDY_DATE, codes.STUDY_TIME, codes.CONTENT_DATE, codes.CONTENT_TIME]
+    names += [codes.HORIZONTAL_SPACING, codes.VERTICAL_SPACING]
+    assert [name for name, _ in first] == [name for name, _ in second] == [name.value for name in names]
+    told = dict(second)
+    assert value_of(told[codes.IMAGE_LATERALITY.value]) == codes.BREASTS["R"].value
+    assert value_of(told[codes.IMAGE_VIEW.value]) == codes.VIEWS["CC"].value
+    (modifier,) = children(told[codes.IMAGE_VIEW.value])
+    assert value_of(modifier.ds) == codes.VIEW_MODIFIERS["ID"].value
+    assert not children(dict(first)[codes.IMAGE_VIEW.value])
+    assert value_of(told[codes.ORIENTATION_ROW.value]) + value_of(told[codes.ORIENTATION_COLUMN.value]) == "PL"
+    assert told[codes.STUDY_DATE.value].Date + told[codes.STUDY_TIME.value].Time == "20250102101500"
+    assert told[codes.CONTENT_DATE.value].Date + told[codes.CONTENT_TIME.value].Time == "20250102101702"
+    assert value_of(told[codes.HORIZONTAL_SPACING.value]) == 70
+    assert value_of(told[codes.VERTICAL_SPACING.value]) == 94.1
+
+
+def test_what_nobody_knows_is_left_out(tmp_path: Path) -> None:
+    header = read_source(mg.write(broken(**AWKWARD["type 2 missing"]), tmp_path))
+    image = replace(mg.image_result(header, spacing=None), laterality=None, view="XCC")
+    library = below(build_cad_report([header], mg.study_result([image])), codes.IMAGE_LIBRARY)
+    assert {item.name for item in children(children(library)[0].ds)} == {
+        codes.CONTENT_DATE.value,
+        codes.CONTENT_TIME.value,
+    }
+
+
+def test_patient_and_study_are_those_of_the_measurement_report(study: Study) -> None:
+    result = study.result(findings=False)
+    cad, report = build_cad_report(study.headers, result), build_report(study.headers, result, {})
+    for keyword in PATIENT_AND_STUDY:
+        assert cad.get(keyword) == report.get(keyword)
+    for keyword in ("ContentDate", "ContentTime", "SoftwareVersions", "DeviceSerialNumber", "ManufacturerModelName"):
+        assert cad.get(keyword) == report.get(keyword)
+    assert (cad.SeriesNumber, report.SeriesNumber) == (899, 900)
+    assert len({cad.SOPInstanceUID, cad.SeriesInstanceUID, report.SOPInstanceUID, report.SeriesInstanceUID}) == 4
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_two_builds_are_byte_identical(study: Study, kind: str) -> None:
+    """In whatever order the results and the images without results came."""
+    sources, result, missing = study_case(study, kind)
+    turned = replace(result, images=result.images[::-1])
+    builds = []
+    for ds in (
+        build_cad_report(sources, result, missing),
+        build_cad_report(sources, turned, dict(reversed(missing.items()))),
+    ):
+        file = BytesIO()
+        ds.save_as(file, enforce_file_format=True)
+        builds.append(file.getvalue())
+    assert builds[0] == builds[1]
+
+
+def test_another_outcome_is_another_object(tmp_path: Path) -> None:
+    """An image that failed and succeeds the next time: no report may come under the other's UID."""
+    headers, result = two_views(tmp_path)
+    reports = [build_cad_report(*case(headers, result, kind)) for kind in ("findings", "partial", "failed")]
+    sources, partial, missing = case(headers, result, "partial")
+    other = replace(partial, images=(partial.images[0], failed(partial.images[1], "Out of memory.")))
+    reports += [build_cad_report(sources, other, missing), build_cad_report(sources, other)]
+    assert len({report.SOPInstanceUID for report in reports}) == 5
+    assert len({report.SeriesInstanceUID for report in reports}) == 5
+
+
+def test_no_image_and_another_study_are_refused(tmp_path: Path) -> None:
+    headers, result = two_views(tmp_path)
+    with pytest.raises(ValueError, match="at least one image"):
+        build_cad_report([], result)
+    with pytest.raises(ValueError, match=r"not of study 2\.25\.99"):
+        build_cad_report(headers, replace(result, study_uid="2.25.99"))
+    with pytest.raises(KeyError):
+        build_cad_report(headers, replace(result, images=result.images[:1]))
+
+
+@pytest.mark.parametrize("changes", AWKWARD.values(), ids=AWKWARD.keys())
+@pytest.mark.parametrize("kind", ["findings", "failed"])
+@pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
+def test_awkward_headers_give_valid_reports(
+    changes: dict[str, object], kind: str, tmp_path: Path, run_tool: Run
+) -> None:
+    header = read_source(mg.write(broken(**changes), tmp_path))
+    result = mg.study_result([mg.image_result(header, [mg.finding()])])
+    path = write(build_cad_report(*case([header], result, kind)), tmp_path / "cad.dcm")
+    status, lines = run_tool("dciodvfy", "-new", path)
+    assert not errors(lines)
+    assert status == 0
+    assert run_tool("dsrdump", path)[0] == 0
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
+def test_names_and_reasons_in_any_script_survive(tmp_path: Path) -> None:
+    header = broken(SpecificCharacterSet="ISO_IR 100", PatientName="Grün^Zoë")
+    source = read_source(mg.write(header, tmp_path))
+    result = mg.study_result([failed(mg.image_result(source), "Objekt der Modalität „МГ“")])
+    ds = dcmread(write(build_cad_report([], result, by_uid([source])), tmp_path / "cad.dcm"))
+    assert ds.PatientName == "Grün^Zoë"
+    assert any("„МГ“" in value_of(item) for item in items(ds, codes.ALGORITHM_PARAMETERS))
+
+
+def group_of(ds: Dataset) -> Dataset:
+    return items(ds, codes.SINGLE_IMAGE_FINDING)[0]
+
+
+def another_report(ds: Dataset) -> None:
+    ds.ContentTemplateSequence[0].TemplateIdentifier = "4100"
+
+
+def lost_image(ds: Dataset) -> None:
+    del items(ds, codes.IMAGE_LIBRARY)[0].ContentSequence[-1]
+
+
+def other_image(ds: Dataset) -> None:
+    library = items(ds, codes.IMAGE_LIBRARY)[0]
+    library.ContentSequence = library.ContentSequence[::-1]
+
+
+def dangling_reference(ds: Dataset) -> None:
+    below(group_of(ds), codes.CENTER).ContentSequence[0].ReferencedContentItemIdentifier = [1, 2, 3]
+
+
+def reference_to_no_image(ds: Dataset) -> None:
+    below(group_of(ds), codes.CENTER).ContentSequence[0].ReferencedContentItemIdentifier = [1, 1]
+
+
+def outline_outside(ds: Dataset) -> None:
+    item = below(group_of(ds), codes.OUTLINE)
+    item.GraphicData = [value + 300 for value in item.GraphicData]
+
+
+def outline_shifted(ds: Dataset) -> None:
+    item = below(group_of(ds), codes.OUTLINE)
+    item.GraphicData = [value + 1 for value in item.GraphicData]
+
+
+def other_centre(ds: Dataset) -> None:
+    below(group_of(ds), codes.CENTER).GraphicData = [1, 1]
+
+
+def other_probability(ds: Dataset) -> None:
+    below(group_of(ds), codes.PROBABILITY_OF_CANCER).MeasuredValueSequence[0].NumericValue = "1"
+
+
+def other_certainty(ds: Dataset) -> None:
+    below(group_of(ds), codes.CERTAINTY_OF_FINDING).MeasuredValueSequence[0].NumericValue = "89.98"
+
+
+def lost_probability(ds: Dataset) -> None:
+    group = group_of(ds)
+    group.ContentSequence = [i for i in group.ContentSequence if name_of(i) != codes.PROBABILITY_OF_CANCER.value]
+
+
+def lost_finding(ds: Dataset) -> None:
+    del items(ds, codes.INDIVIDUAL_IMPRESSION)[0].ContentSequence[-1]
+
+
+def other_tracking(ds: Dataset) -> None:
+    below(group_of(ds), codes.TRACKING_UID).UID = "2.25.404"
+
+
+def other_kind(ds: Dataset) -> None:
+    group_of(ds).ConceptCodeSequence[0].CodeValue = "129769006"
+
+
+def other_intent(ds: Dataset) -> None:
+    below(group_of(ds), codes.RENDERING_INTENT).ConceptCodeSequence[0].CodeValue = "111152"
+
+
+def other_outcome(ds: Dataset) -> None:
+    below(ds, codes.CAD_SUMMARY).ConceptCodeSequence[0].CodeValue = "111241"
+
+
+def other_detections(ds: Dataset) -> None:
+    for detection in items(ds, codes.DETECTION_PERFORMED):
+        del detection.ContentSequence[-1]
+
+
+def without_notice(ds: Dataset) -> None:
+    items(ds, codes.IMPRESSION_DESCRIPTION)[0].TextValue = "2 of 2 images analysed."
+
+
+def missing_evidence(ds: Dataset) -> None:
+    del ds.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence[-1]
+
+
+def verified(ds: Dataset) -> None:
+    ds.VerificationFlag = "VERIFIED"
+
+
+def other_patient(ds: Dataset) -> None:
+    ds.PatientID = "SOMEBODY-ELSE"
+
+
+def for_the_clinic(ds: Dataset) -> None:
+    ds.ContentQualification = "PRODUCT"
+
+
+SPOILERS: dict[Callable[[Dataset], None], str] = {
+    another_report: "is no Mammography CAD Report by TID 4000",
+    lost_image: "the Image Library is not the study's images",
+    other_image: "Outline is not on its image",
+    dangling_reference: "reference to item 1.2.3, which is no image of the library",
+    reference_to_no_image: "reference to item 1.1, which is no image of the library",
+    outline_outside: "region outside the 300x400 image",
+    outline_shifted: "Outline is not its mask's",
+    other_centre: "Center is not its mask's",
+    other_probability: "Probability of cancer is [1.0], not 72",
+    other_certainty: "Certainty of Finding is [89.98], not 90",
+    lost_probability: "Probability of cancer is [], not 72",
+    lost_finding: "tracking UIDs are not the findings'",
+    other_tracking: "tracking UIDs are not the findings'",
+    other_kind: "kind is 129769006, not that of a mass",
+    other_intent: "Rendering Intent is not that of its probability",
+    other_outcome: "CAD Processing and Findings Summary is ['111241'], not 111242",
+    other_detections: "Successful Detections are not those on the images",
+    without_notice: "does not say that it is for research only",
+    missing_evidence: "is no evidence",
+    verified: "VerificationFlag is not UNVERIFIED",
+    other_patient: "PatientID is not the source's",
+    for_the_clinic: "ContentQualification is not RESEARCH",
+}
+
+
+@pytest.mark.parametrize(("spoil", "fault"), SPOILERS.items(), ids=[f.__name__ for f in SPOILERS])
+def test_a_spoilt_report_is_rejected(spoil: Callable[[Dataset], None], fault: str, tmp_path: Path) -> None:
+    headers, result = two_views(tmp_path)
+    path = write(build_cad_report(headers, result), tmp_path / "cad.dcm")
+    check_object(path, result, by_uid(headers), {})
+    ds = dcmread(path)
+    spoil(ds)
+    with pytest.raises(ResultRejected) as rejection:
+        check_object(write(ds, tmp_path / "spoilt.dcm"), result, by_uid(headers), {})
+    assert any(fault in told for told in rejection.value.faults)
+
+
+def test_faults_of_a_report_of_other_outcomes(tmp_path: Path) -> None:
+    """A report that hides an image that was not analysed, and one that tells of a failure that never was."""
+    headers, result = two_views(tmp_path)
+    sources, partial, missing = case(headers, result, "partial")
+    hiding = list(cad_faults(build_cad_report(headers, result), partial, by_uid(sources), missing))
+    assert any("Failed Detections" in fault for fault in hiding)
+    assert any("111242" in fault for fault in hiding)
+    inventing = list(cad_faults(build_cad_report(sources, partial, missing), result, by_uid(headers), {}))
+    assert any("Successful Detections" in fault for fault in inventing)
+    assert any("111244" in fault for fault in inventing)
+    assert not list(cad_faults(build_cad_report(sources, partial, missing), partial, by_uid(sources), missing))
