@@ -44,6 +44,9 @@ PERCENT = Code("%", "UCUM", "Percent")
 MM = Code("mm", "UCUM", "mm")
 MM2 = Code("mm2", "UCUM", "mm2")
 
+SOURCE_IMAGE = Code("121322", "DCM", "Source image for image processing operation")
+"""What an image was made from (CID 7202)."""
+
 BENIGN = Code("30807003", "SCT", "Benign")
 MALIGNANT = Code("21594007", "SCT", "Malignant")
 

@@ -22,6 +22,13 @@ from node.results import codes
 from node.results.cad_check import cad_faults
 from node.results.content import ROUNDING, TOLERANCE, Item, children, points_of, walk
 from node.results.identity import IMPLEMENTATION_CLASS_UID, tracking_uid
+from node.results.picture_checks import (
+    PRESENTATION_STATE,
+    SECONDARY_CAPTURE,
+    capture_faults,
+    presentation_faults,
+    referenced_images,
+)
 
 SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 COMPREHENSIVE_3D_SR = "1.2.840.10008.5.1.4.1.1.88.34"
@@ -30,9 +37,14 @@ MAMMOGRAPHY_CAD_SR = "1.2.840.10008.5.1.4.1.1.88.50"
 PRESENT = (
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "Manufacturer",
     "ManufacturerModelName", "SoftwareVersions", "DeviceSerialNumber", "SeriesNumber", "InstanceNumber",
-    "ContentDate", "ContentTime", "SeriesDescription",
+    "InstanceCreationDate", "InstanceCreationTime", "SeriesDescription",
 )  # fmt: skip
 """Attributes that every result has, with a value."""
+
+MADE = ("ContentDate", "ContentTime")
+"""Attributes with a value that say when a result was made; a presentation state has others."""
+
+PRESENTATION_MADE = ("PresentationCreationDate", "PresentationCreationTime")
 
 INHERITED = ("StudyInstanceUID", "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber",
              "StudyID", "StudyDate", "StudyTime")  # fmt: skip
@@ -56,7 +68,7 @@ def check_object(
     Parameters
     ----------
     path
-        A segmentation, a report or a CAD report.
+        A segmentation, a report, a CAD report, a presentation state or a page.
     result
         What was found.
     sources
@@ -100,12 +112,17 @@ def _faults(
     elif ds.get("SOPClassUID") == MAMMOGRAPHY_CAD_SR:
         yield from _document_faults(ds, {**sources, **missing})
         yield from cad_faults(ds, result, sources, missing)
+    elif ds.get("SOPClassUID") == PRESENTATION_STATE:
+        yield from _presentation_faults(ds, result, sources)
+    elif ds.get("SOPClassUID") == SECONDARY_CAPTURE:
+        yield from capture_faults(ds, result, list(sources.values()))
     else:
         yield f"unexpected SOP Class {ds.get('SOPClassUID')}"
 
 
 def _header_faults(ds: Dataset, sources: Mapping[str, Dataset]) -> Iterator[str]:
-    for keyword in PRESENT:
+    made = PRESENTATION_MADE if ds.get("SOPClassUID") == PRESENTATION_STATE else MADE
+    for keyword in (*PRESENT, *made):
         if not ds.get(keyword):
             yield f"{keyword} is missing"
     if ds.get("ContentQualification") != "RESEARCH":
@@ -120,6 +137,16 @@ def _header_faults(ds: Dataset, sources: Mapping[str, Dataset]) -> Iterator[str]
             yield f"{keyword} is missing"
         elif patients and not any(str(ds.get(keyword) or "") == str(s.get(keyword) or "") for s in patients):
             yield f"{keyword} is not the source's"
+
+
+def _presentation_faults(ds: Dataset, result: StudyResult, sources: Mapping[str, Dataset]) -> Iterator[str]:
+    """Find the image that a presentation state is of, and compare the two."""
+    uids = [str(item.ReferencedSOPInstanceUID) for item in referenced_images(ds)]
+    image = next((i for i in result.images if [i.sop_instance_uid] == uids), None)
+    if image is None or image.sop_instance_uid not in sources:
+        yield f"references {', '.join(uids) or 'no image'}, which is no analysed source"
+        return
+    yield from presentation_faults(ds, image, sources[image.sop_instance_uid], result.model)
 
 
 def _segmentation_faults(ds: Dataset, result: StudyResult, sources: Mapping[str, Dataset]) -> Iterator[str]:

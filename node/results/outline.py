@@ -63,6 +63,24 @@ def outline(mask: LesionMask, most: int = MOST_POINTS) -> Outline:
     )
 
 
+def contour(mask: LesionMask) -> NDArray[np.float64]:
+    """Return the whole outline of a mask's largest piece, closed: no corner is left out.
+
+    Returns
+    -------
+    NDArray
+        float64, shape (points, 2): corners as (column, row) in source pixels, clockwise on the screen, the last
+        equal to the first.
+
+    Raises
+    ------
+    ValueError
+        If no pixel is set.
+    """
+    points = trace(mask.pixels) + np.array([mask.column, mask.row])
+    return np.concatenate([points, points[:1]]).astype(np.float64)
+
+
 def trace(pixels: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Return the outer border of the largest piece of a mask, along the edges of its pixels.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from node.results.content import children, item_at, name_of, points_of, value_of
 
 SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 COMPREHENSIVE_3D_SR = "1.2.840.10008.5.1.4.1.1.88.34"
+PRESENTATION_STATE = "1.2.840.10008.5.1.4.1.1.11.1"
 _TRACKING_UID, _PROBABILITY, _CERTAINTY, _REGION, _GROUP = "112040", "111047", "111012", "111030", "125007"
 
 
@@ -34,6 +35,8 @@ class ReadFinding:
         Bounding box of the report's region in source pixels, or None.
     cancer_probability, lesion_probability
         0 to 1, or None where the report does not say.
+    outline
+        Closed line, shape (points, 2) = column, row, or None if no presentation state with this lesion was given.
     """
 
     tracking_uid: str
@@ -42,22 +45,26 @@ class ReadFinding:
     box: Box | None
     cancer_probability: float | None
     lesion_probability: float | None
+    outline: NDArray[np.float64] | None = None
 
 
 def read_findings(paths: Iterable[Path]) -> list[ReadFinding]:
-    """Read segmentations and reports, in any order, and join them by Tracking Unique Identifier."""
+    """Read segmentations, reports and presentation states, in any order, and join them by Tracking UID.
+
+    A finding that no report tells of is left out.
+    """
     found: dict[str, ReadFinding] = {}
     segments: dict[str, NDArray[np.bool_]] = {}
+    outlines: dict[str, NDArray[np.float64]] = {}
     for path in paths:
         ds = dcmread(path)
         if ds.SOPClassUID == SEGMENTATION:
             segments |= dict(_segments(ds))
         elif ds.SOPClassUID == COMPREHENSIVE_3D_SR:
             found |= {f.tracking_uid: f for f in _regions(ds)}
-    return [
-        ReadFinding(uid, f.source_uid, segments.get(uid), f.box, f.cancer_probability, f.lesion_probability)
-        for uid, f in found.items()
-    ]
+        elif ds.SOPClassUID == PRESENTATION_STATE:
+            outlines |= dict(_outlines(ds))
+    return [replace(f, mask=segments.get(uid), outline=outlines.get(uid)) for uid, f in found.items()]
 
 
 def _segments(ds: Dataset) -> Iterator[tuple[str, NDArray[np.bool_]]]:
@@ -68,6 +75,12 @@ def _segments(ds: Dataset) -> Iterator[tuple[str, NDArray[np.bool_]]]:
         identified = groups if "SegmentIdentificationSequence" in groups else shared
         number = identified.SegmentIdentificationSequence[0].ReferencedSegmentNumber
         yield str(uids[number]), frame.astype(bool)
+
+
+def _outlines(ds: Dataset) -> Iterator[tuple[str, NDArray[np.float64]]]:
+    for annotation in ds.GraphicAnnotationSequence:
+        for line in annotation.get("GraphicObjectSequence", []):
+            yield str(line.TrackingUID), np.asarray(line.GraphicData, dtype=float).reshape(-1, 2)
 
 
 def _regions(ds: Dataset) -> Iterator[ReadFinding]:

@@ -3,7 +3,8 @@
 Headers in the wild lack mandatory attributes, hold values that are too long or illegal, and name
 character sets that writers refuse. A result must carry the same patient and study all the same:
 :func:`read_source` copies what results need into a clean data set and leaves the source alone.
-Private attributes, pixels and free text about the patient are not copied.
+Private attributes, pixels and free text about the patient are not copied. Of how the image is displayed
+all is copied that :mod:`node.results.display` repeats, of several VOI LUTs the first.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pydicom.sequence import Sequence as Items
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import ExplicitVRLittleEndian
 
+from node.results import display
 from node.results.identity import parse_date, parse_time
 
 TYPE_2 = (
@@ -56,6 +58,8 @@ COPIED = (
     "Rows", "Columns", "PixelSpacing", "ImagerPixelSpacing",
     "EstimatedRadiographicMagnificationFactor", "LossyImageCompression", "LossyImageCompressionRatio",
     "LossyImageCompressionMethod",
+    # How it is displayed
+    *display.ATTRIBUTES, *display.LUTS,
 )  # fmt: skip
 """Keywords of everything that :func:`read_source` may copy."""
 
@@ -75,7 +79,7 @@ SINGLE_BYTE = {
 MAX_LENGTH = {"SH": 16, "LO": 64, "PN": 64, "CS": 16, "ST": 1024, "UT": 10240, "UC": 10240, "DS": 16, "IS": 12}
 """Longest value in characters (PS3.5 6.2); of PN the longest component group."""
 
-_ALL_OR_NONE = frozenset({"PatientOrientation", "PixelSpacing", "ImagerPixelSpacing"})
+_ALL_OR_NONE = frozenset({"PatientOrientation", "PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio"})
 """Pairs: one bad value spoils both."""
 
 _INNER_SEQUENCES = frozenset({"ViewModifierCodeSequence"})
@@ -175,6 +179,11 @@ def _copy(source: Dataset, target: Dataset, keyword: str, tag: BaseTag, encoding
     if tag not in source:
         return
     vr = dictionary_VR(tag)
+    if keyword in display.LUTS:
+        lut = display.first_lut(source, keyword)
+        if lut is not None:
+            setattr(target, keyword, Items([lut]))
+        return
     if vr == "SQ":
         items = _items(source, tag, encodings)
         if items:
@@ -235,6 +244,8 @@ def _legal(keyword: str, vr: str, text: str) -> str:
         return text if re.fullmatch(_TERMS[keyword], text) else ""
     if keyword in ("PixelSpacing", "ImagerPixelSpacing"):
         return text[:16] if _positive(text) else ""
+    if vr == "DS" and len(text) > MAX_LENGTH["DS"]:
+        text = _rounded(text)
     if vr in _FORMS:
         return text if re.fullmatch(_FORMS[vr], text) else ""
     if vr == "DA":
@@ -271,6 +282,13 @@ def _positive(text: str) -> bool:
         return 0 < float(text) < 100
     except ValueError:
         return False
+
+
+def _rounded(text: str) -> str:
+    try:
+        return f"{float(text):.9g}"
+    except ValueError:
+        return ""
 
 
 def _person_name(text: str) -> str:

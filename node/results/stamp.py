@@ -22,6 +22,9 @@ from node.results.identity import (
 RESEARCH = "RESEARCH"
 RESEARCH_NOTICE = "Research use only. Not for diagnosis."
 
+NOTICE = "RESEARCH USE ONLY - NOT FOR DIAGNOSIS"
+"""What stands over every picture with findings on it."""
+
 _PATIENT_NAME = Tag("PatientName")
 
 

@@ -127,3 +127,31 @@ def image_result(header: Dataset, findings: Sequence[Finding] = (), spacing: flo
 def study_result(images: Sequence[ImageResult], study_uid: str = "2.25.10") -> StudyResult:
     """Return the result of a study."""
     return StudyResult(study_uid, MODEL, tuple(images))
+
+
+AWKWARD = {
+    "type 2 missing": dict.fromkeys(
+        ("AccessionNumber", "StudyID", "StudyDate", "StudyTime", "PatientName", "PatientID", "PatientBirthDate",
+         "PatientSex", "ReferringPhysicianName", "Manufacturer", "PatientOrientation")
+    ),
+    "nothing is known of the image": dict.fromkeys(
+        ("ImageLaterality", "ViewPosition", "ViewCodeSequence", "PatientOrientation", "ImagerPixelSpacing",
+         "ContentDate", "AcquisitionDate", "StudyDate")
+    ),
+    "sex unknown": {"PatientSex": "U"},
+    "a name in Cyrillic": {"SpecificCharacterSet": "ISO_IR 144", "PatientName": "Люкceмбypг"},
+    "a name in Chinese": {"SpecificCharacterSet": "ISO_IR 192", "PatientName": "Wang^XiaoDong=王^小東"},
+    "For Processing": {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.1.2.1"},
+}  # fmt: skip
+"""Changes to a sound header; None removes the attribute."""
+
+
+def awkward(changes: dict[str, object]) -> Dataset:
+    """Return a synthetic header with attributes replaced or removed."""
+    ds = mg_header()
+    for keyword, value in changes.items():
+        if value is None:
+            delattr(ds, keyword)
+        else:
+            setattr(ds, keyword, value)
+    return ds

@@ -1,0 +1,427 @@
+"""Presentation states: valid, the same twice, the image looks as it did, and the outline lies on the lesion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import replace
+from datetime import datetime, tzinfo
+from itertools import pairwise
+from pathlib import Path
+
+import mg
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence as Items
+from realdata import real_data
+from studies import GH133, Study
+
+from ftmtl.findings import ImageResult, LesionMask
+from ftmtl.mammogram import display_pixels
+from node.errors import ResultRejected
+from node.results import build_results
+from node.results.conformance import check_object
+from node.results.identity import tracking_uid
+from node.results.outline import contour
+from node.results.presentation import MAX_POINTS, build_presentation, line
+from node.results.readback import read_findings
+from node.results.source import read_source
+
+Run = Callable[..., tuple[int, list[str]]]
+NOTICE = "RESEARCH USE ONLY - NOT FOR DIAGNOSIS"
+
+
+def errors(lines: list[str]) -> list[str]:
+    return [line for line in lines if line.startswith("Error")]
+
+
+def write_states(study: Study, folder: Path) -> list[Path]:
+    """Write a presentation state of each image with findings, checked as anything that is sent."""
+    folder.mkdir(exist_ok=True)
+    result = study.result(findings=True)
+    paths = []
+    for n, (header, image) in enumerate(zip(study.headers, result.images, strict=True)):
+        if image.findings:
+            ds = build_presentation(header, image, result.model, 921 + n)
+            paths.append(folder / f"{ds.SOPInstanceUID}.dcm")
+            ds.save_as(paths[-1], enforce_file_format=True)
+            check_object(paths[-1], result, {header.SOPInstanceUID: header}, {})
+    return paths
+
+
+def test_validators_find_no_error(study: Study, tmp_path: Path, run_tool: Run) -> None:
+    paths = write_states(study, tmp_path / "out")
+    assert len(paths) == min(2, len(study.paths))
+    for path in paths:
+        status, lines = run_tool("dciodvfy", "-new", path)
+        assert not errors(lines)
+        assert status == 0
+        assert "GrayscaleSoftcopyPresentationState" in lines
+        assert run_tool("dcmpschk", "-q", path)[0] == 0
+
+
+def test_dciodvfy_would_find_one(tmp_path: Path, run_tool: Run) -> None:
+    """The gate can fail: with LUT entries of 12 bits, as the image may have them, the object is rejected."""
+    header = read_source(mg.write(with_grey("VOI LUT"), tmp_path))
+    ds = build_presentation(header, mg.image_result(header, [mg.finding()]), mg.MODEL, 921)
+    ds.SoftcopyVOILUTSequence[0].VOILUTSequence[0].LUTDescriptor[2] = 12
+    ds.save_as(tmp_path / "broken.dcm", enforce_file_format=True)
+    status, lines = run_tool("dciodvfy", "-new", tmp_path / "broken.dcm")
+    assert status != 0
+    assert any("LUTDescriptor" in line for line in errors(lines))
+
+
+def test_dcentvfy_accepts_it_beside_the_others(study: Study, tmp_path: Path, run_tool: Run) -> None:
+    objects = build_results(study.result(findings=True), study.paths, tmp_path / "others")
+    states = write_states(study, tmp_path / "out")
+    _, lines = run_tool("dcentvfy", *study.paths, *(made.path for made in objects), *states)
+    sources = [str(path) for path in study.paths]
+    assert not [line for line in errors(lines) if not ("Missing SOP" in line and any(s in line for s in sources))]
+
+
+def test_each_finding_is_outlined_and_named(study: Study, tmp_path: Path) -> None:
+    result = study.result(findings=True)
+    ds = dcmread(write_states(study, tmp_path / "out")[0])
+    (annotation,) = ds.GraphicAnnotationSequence
+    image = result.images[0]
+    assert ds.SeriesDescription == f"AI Lesion PR {image.laterality} {image.view or ''}".rstrip() + " (RESEARCH)"
+    assert (ds.Modality, ds.SeriesNumber, ds.ContentQualification) == ("PR", 921, "RESEARCH")
+    assert ds.GraphicLayerSequence[0].GraphicLayer == annotation.GraphicLayer == "AI_FINDINGS"
+    lines, texts = annotation.GraphicObjectSequence, annotation.TextObjectSequence
+    for n, finding in enumerate(image.findings, start=1):
+        assert lines[n - 1].TrackingUID == tracking_uid(image.sop_instance_uid, mg.MODEL, n)
+        points = np.reshape(lines[n - 1].GraphicData, (-1, 2))
+        assert np.array_equal(enclosed(points, *finding.mask.pixels.shape, finding.mask), finding.mask.pixels)
+    assert [text.UnformattedTextValue for text in texts] == [
+        "lesion 1: 90% lesion, 72% cancer",
+        "lesion 2: 90% lesion, 18% cancer",
+        f"{NOTICE}\r\nFT-MTL-Net 1.2.0",
+    ]
+    assert [text.BoundingBoxAnnotationUnits for text in texts] == ["PIXEL", "PIXEL", "DISPLAY"]
+
+
+def enclosed(points: NDArray[np.float64], rows: int, columns: int, mask: LesionMask | None = None) -> NDArray[np.bool_]:
+    """Return which pixels' centres a closed line encloses; its coordinates as PS3.3 C.10.5 defines them."""
+    y, x = np.mgrid[:rows, :columns] + 0.5
+    if mask is not None:
+        y, x = y + mask.row, x + mask.column
+    inside = np.zeros((rows, columns), dtype=bool)
+    for (x0, y0), (x1, y1) in pairwise(points):
+        if y0 != y1:
+            crossing = x0 + (y - y0) / (y1 - y0) * (x1 - x0)
+            inside ^= ((y > min(y0, y1)) & (y < max(y0, y1))) & (x > crossing)
+    return inside
+
+
+@pytest.mark.parametrize(("right", "down"), [(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)])
+def test_the_outline_lies_on_the_lesion_that_dcmtk_shows(right: int, down: int, tmp_path: Path, run_tool: Run) -> None:
+    """On the picture that dcmtk renders through it; a mask that is one pixel off is seen.
+
+    dcmtk does not draw the line itself; it is taken from the state that dcmtk understood and wrote again.
+    """
+    source, finding = mg.mg_header(), mg.finding()
+    pixels = np.tile(np.arange(300, dtype=np.uint16) * 4 + 200, (400, 1))
+    pixels[finding.mask.paste(400, 300)] = 3500
+    source.PixelData = pixels.tobytes()
+    path = mg.write(source, tmp_path)
+    mask = replace(finding.mask, column=finding.mask.column + right, row=finding.mask.row + down)
+    image = mg.image_result(source, [replace(finding, mask=mask)])
+    build_presentation(read_source(path), image, mg.MODEL, 921).save_as(tmp_path / "state", enforce_file_format=True)
+    picture = render(path, tmp_path / "state", tmp_path, run_tool)
+    understood = dcmread(tmp_path / "understood").GraphicAnnotationSequence[0].GraphicObjectSequence[0]
+    assert understood.GraphicAnnotationUnits == "PIXEL"
+    inside = enclosed(np.reshape(understood.GraphicData, (-1, 2)), 400, 300)
+    assert np.array_equal(inside, picture > 128) is ((right, down) == (0, 0))
+
+
+def render(image: Path, state: Path | None, folder: Path, run_tool: Run) -> NDArray[np.int64]:
+    """Return what dcmtk shows of an image, 0 to 255, with a presentation state or with its own grey scale."""
+    options = ["-p", state, "+S", folder / "understood"] if state else []
+    assert run_tool("dcmp2pgm", *options, image, folder / "shown.pgm")[0] == 0
+    return np.asarray(Image.open(folder / "shown.pgm")).astype(np.int64)
+
+
+def with_grey(kind: str) -> Dataset:
+    """Return a synthetic image whose grey scale is of one kind."""
+    ds = mg.mg_header()
+    ds.PixelData = np.linspace(0, 4095, 400 * 300).astype("<u2").tobytes()
+    lut = Dataset()
+    lut.LUTDescriptor = [3000, 600, 12]
+    lut.LUTData = (np.linspace(0, 1, 3000) ** 2 * 4095).astype("<u2").tobytes()
+    lut["LUTData"].VR = "OW"
+    if kind == "two windows":
+        ds.WindowCenter, ds.WindowWidth = [1500, 900], [1200.5, 300]
+    elif kind in ("VOI LUT", "VOI LUT and window"):
+        ds.VOILUTSequence = Items([lut])
+    elif kind == "modality LUT":
+        lut.LUTDescriptor, lut.ModalityLUTType = [3000, 600, 16], "US"
+        lut.LUTData = (np.linspace(0, 1, 3000) ** 2 * 65535).astype("<u2").tobytes()
+        ds.WindowCenter, ds.WindowWidth = 30000, 50000
+        ds.ModalityLUTSequence = Items([lut])
+        del ds.RescaleIntercept, ds.RescaleSlope, ds.RescaleType
+    elif kind == "rescale":
+        ds.RescaleIntercept, ds.RescaleSlope, ds.WindowCenter, ds.WindowWidth = -1000, 2, 2000, 3000
+    elif kind == "MONOCHROME1":
+        ds.PhotometricInterpretation, ds.PresentationLUTShape = "MONOCHROME1", "INVERSE"
+        ds.WindowCenter, ds.WindowWidth = 1500, 1200
+    elif kind == "shutter":
+        ds.ShutterShape, ds.ShutterPresentationValue = "RECTANGULAR", 0
+        ds.ShutterLeftVerticalEdge, ds.ShutterRightVerticalEdge = 20, 250
+        ds.ShutterUpperHorizontalEdge, ds.ShutterLowerHorizontalEdge = 30, 330
+    if kind in ("none", "VOI LUT"):
+        del ds.WindowCenter, ds.WindowWidth
+    return ds
+
+
+GREYS = ["none", "two windows", "VOI LUT", "VOI LUT and window", "modality LUT", "rescale", "MONOCHROME1", "shutter"]
+
+
+@pytest.mark.parametrize("kind", GREYS)
+def test_the_image_looks_as_it_did(kind: str, tmp_path: Path, run_tool: Run) -> None:
+    """dcmtk shows the same with the presentation state as without; and the same as we do."""
+    path = mg.write(with_grey(kind), tmp_path)
+    header = read_source(path)
+    state = build_presentation(header, mg.image_result(header, [mg.finding()]), mg.MODEL, 921)
+    state.save_as(tmp_path / "state", enforce_file_format=True)
+    assert not errors(run_tool("dciodvfy", "-new", tmp_path / "state")[1])
+    alone, through = (render(path, given, tmp_path, run_tool) for given in (None, tmp_path / "state"))
+    assert alone.std() > 20
+    assert np.abs(alone - through).max() <= 1
+    if kind not in ("none", "shutter"):  # without any VOI we stretch; and we don't draw shutters
+        assert np.abs(display_pixels(path) * 255 - through).max() < 2
+
+
+def test_a_real_image_looks_as_it_did(tmp_path: Path, run_tool: Run) -> None:
+    """Three VOI LUTs of 12 bits and three SIGMOID windows stand together in it."""
+    source = dcmread(real_data(GH133))
+    source.decompress(generate_instance_uid=False)
+    source.save_as(tmp_path / "image")
+    header = read_source(source)
+    state = build_presentation(header, mg.image_result(header, [mg.finding()]), mg.MODEL, 921)
+    state.save_as(tmp_path / "state", enforce_file_format=True)
+    alone, through = (render(tmp_path / "image", given, tmp_path, run_tool) for given in (None, tmp_path / "state"))
+    assert np.array_equal(alone, through)
+    assert np.abs(display_pixels(tmp_path / "image") * 255 - through).max() < 1
+
+
+def test_a_sigmoid_stays_one(tmp_path: Path) -> None:
+    source = with_grey("two windows")
+    source.VOILUTFunction = "SIGMOID"
+    header = read_source(source)
+    ds = build_presentation(header, mg.image_result(header, [mg.finding()]), mg.MODEL, 921)
+    (voi,) = ds.SoftcopyVOILUTSequence
+    assert (voi.WindowCenter, voi.WindowWidth, voi.VOILUTFunction) == (1500, 1200.5, "SIGMOID")
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"PixelSpacing": [0.1, 0.05]}, {"PresentationPixelSpacing": [0.1, 0.05]}),
+        ({}, {"PresentationPixelSpacing": [0.1, 0.1]}),
+        ({"ImagerPixelSpacing": None, "PixelAspectRatio": [2, 1]}, {"PresentationPixelAspectRatio": [2, 1]}),
+        ({"ImagerPixelSpacing": None}, {"PresentationPixelAspectRatio": [1, 1]}),
+    ],
+)
+def test_the_displayed_area_is_the_whole_image(changes: dict[str, object], expected: dict[str, object]) -> None:
+    source = mg.mg_header()
+    for keyword, value in changes.items():
+        setattr(source, keyword, value)
+    header = read_source(source)
+    ds = build_presentation(header, mg.image_result(header, [mg.finding()]), mg.MODEL, 921)
+    (area,) = ds.DisplayedAreaSelectionSequence
+    assert (area.DisplayedAreaTopLeftHandCorner, area.DisplayedAreaBottomRightHandCorner) == ([1, 1], [300, 400])
+    assert {e.keyword: e.value for e in area if e.keyword.startswith("PresentationPixel")} == expected
+
+
+class _LaterClock(datetime):
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> _LaterClock:
+        return cls(2040, 2, 29, 1, 2, 3)
+
+
+@pytest.mark.filterwarnings("ignore:A value of type 'DT'")
+def test_two_builds_are_byte_identical(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = [path.read_bytes() for path in write_states(study, tmp_path / "out")]
+    monkeypatch.setattr("highdicom.base.datetime.datetime", _LaterClock)
+    monkeypatch.setattr("highdicom.pr.content.datetime.datetime", _LaterClock)
+    assert [path.read_bytes() for path in write_states(study, tmp_path / "out")] == first
+
+
+@pytest.mark.parametrize("changes", mg.AWKWARD.values(), ids=mg.AWKWARD)
+@pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
+def test_awkward_headers_give_valid_states(changes: dict[str, object], tmp_path: Path, run_tool: Run) -> None:
+    header = read_source(mg.awkward(changes))
+    image = mg.image_result(header, [mg.finding()])
+    build_presentation(header, image, mg.MODEL, 921).save_as(tmp_path / "state", enforce_file_format=True)
+    check_object(tmp_path / "state", mg.study_result([image]), {header.SOPInstanceUID: header}, {})
+    assert not errors(run_tool("dciodvfy", "-new", tmp_path / "state")[1])
+    assert str(dcmread(tmp_path / "state").PatientName or "") == str(header.PatientName or "")
+
+
+def test_without_findings_there_is_none(study: Study) -> None:
+    result = study.result(findings=False)
+    with pytest.raises(ValueError, match="at least one finding"):
+        build_presentation(study.headers[0], result.images[0], result.model, 921)
+
+
+def test_lesions_at_every_edge_keep_their_labels_on_the_image(tmp_path: Path, run_tool: Run) -> None:
+    header = read_source(mg.mg_header())
+    corners = [(0, 0), (269, 0), (0, 377), (269, 377), (135, 190), (140, 200)]
+    image = mg.image_result(header, [mg.finding(column, row) for column, row in corners])
+    ds = build_presentation(header, image, mg.MODEL, 921)
+    ds.save_as(tmp_path / "state", enforce_file_format=True)
+    check_object(tmp_path / "state", mg.study_result([image]), {header.SOPInstanceUID: header}, {})
+    assert not errors(run_tool("dciodvfy", "-new", tmp_path / "state")[1])
+
+
+def test_a_ragged_lesion_still_fits_into_graphic_data(tmp_path: Path) -> None:
+    """More corners than an explicit FL can hold are thinned; the line stays closed and near."""
+    comb = np.ones((3, 12000), dtype=bool)
+    comb[:1, ::2] = False
+    whole, thin = contour(LesionMask(comb, 0, 0)), line(LesionMask(comb, 0, 0))
+    assert len(whole) > MAX_POINTS >= len(thin)
+    assert np.array_equal(thin[0], thin[-1])
+    header = read_source(mg.mg_header(rows=40, columns=12000))
+    image = mg.image_result(header, [replace(mg.finding(), mask=LesionMask(comb, 0, 5))])
+    build_presentation(header, image, mg.MODEL, 921).save_as(tmp_path / "state", enforce_file_format=True)
+    check_object(tmp_path / "state", mg.study_result([image]), {header.SOPInstanceUID: header}, {})
+    graphic = dcmread(tmp_path / "state").GraphicAnnotationSequence[0].GraphicObjectSequence[0]
+    assert graphic["GraphicData"].VR == "FL"
+
+
+def test_findings_read_back_with_their_outlines(study: Study, tmp_path: Path) -> None:
+    result = study.result(findings=True)
+    objects = build_results(result, study.paths, tmp_path / "others")
+    states = write_states(study, tmp_path / "out")
+    found = {f.tracking_uid: f for f in read_findings([*states, *(made.path for made in objects)])}
+    image = result.images[0]
+    for n, finding in enumerate(image.findings, start=1):
+        read = found[tracking_uid(image.sop_instance_uid, mg.MODEL, n)]
+        assert read.outline is not None
+        assert np.array_equal(read.outline, line(finding.mask))
+        assert read.mask is not None
+
+
+def _annotation(ds: Dataset) -> Dataset:
+    annotation: Dataset = ds.GraphicAnnotationSequence[0]
+    return annotation
+
+
+def shifted(ds: Dataset) -> None:
+    graphic = _annotation(ds).GraphicObjectSequence[1]
+    graphic.GraphicData = [value + 1 for value in graphic.GraphicData]
+
+
+def outside(ds: Dataset) -> None:
+    graphic = _annotation(ds).GraphicObjectSequence[0]
+    graphic.GraphicData = [value + 390 for value in graphic.GraphicData]
+
+
+def lost_outline(ds: Dataset) -> None:
+    del _annotation(ds).GraphicObjectSequence[1]
+
+
+def exchanged(ds: Dataset) -> None:
+    first, second = _annotation(ds).GraphicObjectSequence
+    first.TrackingUID, second.TrackingUID = second.TrackingUID, first.TrackingUID
+
+
+def other_score(ds: Dataset) -> None:
+    _annotation(ds).TextObjectSequence[0].UnformattedTextValue = "lesion 1: 90% lesion, 12% cancer"
+
+
+def no_notice(ds: Dataset) -> None:
+    del _annotation(ds).TextObjectSequence[-1]
+
+
+def no_layer(ds: Dataset) -> None:
+    ds.GraphicLayerSequence[0].GraphicLayer = "OTHER"
+
+
+def other_image(ds: Dataset) -> None:
+    ds.ReferencedSeriesSequence[0].ReferencedImageSequence[0].ReferencedSOPInstanceUID = "2.25.404"
+
+
+def other_annotated_image(ds: Dataset) -> None:
+    _annotation(ds).ReferencedImageSequence[0].ReferencedSOPInstanceUID = "2.25.404"
+
+
+def other_series(ds: Dataset) -> None:
+    ds.ReferencedSeriesSequence[0].SeriesInstanceUID = "2.25.404"
+
+
+def other_window(ds: Dataset) -> None:
+    ds.SoftcopyVOILUTSequence[0].WindowCenter = 999
+
+
+def no_window(ds: Dataset) -> None:
+    del ds.SoftcopyVOILUTSequence
+
+
+def inverted(ds: Dataset) -> None:
+    ds.PresentationLUTShape = "INVERSE"
+
+
+def cropped(ds: Dataset) -> None:
+    ds.DisplayedAreaSelectionSequence[0].DisplayedAreaBottomRightHandCorner = [100, 100]
+
+
+def turned(ds: Dataset) -> None:
+    ds.ImageRotation, ds.ImageHorizontalFlip = 180, "N"
+
+
+def other_patient(ds: Dataset) -> None:
+    ds.PatientID = "SOMEBODY-ELSE"
+
+
+def for_the_clinic(ds: Dataset) -> None:
+    ds.ContentQualification = "PRODUCT"
+
+
+SPOILERS: dict[Callable[[Dataset], None], str] = {
+    shifted: "outline 2 is not that of the mask of finding 2",
+    outside: "outline 1 leaves the 300x400 image",
+    lost_outline: "1 outlines for 2 findings",
+    exchanged: "outline 1 has another finding's tracking UID",
+    other_score: "label of finding 1 is",
+    no_notice: "the research notice is missing",
+    no_layer: "graphic layer AI_FINDINGS does not exist",
+    other_image: "references 2.25.404, which is no analysed source",
+    other_annotated_image: "does not reference 2.25.20 alone",
+    other_series: "does not reference the source's series",
+    other_window: "SoftcopyVOILUTSequence would change how the image looks",
+    no_window: "SoftcopyVOILUTSequence would change how the image looks",
+    inverted: "PresentationLUTShape would change how the image looks",
+    cropped: "DisplayedAreaSelectionSequence would change how the image looks",
+    turned: "ImageRotation would change how the image looks",
+    other_patient: "PatientID is not the source's",
+    for_the_clinic: "ContentQualification is not RESEARCH",
+}
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Dataset, ImageResult]:
+    """A presentation state that passes its check, its source and what it tells of."""
+    folder = tmp_path_factory.mktemp("sound")
+    source = read_source(mg.write(mg.mg_header(), folder))
+    image = mg.image_result(source, [mg.finding(), mg.finding(150, 200, 50, 41, 0.2)])
+    build_presentation(source, image, mg.MODEL, 921).save_as(folder / "state", enforce_file_format=True)
+    check_object(folder / "state", mg.study_result([image]), {source.SOPInstanceUID: source}, {})
+    return folder / "state", source, image
+
+
+@pytest.mark.parametrize(("spoil", "fault"), SPOILERS.items(), ids=[f.__name__ for f in SPOILERS])
+def test_a_spoilt_state_is_rejected(
+    spoil: Callable[[Dataset], None], fault: str, sound: tuple[Path, Dataset, ImageResult], tmp_path: Path
+) -> None:
+    path, source, image = sound
+    broken = deepcopy(dcmread(path))
+    spoil(broken)
+    broken.save_as(tmp_path / "broken")
+    with pytest.raises(ResultRejected) as caught:
+        check_object(tmp_path / "broken", mg.study_result([image]), {source.SOPInstanceUID: source}, {})
+    assert fault in str(caught.value)
