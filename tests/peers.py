@@ -66,7 +66,7 @@ def pixelmed_errors(*paths: Path) -> list[str]:
     """
     tool("DicomSRValidator")
     unlimited = [f"-Djdk.xml.{limit}=0" for limit in ("xpathTotalOpLimit", "xpathExprOpLimit", "xpathExprGrpLimit")]
-    speed = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"]
+    speed = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmn128m"]
     driver = Path(__file__).with_name("ValidateReports.java")
     status, lines = run_tool("java", *unlimited, *speed, "-cp", "/usr/share/java/pixelmed.jar", driver, *paths)
     assert status == 0, lines

@@ -28,15 +28,16 @@ from node.results.content import (
     coded,
     container,
     date,
+    evidence,
     image_item,
     number,
-    reference,
     region,
     text,
     time,
     uid_reference,
 )
 from node.results.identity import object_uid, side_and_view, tracking_id, tracking_uid
+from node.results.outcome import known_images, outcome_code, outcome_parts, reason_of
 from node.results.outline import outline
 from node.results.source import PATIENT_AND_STUDY, UTF8
 from node.results.stamp import RESEARCH_NOTICE, algorithm_parameters, equipment, nameless, stamp
@@ -96,27 +97,14 @@ def build_cad_report(sources: Sequence[Dataset], result: StudyResult, missing: M
     ValueError
         If no image has a header, or one is of another study.
     """
-    library = _library(sources, result, missing)
-    if not library:
-        raise ValueError("a CAD report needs at least one image")
-    strays = [entry.image.sop_instance_uid for entry in library if entry.header.StudyInstanceUID != result.study_uid]
-    if strays:
-        raise ValueError(f"not of study {result.study_uid}: {', '.join(strays)}")
+    known = known_images(sources, result, missing)
+    library = [Entry(*image, (1, 2, place)) for place, image in enumerate(known, start=1)]
     ds = _document(library, result)
     root = container("", codes.CAD_REPORT, _content(library, result))
     root.ContentTemplateSequence = Items([_template()])
     ds.update(root)
-    stamp(ds, [entry.header for entry in library])
+    stamp(ds, [entry.header for entry in library], result.model)
     return ds
-
-
-def _library(sources: Sequence[Dataset], result: StudyResult, missing: Mapping[str, Dataset]) -> list[Entry]:
-    images = {image.sop_instance_uid: image for image in result.images}
-    headers = [*((header, True) for header in sources), *((missing[uid], False) for uid in sorted(missing))]
-    return [
-        Entry(header, images[header.SOPInstanceUID], analysed, (1, 2, place))
-        for place, (header, analysed) in enumerate(headers, start=1)
-    ]
 
 
 def _document(library: list[Entry], result: StudyResult) -> Dataset:
@@ -126,7 +114,8 @@ def _document(library: list[Entry], result: StudyResult) -> Dataset:
     for keyword in PATIENT_AND_STUDY:
         if keyword in patient:
             ds.add(patient[keyword])
-    parts = _identity(library, result)
+    analysed = [entry.image.sop_instance_uid for entry in library if entry.analysed]
+    parts = outcome_parts(analysed, [entry.image.sop_instance_uid for entry in library], result)
     ds.SpecificCharacterSet = UTF8
     ds.SOPClassUID, ds.SOPInstanceUID = MammographyCADSRStorage, UID(object_uid("cad", parts, model))
     ds.Modality, ds.SeriesInstanceUID = "SR", object_uid("cad-series", parts, model)
@@ -139,39 +128,11 @@ def _document(library: list[Entry], result: StudyResult) -> Dataset:
     ds.SoftwareVersions, ds.DeviceSerialNumber = device["software_versions"], device["device_serial_number"]
     ds.ContentQualification = device["content_qualification"]
     ds.CompletionFlag, ds.VerificationFlag, ds.PreliminaryFlag = "COMPLETE", "UNVERIFIED", "PRELIMINARY"
-    ds.CurrentRequestedProcedureEvidenceSequence = Items([_evidence(library)])
+    ds.CurrentRequestedProcedureEvidenceSequence = Items([evidence(entry.header for entry in library)])
     ds.file_meta = FileMetaDataset()
     ds.file_meta.MediaStorageSOPClassUID, ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPClassUID, ds.SOPInstanceUID
     ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     return ds
-
-
-def _identity(library: list[Entry], result: StudyResult) -> list[str]:
-    """Return what the report's UIDs hang on besides the model: its images, and of those not analysed why.
-
-    An image that failed once may succeed the next time; that report says something else under its own UID.
-    """
-    uids = [entry.image.sop_instance_uid for entry in library if entry.analysed]
-    listed = {entry.image.sop_instance_uid for entry in library}
-    others = sorted((i for i in result.images if i.sop_instance_uid not in uids), key=lambda i: i.sop_instance_uid)
-    for other in others:
-        uids += [other.sop_instance_uid, str(other.sop_instance_uid in listed), other.outcome, other.reason]
-    return uids
-
-
-def _evidence(library: list[Entry]) -> Dataset:
-    """Return every image of the study, series by series (PS3.3 C.17.2, Table C.17-3)."""
-    series: dict[str, list[Dataset]] = {}
-    for entry in library:
-        series.setdefault(entry.header.SeriesInstanceUID, []).append(reference(entry.header))
-    study = Dataset()
-    study.StudyInstanceUID = library[0].header.StudyInstanceUID
-    study.ReferencedSeriesSequence = Items()
-    for uid, references in series.items():
-        item = Dataset()
-        item.SeriesInstanceUID, item.ReferencedSOPSequence = uid, Items(references)
-        study.ReferencedSeriesSequence.append(item)
-    return study
 
 
 def _template() -> Dataset:
@@ -234,17 +195,8 @@ def _overall_impression(library: list[Entry], result: StudyResult) -> Dataset:
     ]
     if any(entry.image.findings for entry in analysed):
         content.append(_individual_impression(analysed, result.model))
-    return coded(CONTAINS, codes.CAD_SUMMARY, _outcome(analysed, result), content)
-
-
-def _outcome(analysed: list[Entry], result: StudyResult) -> codes.Code:
-    """Return how the analysis ended (CID 6047)."""
-    if not analysed:
-        return codes.NONE_SUCCEEDED
-    found = any(entry.image.findings for entry in analysed)
-    if len(analysed) < len(result.images):
-        return codes.NOT_ALL_SUCCEEDED_WITH_FINDINGS if found else codes.NOT_ALL_SUCCEEDED_WITHOUT_FINDINGS
-    return codes.ALL_SUCCEEDED_WITH_FINDINGS if found else codes.ALL_SUCCEEDED_WITHOUT_FINDINGS
+    outcome = outcome_code((entry.image for entry in analysed), result)
+    return coded(CONTAINS, codes.CAD_SUMMARY, outcome, content)
 
 
 def _in_words(analysed: list[Entry], result: StudyResult) -> str:
@@ -254,12 +206,8 @@ def _in_words(analysed: list[Entry], result: StudyResult) -> str:
     for other in sorted(result.images, key=lambda image: image.sop_instance_uid):
         if other.sop_instance_uid not in uids:
             where = side_and_view(other.laterality, other.view) or "One image"
-            lines.append(f"{where} not analysed: {_reason(other)}")
+            lines.append(f"{where} not analysed: {reason_of(other)}")
     return "\r\n".join(lines)
-
-
-def _reason(image: ImageResult) -> str:
-    return image.reason or image.outcome.replace("_", " ")
 
 
 def _algorithm(model: ModelIdentity, *more: str) -> Iterator[Dataset]:
@@ -320,9 +268,9 @@ def _detections(library: list[Entry], model: ModelIdentity) -> Dataset:
         performed = [_detection(kind, analysed, model) for kind in kinds]
         content.append(container(INFERRED_FROM, codes.SUCCESSFUL_DETECTIONS, performed))
     if failed:
-        reasons = dict.fromkeys(_reason(entry.image) for entry in failed)
+        reasons = dict.fromkeys(reason_of(entry.image) for entry in failed)
         attempted = [
-            _detection(kind, [e for e in failed if _reason(e.image) == reason], model, f"Not analysed: {reason}")
+            _detection(kind, [e for e in failed if reason_of(e.image) == reason], model, f"Not analysed: {reason}")
             for kind in kinds
             for reason in reasons
         ]

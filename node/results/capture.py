@@ -139,7 +139,7 @@ def _new(headers: Sequence[Dataset], images: Sequence[ImageResult], model: Model
         **equipment(model),
     )
     ds.copy_patient_and_study_information(first)
-    stamp(ds, list(headers))
+    stamp(ds, list(headers), model)
     return ds
 
 

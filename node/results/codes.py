@@ -34,6 +34,11 @@ ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
 DEVICE = Code("121007", "DCM", "Device")
 REPORT = Code("126000", "DCM", "Imaging Measurement Report")
 PROCEDURE = Code("363679005", "SCT", "Imaging procedure")
+"""The nearest that CID 100 has: it knows no mammography."""
+MAMMOGRAPHY = Code("71651007", "SCT", "Mammography")
+PROCESSING_EQUIPMENT = Code("109102", "DCM", "Processing Equipment")
+QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
+COMMENT = Code("121106", "DCM", "Comment")
 BOUNDED_BY = Code("75958009", "SCT", "Bounded by")
 
 PROBABILITY_OF_CANCER = Code("111047", "DCM", "Probability of cancer")
@@ -44,6 +49,7 @@ PERCENT = Code("%", "UCUM", "Percent")
 MM = Code("mm", "UCUM", "mm")
 MM2 = Code("mm2", "UCUM", "mm2")
 
+SOURCE = Code("260753009", "SCT", "Source")
 SOURCE_IMAGE = Code("121322", "DCM", "Source image for image processing operation")
 """What an image was made from (CID 7202)."""
 

@@ -11,17 +11,15 @@ from collections.abc import Iterator, Mapping
 from os import PathLike
 
 import numpy as np
-from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
-from ftmtl.findings import Finding, ImageResult, ModelIdentity, StudyResult
+from ftmtl.findings import ImageResult, ModelIdentity, StudyResult
 from node.errors import ResultRejected
 from node.results import codes
 from node.results.cad_check import cad_faults
-from node.results.content import ROUNDING, TOLERANCE, Item, children, points_of, walk
-from node.results.identity import IMPLEMENTATION_CLASS_UID, tracking_uid
+from node.results.identity import IMPLEMENTATION_CLASS_UID, Predecessor, device_uid, tracking_uid
 from node.results.picture_checks import (
     PRESENTATION_STATE,
     SECONDARY_CAPTURE,
@@ -29,9 +27,12 @@ from node.results.picture_checks import (
     presentation_faults,
     referenced_images,
 )
+from node.results.report_check import report_faults
+from node.results.stamp import equipment
 
 SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
-COMPREHENSIVE_3D_SR = "1.2.840.10008.5.1.4.1.1.88.34"
+REPORTS = ("1.2.840.10008.5.1.4.1.1.88.34", "1.2.840.10008.5.1.4.1.1.88.33")
+"""Comprehensive 3D SR and Comprehensive SR."""
 MAMMOGRAPHY_CAD_SR = "1.2.840.10008.5.1.4.1.1.88.50"
 
 PRESENT = (
@@ -50,10 +51,13 @@ INHERITED = ("StudyInstanceUID", "PatientID", "PatientName", "PatientBirthDate",
              "StudyID", "StudyDate", "StudyTime")  # fmt: skip
 """Attributes that a result has from its source, with or without a value."""
 
-FLAGS = {"CompletionFlag": "COMPLETE", "VerificationFlag": "UNVERIFIED", "PreliminaryFlag": "PRELIMINARY"}
+EQUIPMENT = {
+    "manufacturer": "Manufacturer", "manufacturer_model_name": "ManufacturerModelName",
+    "software_versions": "SoftwareVersions", "device_serial_number": "DeviceSerialNumber",
+}  # fmt: skip
+"""Keywords of the General Equipment Module, by the names that :func:`node.results.stamp.equipment` gives them."""
 
-IMAGING_MEASUREMENTS, TRACKING_UID, SEGMENTATION_FRAME = "126010", "112040", "121214"
-"""Concept names (DCM): the container of the groups, a group's tracking UID, its segment."""
+FLAGS = {"CompletionFlag": "COMPLETE", "VerificationFlag": "UNVERIFIED", "PreliminaryFlag": "PRELIMINARY"}
 
 
 def check_object(
@@ -62,6 +66,7 @@ def check_object(
     sources: Mapping[str, Dataset],
     segmentations: Mapping[str, Dataset],
     missing: Mapping[str, Dataset] = {},
+    predecessor: Predecessor | None = None,
 ) -> None:
     """Check one written object.
 
@@ -76,7 +81,9 @@ def check_object(
     segmentations
         By SOP Instance UID of the source image: the segmentations made with it.
     missing
-        By SOP Instance UID: normalised headers of images that a CAD report names though they were not analysed.
+        By SOP Instance UID: normalised headers of images that reports name though they were not analysed.
+    predecessor
+        The report that a report replaces, if there is one.
 
     Raises
     ------
@@ -89,7 +96,7 @@ def check_object(
         raise ResultRejected(str(path), [f"can't be read back: {error}"]) from error
     faults: list[str] = []
     try:
-        for fault in _faults(ds, result, sources, segmentations, missing):
+        for fault in _faults(ds, result, sources, segmentations, missing, predecessor):
             faults.append(fault)
     except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
         faults.append(f"is malformed: {error}")
@@ -103,12 +110,16 @@ def _faults(
     sources: Mapping[str, Dataset],
     segmentations: Mapping[str, Dataset],
     missing: Mapping[str, Dataset],
+    predecessor: Predecessor | None,
 ) -> Iterator[str]:
     yield from _header_faults(ds, {**sources, **missing})
+    yield from _equipment_faults(ds, result.model)
     if ds.get("SOPClassUID") == SEGMENTATION:
         yield from _segmentation_faults(ds, result, sources)
-    elif ds.get("SOPClassUID") == COMPREHENSIVE_3D_SR:
-        yield from _report_faults(ds, result, sources, segmentations)
+    elif ds.get("SOPClassUID") in REPORTS:
+        masks = {seg.SOPInstanceUID: seg for seg in segmentations.values()}
+        yield from _document_faults(ds, {**sources, **missing, **masks})
+        yield from report_faults(ds, result, sources, segmentations, missing, predecessor)
     elif ds.get("SOPClassUID") == MAMMOGRAPHY_CAD_SR:
         yield from _document_faults(ds, {**sources, **missing})
         yield from cad_faults(ds, result, sources, missing)
@@ -137,6 +148,22 @@ def _header_faults(ds: Dataset, sources: Mapping[str, Dataset]) -> Iterator[str]
             yield f"{keyword} is missing"
         elif patients and not any(str(ds.get(keyword) or "") == str(s.get(keyword) or "") for s in patients):
             yield f"{keyword} is not the source's"
+
+
+def _equipment_faults(ds: Dataset, model: ModelIdentity) -> Iterator[str]:
+    """Compare the equipment that made an object (PS3.3 C.7.5.1, C.12.1.1.5) with the model."""
+    contributions = list(ds.get("ContributingEquipmentSequence") or ())
+    purposes = [item.PurposeOfReferenceCodeSequence[0].CodeValue for item in contributions]
+    if purposes != [codes.PROCESSING_EQUIPMENT.value]:
+        yield "the contributing equipment is not the model alone"
+        return
+    due = equipment(model)
+    for where in (ds, contributions[0]):
+        told = [where.get(keyword) for keyword in EQUIPMENT.values()]
+        if told != [due[name] for name in EQUIPMENT]:
+            yield f"equipment is {told}, not the model's"
+    if contributions[0].get("DeviceUID") != device_uid(model):
+        yield f"DeviceUID is {contributions[0].get('DeviceUID')}, not that of the model"
 
 
 def _presentation_faults(ds: Dataset, result: StudyResult, sources: Mapping[str, Dataset]) -> Iterator[str]:
@@ -205,6 +232,9 @@ def _segment_faults(ds: Dataset, image: ImageResult, model: ModelIdentity) -> It
     for n, segment in enumerate(segments, start=1):
         if segment.get("SegmentNumber") != n:
             yield f"segment {n} has number {segment.get('SegmentNumber')}"
+        algorithm = segment.SegmentationAlgorithmIdentificationSequence[0]
+        if (algorithm.AlgorithmName, algorithm.AlgorithmVersion) != (model.name[:64], model.version[:64]):
+            yield f"segment {n} is another algorithm's"
         if segment.get("TrackingUID") != tracking_uid(image.sop_instance_uid, model, n):
             yield f"segment {n} has another finding's tracking UID"
     for n, frame in enumerate(_segment_numbers(ds), start=1):
@@ -220,31 +250,6 @@ def _segment_numbers(ds: Dataset) -> list[int | None]:
         items = frame.get("SegmentIdentificationSequence") or shared.get("SegmentIdentificationSequence")
         numbers.append(int(items[0].ReferencedSegmentNumber) if items else None)
     return numbers
-
-
-def _report_faults(
-    ds: Dataset, result: StudyResult, sources: Mapping[str, Dataset], segmentations: Mapping[str, Dataset]
-) -> Iterator[str]:
-    known = {**sources, **{seg.SOPInstanceUID: seg for seg in segmentations.values()}}
-    yield from _document_faults(ds, known)
-    groups = [list(walk(group)) for group in _measurement_groups(ds)]
-    items = [item for group in groups for item in group]
-    for item in items:
-        if item.type == "IMAGE":
-            yield from _reference_faults(item.ds.ReferencedSOPSequence[0], known)
-        elif item.type == "SCOORD":
-            yield from _region_faults(item.ds, sources)
-    images = [image for image in result.images if image.sop_instance_uid in sources]
-    yield from _tracking_faults(items, images, result.model)
-    by_uid: dict[str, list[Item]] = {}
-    for group in groups:
-        for uid in (item.ds.UID for item in group if item.name == TRACKING_UID):
-            by_uid.setdefault(uid, []).extend(group)
-    for image, n, finding in _lesions(images):
-        group = by_uid.get(tracking_uid(image.sop_instance_uid, result.model, n), [])
-        seg = segmentations.get(image.sop_instance_uid)
-        for fault in _lesion_faults(group, finding, seg, n):
-            yield f"finding {n} of {image.sop_instance_uid}: {fault}"
 
 
 def _document_faults(ds: Dataset, known: Mapping[str, Dataset]) -> Iterator[str]:
@@ -264,76 +269,3 @@ def _evidence(ds: Dataset) -> Iterator[str]:
         for series in study.ReferencedSeriesSequence:
             for item in series.ReferencedSOPSequence:
                 yield str(item.ReferencedSOPInstanceUID)
-
-
-def _measurement_groups(ds: Dataset) -> Iterator[Dataset]:
-    for item in children(ds):
-        if item.type == "CONTAINER" and item.name == IMAGING_MEASUREMENTS:
-            yield from item.ds.get("ContentSequence") or ()
-
-
-def _reference_faults(reference: Dataset, known: Mapping[str, Dataset]) -> Iterator[str]:
-    target = known.get(reference.ReferencedSOPInstanceUID)
-    if target is None:
-        yield f"reference to {reference.ReferencedSOPInstanceUID}, which does not exist"
-        return
-    if reference.ReferencedSOPClassUID != target.SOPClassUID:
-        yield f"reference to {reference.ReferencedSOPInstanceUID} under another SOP Class"
-    segment = reference.get("ReferencedSegmentNumber")
-    if segment is not None and not 1 <= segment <= len(target.get("SegmentSequence") or ()):
-        yield f"reference to segment {segment} of {reference.ReferencedSOPInstanceUID}, which has none of that number"
-
-
-def _region_faults(region: Dataset, sources: Mapping[str, Dataset]) -> Iterator[str]:
-    """Look for coordinates outside their image (PS3.3 C.18.6)."""
-    images = [child for child in walk(region) if child.type == "IMAGE"]
-    source = sources.get(images[0].ds.ReferencedSOPSequence[0].ReferencedSOPInstanceUID) if images else None
-    if source is None:
-        yield "region without a source image"
-        return
-    points = points_of(region)
-    if points.min() < 0 or (points > (source.Columns + TOLERANCE, source.Rows + TOLERANCE)).any():
-        yield f"region outside the {source.Columns}x{source.Rows} image"
-
-
-def _tracking_faults(items: list[Item], images: list[ImageResult], model: ModelIdentity) -> Iterator[str]:
-    """Compare the tracking UIDs of the groups with the findings': two groups a lesion, or one an image."""
-    told = sorted(item.ds.UID for item in items if item.name == TRACKING_UID)
-    due = [tracking_uid(image.sop_instance_uid, model, n) for image, n, _ in _lesions(images) for _ in "AB"]
-    if not due:
-        due = [tracking_uid(image.sop_instance_uid, model, 0) for image in images]
-    if told != sorted(due):
-        yield "tracking UIDs of the groups are not the findings'"
-
-
-def _lesions(images: list[ImageResult]) -> Iterator[tuple[ImageResult, int, Finding]]:
-    for image in images:
-        for n, finding in enumerate(image.findings, start=1):
-            yield image, n, finding
-
-
-def _lesion_faults(group: list[Item], finding: Finding, seg: Dataset | None, n: int) -> Iterator[str]:
-    """Compare box, segment and numbers of a lesion with what the groups of its tracking UID say."""
-    regions = [points_of(item.ds) for item in group if item.type == "SCOORD"]
-    if len(regions) != 1 or not _is_box(regions[0], finding):
-        yield "the region is not its box"
-    segments = [item.ds.ReferencedSOPSequence[0] for item in group if item.name == SEGMENTATION_FRAME]
-    told = [(item.ReferencedSOPInstanceUID, item.get("ReferencedSegmentNumber")) for item in segments]
-    if seg is None or told != [(seg.SOPInstanceUID, n)]:
-        yield "the referenced segment is not its mask"
-    due = {
-        codes.PROBABILITY_OF_CANCER: 100 * finding.cancer_probability,
-        codes.CERTAINTY_OF_FINDING: 100 * finding.lesion_probability,
-        codes.AREA: finding.area_mm2,
-        codes.LONG_AXIS: finding.long_axis_mm,
-    }
-    for name, value in due.items():
-        values = [float(i.ds.MeasuredValueSequence[0].NumericValue) for i in group if i.name == name.value]
-        if len(values) != (value is not None) or (value is not None and abs(values[0] - value) > ROUNDING):
-            yield f"{name.meaning} is {values}, not {value}"
-
-
-def _is_box(points: NDArray[np.float64], finding: Finding) -> bool:
-    x0, y0, x1, y1 = finding.box
-    corners = [(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)]
-    return points.shape == (5, 2) and bool(np.allclose(points, corners, rtol=0, atol=TOLERANCE))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,13 +46,13 @@ def container(relationship: str, name: Code, content: Iterable[Dataset]) -> Data
 def coded(relationship: str, name: Code, value: Code, content: Iterable[Dataset] = ()) -> Dataset:
     """Return a CODE (C.17.3.2.4)."""
     item = _item(relationship, "CODE", name, content)
-    item.ConceptCodeSequence = _code(value)
+    item.ConceptCodeSequence = code_items(value)
     return item
 
 
-def text(relationship: str, name: Code, value: str) -> Dataset:
+def text(relationship: str, name: Code, value: str, content: Iterable[Dataset] = ()) -> Dataset:
     """Return a TEXT."""
-    item = _item(relationship, "TEXT", name)
+    item = _item(relationship, "TEXT", name, content)
     item.TextValue = value
     return item
 
@@ -83,14 +83,16 @@ def number(relationship: str, name: Code, value: float, unit: Code) -> Dataset:
     item = _item(relationship, "NUM", name)
     measured = Dataset()
     measured.NumericValue = f"{value:.2f}".rstrip("0").rstrip(".")
-    measured.MeasurementUnitsCodeSequence = _code(unit)
+    measured.MeasurementUnitsCodeSequence = code_items(unit)
     item.MeasuredValueSequence = Items([measured])
     return item
 
 
-def image_item(relationship: str, source: Dataset, content: Iterable[Dataset]) -> Dataset:
-    """Return an IMAGE without a name, for the whole of ``source`` (C.18.4)."""
-    item = _item(relationship, "IMAGE", None, content)
+def image_item(
+    relationship: str, source: Dataset, content: Iterable[Dataset] = (), name: Code | None = None
+) -> Dataset:
+    """Return an IMAGE for the whole of ``source`` (C.18.4)."""
+    item = _item(relationship, "IMAGE", name, content)
     item.ReferencedSOPSequence = Items([reference(source)])
     return item
 
@@ -119,20 +121,43 @@ def reference(source: Dataset) -> Dataset:
     return item
 
 
+def evidence(instances: Iterable[Dataset]) -> Dataset:
+    """Return references to instances of one study, series by series (PS3.3 C.17.2, Table C.17-3)."""
+    series: dict[str, list[Dataset]] = {}
+    study_uid = ""
+    for instance in instances:
+        study_uid = instance.StudyInstanceUID
+        series.setdefault(instance.SeriesInstanceUID, []).append(reference(instance))
+    return study_references(study_uid, series)
+
+
+def study_references(study_uid: str, series: Mapping[str, Sequence[Dataset]]) -> Dataset:
+    """Return references to instances of a study, by Series Instance UID (PS3.3 Table C.17-3)."""
+    study = Dataset()
+    study.StudyInstanceUID = study_uid
+    study.ReferencedSeriesSequence = Items()
+    for uid, references in series.items():
+        item = Dataset()
+        item.SeriesInstanceUID, item.ReferencedSOPSequence = uid, Items(references)
+        study.ReferencedSeriesSequence.append(item)
+    return study
+
+
 def _item(relationship: str, value_type: str, name: Code | None, content: Iterable[Dataset] = ()) -> Dataset:
     item = Dataset()
     if relationship:
         item.RelationshipType = relationship
     item.ValueType = value_type
     if name is not None:
-        item.ConceptNameCodeSequence = _code(name)
+        item.ConceptNameCodeSequence = code_items(name)
     children = list(content)
     if children:
         item.ContentSequence = Items(children)
     return item
 
 
-def _code(code: Code) -> Items:
+def code_items(code: Code) -> Items:
+    """Return a sequence of one code (PS3.3 Table 8.8-1)."""
     item = Dataset()
     item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = code.value, code.scheme_designator, code.meaning
     return Items([item])

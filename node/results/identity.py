@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -33,6 +34,16 @@ _DATES = (
 )
 
 
+@dataclass(frozen=True)
+class Predecessor:
+    """A report that a new one replaces, because another model analysed the study again (PS3.3 C.17.2)."""
+
+    study_uid: str
+    series_uid: str
+    sop_class_uid: str
+    sop_instance_uid: str
+
+
 def derived_uid(*parts: str) -> str:
     """Return the UID that belongs to ``parts``: UUIDv5 under 2.25 (PS3.5 B.2), at most 44 characters.
 
@@ -53,6 +64,11 @@ def object_uid(kind: str, sources: Iterable[str], model: ModelIdentity) -> str:
     content must not come under an old UID.
     """
     return derived_uid(*sources, *_model_parts(model), software_version(), kind)
+
+
+def device_uid(model: ModelIdentity) -> str:
+    """Return the Device UID (0018,1002): a model with other weights or another configuration is another device."""
+    return derived_uid("device", MANUFACTURER, *_model_parts(model))
 
 
 def tracking_uid(sop_instance_uid: str, model: ModelIdentity, n: int) -> str:

@@ -101,7 +101,7 @@ def build_presentation(source: Dataset, image: ImageResult, model: ModelIdentity
         **equipment(model),
     )
     state.update(display.transformations(source))
-    stamp(state, [source])
+    stamp(state, [source], model)
     del state.ContentDate, state.ContentTime  # of images and documents; this object has its own
     state.Laterality = image.laterality
     state.PresentationCreationDate = state.InstanceCreationDate

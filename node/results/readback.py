@@ -16,7 +16,8 @@ from node.results import codes
 from node.results.content import children, item_at, name_of, points_of, value_of, walk
 
 SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
-COMPREHENSIVE_3D_SR = "1.2.840.10008.5.1.4.1.1.88.34"
+REPORTS = ("1.2.840.10008.5.1.4.1.1.88.34", "1.2.840.10008.5.1.4.1.1.88.33")
+"""Comprehensive 3D SR and Comprehensive SR."""
 PRESENTATION_STATE = "1.2.840.10008.5.1.4.1.1.11.1"
 _TRACKING_UID, _PROBABILITY, _CERTAINTY, _REGION, _GROUP = "112040", "111047", "111012", "111030", "125007"
 
@@ -60,7 +61,7 @@ def read_findings(paths: Iterable[Path]) -> list[ReadFinding]:
         ds = dcmread(path)
         if ds.SOPClassUID == SEGMENTATION:
             segments |= dict(_segments(ds))
-        elif ds.SOPClassUID == COMPREHENSIVE_3D_SR:
+        elif ds.SOPClassUID in REPORTS:
             found |= {f.tracking_uid: f for f in _regions(ds)}
         elif ds.SOPClassUID == PRESENTATION_STATE:
             outlines |= dict(_outlines(ds))

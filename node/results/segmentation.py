@@ -51,7 +51,7 @@ def build_segmentation(
     seg.Rows, seg.Columns = source.Rows, source.Columns
     seg.PixelData = pack_frames([finding.mask for finding in image.findings], source.Rows, source.Columns)
     seg.PatientOrientation = source.PatientOrientation
-    stamp(seg, [source])
+    stamp(seg, [source], model)
     organization = object_uid("dimensions", [uid], model)
     seg.DimensionOrganizationSequence[0].DimensionOrganizationUID = organization
     for index in seg.DimensionIndexSequence:

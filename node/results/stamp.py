@@ -7,14 +7,18 @@ from typing import Any
 
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence as Items
 from pydicom.tag import Tag
 from pydicom.uid import UID
 
 from ftmtl.findings import ModelIdentity
+from node.results import codes
+from node.results.content import code_items
 from node.results.identity import (
     IMPLEMENTATION_CLASS_UID,
     MANUFACTURER,
     derived_datetime,
+    device_uid,
     implementation_version_name,
     software_version,
 )
@@ -58,8 +62,8 @@ def nameless(source: Dataset) -> Dataset:
     return copy
 
 
-def stamp(ds: Dataset, sources: list[Dataset]) -> None:
-    """Give a new object its patient's name and, in place of the clock's, times derived from its sources.
+def stamp(ds: Dataset, sources: list[Dataset], model: ModelIdentity) -> None:
+    """Give a new object its patient's name, its times, derived from its sources, and the model that made it.
 
     Parameters
     ----------
@@ -67,6 +71,8 @@ def stamp(ds: Dataset, sources: list[Dataset]) -> None:
         The object; changed in place.
     sources
         Normalised headers of the images that it was made from; the first lends patient and study.
+    model
+        Who made it.
     """
     made = derived_datetime(sources)
     ds.add(DataElement(_PATIENT_NAME, "PN", sources[0].get("PatientName")))
@@ -74,15 +80,23 @@ def stamp(ds: Dataset, sources: list[Dataset]) -> None:
     ds.InstanceCreationTime = ds.ContentTime = f"{made:%H%M%S}"
     if sources[0].get("TimezoneOffsetFromUTC"):
         ds.TimezoneOffsetFromUTC = sources[0].TimezoneOffsetFromUTC
-    _settle_contributions(ds, made)
+    ds.ContributingEquipmentSequence = Items([_contribution(model, made)])
     ds.file_meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
     ds.file_meta.ImplementationVersionName = implementation_version_name()
 
 
-def _settle_contributions(ds: Dataset, made: datetime) -> None:
-    """Date the contributing equipment, and leave out the library's version: an update must not change the bytes."""
-    for item in ds.get("ContributingEquipmentSequence") or ():
-        if "ContributionDateTime" in item:
-            item.ContributionDateTime = f"{made:%Y%m%d%H%M%S}"
-        if item.get("ManufacturerModelName") == "highdicom" and "SoftwareVersions" in item:
-            del item.SoftwareVersions
+def _contribution(model: ModelIdentity, made: datetime) -> Dataset:
+    """Return the model as the equipment that made an object (PS3.3 C.12.1.1.5).
+
+    It stands in place of what highdicom enters: the modality of one image out of several, and the library itself,
+    whose version would change the bytes with every update.
+    """
+    device = equipment(model)
+    item = Dataset()
+    item.PurposeOfReferenceCodeSequence = code_items(codes.PROCESSING_EQUIPMENT)
+    item.Manufacturer, item.ManufacturerModelName = device["manufacturer"], device["manufacturer_model_name"]
+    item.SoftwareVersions, item.DeviceSerialNumber = device["software_versions"], device["device_serial_number"]
+    item.DeviceUID = device_uid(model)
+    item.ContributionDateTime = f"{made:%Y%m%d%H%M%S}"
+    item.ContributionDescription = f"Reader of mammograms. {RESEARCH_NOTICE}"
+    return item

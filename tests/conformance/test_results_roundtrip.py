@@ -121,7 +121,7 @@ class _LaterClock(datetime):
         return cls(2040, 2, 29, 1, 2, 3)
 
 
-def test_unanalysed_images_take_no_part(tmp_path: Path) -> None:
+def test_unanalysed_images_are_told_of(tmp_path: Path) -> None:
     (tmp_path / "source").mkdir()
     paths = mg.four_views(tmp_path / "source")
     headers = [read_source(path) for path in paths]
@@ -132,9 +132,12 @@ def test_unanalysed_images_take_no_part(tmp_path: Path) -> None:
     result = mg.study_result([mg.image_result(headers[0], [mg.finding()]), mg.image_result(headers[1]), *refused])
     objects = build_results(result, paths, tmp_path / "out")
     evidence = {instance for _, _, instance, _ in srread(objects[-1].path).get_evidence()}
-    assert evidence == {headers[0].SOPInstanceUID, headers[1].SOPInstanceUID, objects[0].sop_instance_uid}
-    assert build_results(mg.study_result(refused), paths, tmp_path / "none") == []
-    assert not (tmp_path / "none").exists()
+    assert evidence == {*(header.SOPInstanceUID for header in headers), objects[0].sop_instance_uid}
+    told = [item.TextValue for item in srread(objects[-1].path).ContentSequence[-1].ContentSequence[2:]]
+    assert "L CC not processed: spot compression" in told
+    assert "L CC failed: spot compression" in told
+    (made,) = build_results(mg.study_result(refused), paths, tmp_path / "none")
+    assert made.kind == "sr"
 
 
 def test_a_source_of_another_study_or_none_is_refused(tmp_path: Path) -> None:
@@ -142,7 +145,7 @@ def test_a_source_of_another_study_or_none_is_refused(tmp_path: Path) -> None:
     image = mg.image_result(read_source(path))
     with pytest.raises(ValueError, match=r"not of study 2\.25\.99"):
         build_results(mg.study_result([image], "2.25.99"), [path], tmp_path / "out")
-    with pytest.raises(ValueError, match=r"no source file of 2\.25\.20"):
+    with pytest.raises(ValueError, match=r"no readable file of 2\.25\.20"):
         build_results(mg.study_result([image]), [], tmp_path / "out")
 
 
@@ -203,7 +206,7 @@ def other_patient(seg: Dataset, sr: Dataset) -> None:
 
 
 def _groups(sr: Dataset) -> list[Dataset]:
-    return list(sr.ContentSequence[-1].ContentSequence)
+    return list(sr.ContentSequence[-2].ContentSequence)
 
 
 def _items(sr: Dataset, kind: str) -> list[Dataset]:
@@ -232,7 +235,7 @@ def other_probability(seg: Dataset, sr: Dataset) -> None:
 
 
 def lost_group(seg: Dataset, sr: Dataset) -> None:
-    del sr.ContentSequence[-1].ContentSequence[-1]
+    del sr.ContentSequence[-2].ContentSequence[-1]
 
 
 def verified(seg: Dataset, sr: Dataset) -> None:

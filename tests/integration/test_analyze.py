@@ -81,6 +81,7 @@ def test_what_cannot_be_analysed_is_told_and_stops_nothing(mixed: Path, tmp_path
     others = [study for study in summary["studies"] if study["outcome"] == "not_processed"]
     assert len(others) == 2, "the truncated file and the CT"
     assert all(study["images"][0]["reason"] for study in others)
+    assert sorted(len(study["objects"]) for study in others) == [0, 1], "no report without a legal Study Instance UID"
     assert not list(tmp_path.parent.glob("hostile*"))
     assert "PHANTOM^" not in done.stderr + done.stdout
 
@@ -100,7 +101,9 @@ def test_film_can_be_switched_off(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     (study,) = json.loads((tmp_path / "summary.json").read_text())["studies"]
     assert study["outcome"] == "not_processed"
-    assert study["objects"] == []
+    (made,) = study["objects"]
+    assert made["kind"] == "sr"
+    assert dcmread(tmp_path / made["path"]).SOPInstanceUID == made["sop_instance_uid"]
 
 
 def test_two_runs_write_the_same_bytes(phantom_study: list[tuple[Path, Phantom]], tmp_path: Path) -> None:
