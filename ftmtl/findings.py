@@ -119,6 +119,9 @@ class Finding:
         Kind of lesion.
     area_mm2, long_axis_mm
         Measurements of the mask, or None where the image has no usable pixel spacing.
+    probability
+        Of each pixel of the mask's rectangle: the probability that it belongs to the lesion, given that there is
+        one; uint8, 0 to 255 for 0 to 1, shape of ``mask.pixels``. None where only the mask is known.
     """
 
     box: Box
@@ -128,6 +131,7 @@ class Finding:
     type: FindingType = FindingType.LESION
     area_mm2: float | None = None
     long_axis_mm: float | None = None
+    probability: NDArray[np.uint8] | None = None
 
     @property
     def cancer_probability(self) -> float:

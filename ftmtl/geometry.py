@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ftmtl.acquisition import CC_FAMILY, Acquisition
 from ftmtl.findings import Box
+
+Pixel = TypeVar("Pixel", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -76,15 +78,13 @@ class Geometry:
             x0, y0, x1, y1 = y0, x0, y1, x1
         return self._flip_box((x0, y0, x1, y1))
 
-    def mask_to_source(
-        self, mask: NDArray[np.bool_], column: int = 0, row: int = 0
-    ) -> tuple[NDArray[np.bool_], int, int]:
+    def mask_to_source(self, mask: NDArray[Pixel], column: int = 0, row: int = 0) -> tuple[NDArray[Pixel], int, int]:
         """Turn a piece of mask back.
 
         Parameters
         ----------
         mask
-            bool, (h, w), a piece of the canonical crop.
+            bool or a probability, (h, w), a piece of the canonical crop.
         column, row
             Position of ``mask[0, 0]`` in the canonical crop.
 

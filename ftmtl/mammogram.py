@@ -16,7 +16,7 @@ from ftmtl.acquisition import HEADER_TAGS, ODD_VALUE, Acquisition, read_acquisit
 from ftmtl.breast import Breast, breast_region, find_breast, stride_for
 from ftmtl.errors import NotAnalysable
 from ftmtl.findings import Box
-from ftmtl.geometry import Geometry, choose_turn
+from ftmtl.geometry import Geometry, Pixel, choose_turn
 from ftmtl.grayscale import codes, display_table
 
 __all__ = ["Mammogram", "NotAnalysable", "breast_region", "from_array", "load_mammogram", "read_spacing"]
@@ -74,10 +74,10 @@ class Mammogram:
         """Return the box in ``pixels`` of a box in stored pixels; it may leave the crop."""
         return self.orientation.box_from_source(box)
 
-    def mask_to_source(
-        self, mask: NDArray[np.bool_], column: int = 0, row: int = 0
-    ) -> tuple[NDArray[np.bool_], int, int]:
+    def mask_to_source(self, mask: NDArray[Pixel], column: int = 0, row: int = 0) -> tuple[NDArray[Pixel], int, int]:
         """Turn a piece of mask, whose first pixel is at `column`, `row` of ``pixels``, back to the stored matrix.
+
+        The mask may be of probabilities.
 
         Returns
         -------

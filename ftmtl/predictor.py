@@ -172,6 +172,7 @@ def _finding(
     )
     piece = lesion >= min(0.5, float(lesion.max()))
     mask = LesionMask(*mammogram.mask_to_source(piece, left, top))
+    by_pixel, _, _ = mammogram.mask_to_source(np.rint(lesion * 255).astype(np.uint8), left, top)
     types = detections.types[i]
     return Finding(
         box=mammogram.box_to_source((float(left), float(top), float(right), float(bottom))),
@@ -181,6 +182,7 @@ def _finding(
         type=FindingType(kinds[int(types.argmax())]),
         area_mm2=_area_mm2(mask, mammogram.spacing_mm),
         long_axis_mm=_long_axis_mm(mask.pixels, mammogram.spacing_mm),
+        probability=by_pixel,
     )
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from pydicom import dcmread
@@ -25,6 +25,8 @@ from pydicom.dataset import Dataset
 from node.standalone import free_port
 
 BIN = Path(sys.executable).parent
+ROOT = Path(__file__).parents[1]
+DICOMWEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 DCMTK = {"storescu", "echoscu", "storescp", "dcmdump", "dsrdump"}
 """Of these pynetdicom installs Python scripts of its own under the same names; here the programs are meant."""
 
@@ -36,12 +38,23 @@ def tool(name: str) -> str:
     if name in DCMTK:
         candidates = [path for path in candidates if Path(path).read_bytes()[:2] != b"#!"]
     found = candidates[0] if candidates else None
-    if found is None:
-        message = f"{name} is not installed; `make test` installs it where apt can"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    return found
+    return found or absent(f"{name} is not installed; `make test` installs it where apt can")
+
+
+def absent(message: str) -> NoReturn:
+    """Skip the test for want of a peer; in CI fail it."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+def viewer_modules() -> Path:
+    """The folder that npm installed the OHIF viewer and the browser's driver into."""
+    folder = ROOT / ".cache" / "ohif"
+    installed, wanted = folder / "installed.json", ROOT / "tests" / "ohif" / "package-lock.json"
+    if not installed.exists() or installed.read_bytes() != wanted.read_bytes():
+        absent("the OHIF viewer is not installed; `make test` installs it where npm can")
+    return folder / "node_modules"
 
 
 def run_tool(name: str, *args: str | Path) -> tuple[int, list[str]]:
@@ -118,10 +131,38 @@ class Orthanc:
         """How many instances it holds."""
         return int(self.get("/statistics")["CountInstances"])
 
+    def stow(self, *paths: Path) -> None:
+        """Store files by DICOMweb (PS3.18 10.5)."""
+        body = b"".join(
+            b"--border\r\nContent-Type: application/dicom\r\n\r\n" + path.read_bytes() + b"\r\n" for path in paths
+        )
+        kind = 'multipart/related; type="application/dicom"; boundary=border'
+        headers = {"Content-Type": kind, "Accept": "application/dicom+json"}
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.http_port}/dicom-web/studies", body + b"--border--\r\n", headers
+        )
+        with urllib.request.urlopen(request, timeout=30) as response:
+            answer = json.load(response)
+        assert len(answer["00081199"]["Value"]) == len(paths), answer
+        assert "Value" not in answer.get("00081198", {}), answer
+
+    def wado(self, ds: Dataset) -> bytes:
+        """An instance as DICOMweb gives it back, in the transfer syntax in which it was stored (PS3.18 10.4)."""
+        path = f"studies/{ds.StudyInstanceUID}/series/{ds.SeriesInstanceUID}/instances/{ds.SOPInstanceUID}"
+        accept = {"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'}
+        request = urllib.request.Request(f"http://127.0.0.1:{self.http_port}/dicom-web/{path}", headers=accept)
+        with urllib.request.urlopen(request, timeout=30) as response:
+            border = response.headers.get_param("boundary").encode()
+            _, part, end = response.read().split(b"--" + border)
+        assert end.startswith(b"--")
+        return bytes(part.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n"))
+
 
 @contextlib.contextmanager
-def running_orthanc(folder: Path, port: int | None = None) -> Iterator[Orthanc]:
-    """An Orthanc of one's own, with nothing in it."""
+def running_orthanc(folder: Path, port: int | None = None, *, dicomweb: bool = False) -> Iterator[Orthanc]:
+    """An Orthanc of one's own, with nothing in it; with DICOMweb under ``/dicom-web/`` if asked for."""
+    if dicomweb and not DICOMWEB.exists():
+        absent("Orthanc's DICOMweb plugin is not installed; `make test` installs it where apt can")
     orthanc = Orthanc(port or free_port(), free_port())
     folder.mkdir(parents=True, exist_ok=True)
     settings = {
@@ -136,7 +177,7 @@ def running_orthanc(folder: Path, port: int | None = None) -> Iterator[Orthanc]:
         "DicomAlwaysAllowStore": True,
         "DicomCheckCalledAet": False,
         "UnknownSopClassAccepted": True,
-        "Plugins": [],
+        "Plugins": [str(DICOMWEB)] if dicomweb else [],
     }
     (folder / "orthanc.json").write_text(json.dumps(settings))
     with (folder / "orthanc.log").open("wb") as log:

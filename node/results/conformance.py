@@ -10,16 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from os import PathLike
 
-import numpy as np
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
-from ftmtl.findings import ImageResult, ModelIdentity, StudyResult
+from ftmtl.findings import ModelIdentity, StudyResult
 from node.errors import ResultRejected
 from node.results import codes
 from node.results.cad_check import cad_faults
-from node.results.identity import IMPLEMENTATION_CLASS_UID, Predecessor, device_uid, tracking_uid
+from node.results.identity import IMPLEMENTATION_CLASS_UID, Predecessor, device_uid
 from node.results.picture_checks import (
     PRESENTATION_STATE,
     SECONDARY_CAPTURE,
@@ -28,9 +27,9 @@ from node.results.picture_checks import (
     referenced_images,
 )
 from node.results.report_check import report_faults
+from node.results.segmentation_check import LABEL_MAP_SEGMENTATION, SEGMENTATION, segmentation_faults
 from node.results.stamp import equipment
 
-SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 REPORTS = ("1.2.840.10008.5.1.4.1.1.88.34", "1.2.840.10008.5.1.4.1.1.88.33")
 """Comprehensive 3D SR and Comprehensive SR."""
 MAMMOGRAPHY_CAD_SR = "1.2.840.10008.5.1.4.1.1.88.50"
@@ -114,8 +113,8 @@ def _faults(
 ) -> Iterator[str]:
     yield from _header_faults(ds, {**sources, **missing})
     yield from _equipment_faults(ds, result.model)
-    if ds.get("SOPClassUID") == SEGMENTATION:
-        yield from _segmentation_faults(ds, result, sources)
+    if ds.get("SOPClassUID") in (SEGMENTATION, LABEL_MAP_SEGMENTATION):
+        yield from segmentation_faults(ds, result, sources)
     elif ds.get("SOPClassUID") in REPORTS:
         masks = {seg.SOPInstanceUID: seg for seg in segmentations.values()}
         yield from _document_faults(ds, {**sources, **missing, **masks})
@@ -174,82 +173,6 @@ def _presentation_faults(ds: Dataset, result: StudyResult, sources: Mapping[str,
         yield f"references {', '.join(uids) or 'no image'}, which is no analysed source"
         return
     yield from presentation_faults(ds, image, sources[image.sop_instance_uid], result.model)
-
-
-def _segmentation_faults(ds: Dataset, result: StudyResult, sources: Mapping[str, Dataset]) -> Iterator[str]:
-    uids = [str(item.ReferencedSOPInstanceUID) for item in _source_items(ds)]
-    image = next((i for i in result.images if i.sop_instance_uid in uids), None)
-    if image is None or uids != [image.sop_instance_uid] * len(uids) or image.sop_instance_uid not in sources:
-        yield f"references {', '.join(sorted(set(uids))) or 'no image'}, which is no analysed source"
-        return
-    source = sources[image.sop_instance_uid]
-    yield from _geometry_faults(ds, source, image)
-    yield from _segment_faults(ds, image, result.model)
-
-
-def _source_items(ds: Dataset) -> Iterator[Dataset]:
-    """Yield every reference to the source, whether of the series or of a frame."""
-    for series in ds.get("ReferencedSeriesSequence") or ():
-        yield from series.get("ReferencedInstanceSequence") or ()
-    for frame in (
-        *(ds.get("PerFrameFunctionalGroupsSequence") or ()),
-        *(ds.get("SharedFunctionalGroupsSequence") or ()),
-    ):
-        for derivation in frame.get("DerivationImageSequence") or ():
-            yield from derivation.get("SourceImageSequence") or ()
-
-
-def _geometry_faults(ds: Dataset, source: Dataset, image: ImageResult) -> Iterator[str]:
-    """Compare size and frames with the source and the masks."""
-    rows, columns, frames = ds.get("Rows"), ds.get("Columns"), int(ds.get("NumberOfFrames") or 0)
-    if (rows, columns) != (source.Rows, source.Columns):
-        yield f"is {columns}x{rows}, the source {source.Columns}x{source.Rows}"
-        return
-    if frames != len(image.findings):
-        yield f"{frames} frames for {len(image.findings)} findings"
-        return
-    if (ds.get("SegmentationType"), ds.get("BitsAllocated")) != ("BINARY", 1):
-        yield "is no 1-bit BINARY segmentation"
-        return
-    data = np.frombuffer(ds.get("PixelData") or b"", dtype=np.uint8)
-    size = (frames * rows * columns + 7) // 8
-    if len(data) != size + size % 2:
-        yield f"{len(data)} bytes of pixels, not {size + size % 2}"
-        return
-    bits = np.unpackbits(data, count=frames * rows * columns, bitorder="little").view(bool)
-    for n, (frame, finding) in enumerate(zip(bits.reshape(frames, rows, columns), image.findings, strict=True), 1):
-        mask = finding.mask
-        height, width = mask.pixels.shape
-        inside = frame[mask.row : mask.row + height, mask.column : mask.column + width]
-        if not np.array_equal(inside, mask.pixels) or np.count_nonzero(frame) != mask.area_px or not mask.area_px:
-            yield f"frame {n} is not the mask of finding {n}"
-
-
-def _segment_faults(ds: Dataset, image: ImageResult, model: ModelIdentity) -> Iterator[str]:
-    segments = ds.get("SegmentSequence") or ()
-    if len(segments) != len(image.findings):
-        yield f"{len(segments)} segments for {len(image.findings)} findings"
-    for n, segment in enumerate(segments, start=1):
-        if segment.get("SegmentNumber") != n:
-            yield f"segment {n} has number {segment.get('SegmentNumber')}"
-        algorithm = segment.SegmentationAlgorithmIdentificationSequence[0]
-        if (algorithm.AlgorithmName, algorithm.AlgorithmVersion) != (model.name[:64], model.version[:64]):
-            yield f"segment {n} is another algorithm's"
-        if segment.get("TrackingUID") != tracking_uid(image.sop_instance_uid, model, n):
-            yield f"segment {n} has another finding's tracking UID"
-    for n, frame in enumerate(_segment_numbers(ds), start=1):
-        if frame != n:
-            yield f"frame {n} belongs to segment {frame}"
-
-
-def _segment_numbers(ds: Dataset) -> list[int | None]:
-    """Return the segment that each frame shows; a single one stands in the shared groups."""
-    shared = ds.SharedFunctionalGroupsSequence[0] if ds.get("SharedFunctionalGroupsSequence") else Dataset()
-    numbers: list[int | None] = []
-    for frame in ds.get("PerFrameFunctionalGroupsSequence") or ():
-        items = frame.get("SegmentIdentificationSequence") or shared.get("SegmentIdentificationSequence")
-        numbers.append(int(items[0].ReferencedSegmentNumber) if items else None)
-    return numbers
 
 
 def _document_faults(ds: Dataset, known: Mapping[str, Dataset]) -> Iterator[str]:

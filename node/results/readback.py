@@ -52,14 +52,14 @@ class ReadFinding:
 def read_findings(paths: Iterable[Path]) -> list[ReadFinding]:
     """Read segmentations, reports and presentation states, in any order, and join them by Tracking UID.
 
-    A finding that no report tells of is left out.
+    A finding that no report tells of is left out. Masks are read from BINARY segmentations only.
     """
     found: dict[str, ReadFinding] = {}
     segments: dict[str, NDArray[np.bool_]] = {}
     outlines: dict[str, NDArray[np.float64]] = {}
     for path in paths:
         ds = dcmread(path)
-        if ds.SOPClassUID == SEGMENTATION:
+        if ds.SOPClassUID == SEGMENTATION and ds.SegmentationType == "BINARY":
             segments |= dict(_segments(ds))
         elif ds.SOPClassUID in REPORTS:
             found |= {f.tracking_uid: f for f in _regions(ds)}

@@ -125,7 +125,7 @@ def _reference_faults(reference: Dataset, known: Mapping[str, Dataset]) -> Itera
     if reference.ReferencedSOPClassUID != target.SOPClassUID:
         yield f"reference to {reference.ReferencedSOPInstanceUID} under another SOP Class"
     segment = reference.get("ReferencedSegmentNumber")
-    if segment is not None and not 1 <= segment <= len(target.get("SegmentSequence") or ()):
+    if segment is not None and segment not in [item.SegmentNumber for item in target.get("SegmentSequence") or ()]:
         yield f"reference to segment {segment} of {reference.ReferencedSOPInstanceUID}, which has none of that number"
 
 

@@ -2,25 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Literal, get_args
+
 import numpy as np
 from highdicom import AlgorithmIdentificationSequence
+from highdicom.color import CIELabColor
 from highdicom.seg import SegmentAlgorithmTypeValues, Segmentation, SegmentationTypeValues, SegmentDescription
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence as Items
+from pydicom.valuerep import format_number_as_ds
 
 from ftmtl.findings import Finding, ImageResult, LesionMask, ModelIdentity
 from node.results import codes
+from node.results.frames import MAX_FRACTION, fraction_frames, label_frame, pack_frames, packed_size, padded
 from node.results.identity import MANUFACTURER, object_uid, side_and_view, tracking_id, tracking_uid
+from node.results.page import COLOURS
 from node.results.stamp import equipment, nameless, stamp
 
 SERIES_NUMBER = 901
 """Series Number of a study's first segmentation; the next ones follow."""
 
+Kind = Literal["seg", "seg-fractional", "seg-labelmap", "seg-ohif"]
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+BINARY, FRACTIONAL, LABELMAP = (SegmentationTypeValues[name] for name in ("BINARY", "FRACTIONAL", "LABELMAP"))
+
+AXIAL = (1, 0, 0, 0, 1, 0)
+"""The Image Orientation (Patient) that OHIF wants, and no projection has."""
+
+UNKNOWN_SPACING = (1.0, 1.0)
+"""The Pixel Spacing that OHIF is given where none is known: millimetres are pixels then."""
+
+_TITLES: dict[Kind, str] = {
+    "seg": "AI Lesion SEG {} (RESEARCH)",
+    "seg-fractional": "AI Lesion Probability {} (RESEARCH)",
+    "seg-labelmap": "AI Lesion Label Map {} (RESEARCH)",
+    "seg-ohif": "{} AI SEG for OHIF (RESEARCH)",
+}
+"""Series Descriptions by side and view; OHIF cuts them after some twenty characters."""
+
+_CONTENT = {
+    ("seg", BINARY): "Lesions found by an algorithm",
+    ("seg-fractional", FRACTIONAL): "Probability of lesion by pixel",
+    ("seg-labelmap", LABELMAP): "Lesions, likeliest on top",
+    ("seg-ohif", BINARY): "Lesions, geometry invented",
+    ("seg-ohif", LABELMAP): "Lesions, likeliest on top, geometry invented",
+}
+
 
 def build_segmentation(
-    source: Dataset, image: ImageResult, model: ModelIdentity, series_number: int = SERIES_NUMBER
+    source: Dataset,
+    image: ImageResult,
+    model: ModelIdentity,
+    series_number: int = SERIES_NUMBER,
+    kind: Kind = "seg",
 ) -> Segmentation:
-    """Return the lesions of one image as a BINARY Segmentation, a segment and a frame each.
+    """Return the lesions of one image as a Segmentation.
 
     Parameters
     ----------
@@ -32,40 +72,91 @@ def build_segmentation(
         Who found it.
     series_number
         901 and up; the number of the series, which holds this object alone.
+    kind
+        ``seg``
+            BINARY: a segment and a frame a finding, one bit a pixel.
+        ``seg-fractional``
+            FRACTIONAL, type PROBABILITY: a segment and a frame a finding, 0 to 255 a pixel
+            (:attr:`ftmtl.findings.Finding.probability`). A finding without probabilities is 255 on its mask.
+        ``seg-labelmap``
+            LABELMAP, a SOP class of its own, Label Map Segmentation Storage: one frame, in which a pixel
+            holds the number of its segment or 0. Segments can't overlap there: where findings do, the pixel
+            belongs to the more probable lesion, so a segment may be smaller than its mask, or empty.
+        ``seg-ohif``
+            What OHIF 3.13 draws rightly: BINARY for one finding, and for several where the bits of each frame fill
+            whole bytes (or it garbles every other frame) and those of all an even number of them (or it does not
+            load); else LABELMAP. Two things in it are invented, for a projection has no place in the patient: the
+            Image Orientation (Patient), 1\\0\\0\\0\\1\\0, and, where ``image.spacing_mm`` is None, the Pixel
+            Spacing, 1\\1. OHIF needs both to be there, and draws by row and column all the same.
 
     Returns
     -------
     Segmentation
-        Explicit VR Little Endian, Rows and Columns as the source, frames in the order of
-        ``image.findings``. The same arguments give the same bytes.
+        Explicit VR Little Endian, Rows and Columns as the source, frames and segments in the order of
+        ``image.findings``; UIDs of its own for each kind. The same arguments give the same bytes.
 
     Raises
     ------
     ValueError
-        If there is no finding, or a mask leaves the image.
+        If there is no finding, a mask leaves the image, or there are more findings than labels (255).
     """
     if not image.findings:
         raise ValueError("a segmentation needs at least one finding")
-    uid = source.SOPInstanceUID
-    seg = _header(source, image, model, series_number)
-    seg.Rows, seg.Columns = source.Rows, source.Columns
-    seg.PixelData = pack_frames([finding.mask for finding in image.findings], source.Rows, source.Columns)
+    uid, rows, columns = source.SOPInstanceUID, source.Rows, source.Columns
+    encoding = encoding_of(kind, len(image.findings), rows, columns)
+    window = _bounds([finding.mask for finding in image.findings])
+    if encoding is LABELMAP:
+        labels = label_frame(image.findings, rows, columns)
+        crop, pixels = labels[window][np.newaxis], padded(labels)
+    else:
+        crop = _crop([finding.mask for finding in image.findings], window)
+        pixels = _frames(image.findings, encoding, rows, columns)
+    seg = _header(source, image, model, series_number, kind, encoding, crop)
+    seg.Rows, seg.Columns, seg.PixelData = rows, columns, pixels
     seg.PatientOrientation = source.PatientOrientation
+    if encoding is FRACTIONAL and len(image.findings) > 1:
+        seg.SegmentsOverlap = "UNDEFINED"
+    if kind == "seg-ohif":
+        _invent_geometry(seg, image.spacing_mm or UNKNOWN_SPACING)
+        if encoding is LABELMAP:
+            _describe_background_last(seg)
+    _leave_frame_of_reference(seg)
     stamp(seg, [source], model)
-    organization = object_uid("dimensions", [uid], model)
+    organization = object_uid(f"{kind}-dimensions", [uid], model)
     seg.DimensionOrganizationSequence[0].DimensionOrganizationUID = organization
     for index in seg.DimensionIndexSequence:
         index.DimensionOrganizationUID = organization
     return seg
 
 
-def _header(source: Dataset, image: ImageResult, model: ModelIdentity, series_number: int) -> Segmentation:
+def encoding_of(kind: Kind, findings: int, rows: int, columns: int) -> SegmentationTypeValues:
+    """Return the Segmentation Type (0062,0001) in which a kind writes so many findings of an image of this size."""
+    if kind == "seg-ohif":
+        sound = rows * columns % 8 == 0 and packed_size(findings, rows, columns) % 2 == 0
+        return BINARY if findings == 1 or sound else LABELMAP
+    return {"seg": BINARY, "seg-fractional": FRACTIONAL, "seg-labelmap": LABELMAP}[kind]
+
+
+def _frames(findings: Sequence[Finding], encoding: SegmentationTypeValues, rows: int, columns: int) -> bytes:
+    if encoding is FRACTIONAL:
+        return fraction_frames(findings, rows, columns)
+    return pack_frames([finding.mask for finding in findings], rows, columns)
+
+
+def _header(
+    source: Dataset,
+    image: ImageResult,
+    model: ModelIdentity,
+    series_number: int,
+    kind: Kind,
+    encoding: SegmentationTypeValues,
+    crop: NDArray[np.uint8],
+) -> Segmentation:
     """Let highdicom make the object over the smallest rectangle that holds every mask.
 
     It looks at each pixel several times, and of a mammogram nearly all are empty: on the whole
     matrix it takes ten times as long to say the same.
     """
-    crop = _crop([finding.mask for finding in image.findings])
     small = nameless(source)
     small.Rows, small.Columns = crop.shape[1:3]
     uid = source.SOPInstanceUID
@@ -73,22 +164,53 @@ def _header(source: Dataset, image: ImageResult, model: ModelIdentity, series_nu
     return Segmentation(
         source_images=[small],
         pixel_array=crop,
-        segmentation_type=SegmentationTypeValues.BINARY,
+        segmentation_type=encoding,
+        max_fractional_value=MAX_FRACTION,
         segment_descriptions=[_segment(image, model, n, f) for n, f in enumerate(image.findings, start=1)],
-        series_instance_uid=object_uid("seg-series", [uid], model),
+        series_instance_uid=object_uid(f"{kind}-series", [uid], model),
         series_number=series_number,
-        sop_instance_uid=object_uid("seg", [uid], model),
+        sop_instance_uid=object_uid(kind, [uid], model),
         instance_number=1,
-        series_description=f"AI Lesion SEG {where} (RESEARCH)".replace("  ", " "),
+        series_description=_TITLES[kind].format(where).replace("  ", " ").strip(),
         content_label="AI_LESIONS",
-        content_description="Lesions found by an algorithm. Research use only.",
+        content_description=f"{_CONTENT[kind, encoding]}. Research use only.",
         omit_empty_frames=False,
         **equipment(model),
     )
 
 
+def _invent_geometry(seg: Segmentation, spacing_mm: tuple[float, float]) -> None:
+    """Add the Pixel Measures and Plane Orientation macros (PS3.3 C.7.6.16.2.1 and .4) to the shared groups."""
+    measures, orientation = Dataset(), Dataset()
+    measures.PixelSpacing = [format_number_as_ds(float(spacing)) for spacing in spacing_mm]
+    orientation.ImageOrientationPatient = list(AXIAL)
+    shared = seg.SharedFunctionalGroupsSequence[0]
+    shared.PixelMeasuresSequence = Items([measures])
+    shared.PlaneOrientationSequence = Items([orientation])
+
+
+def _describe_background_last(seg: Segmentation) -> None:
+    """Move the background behind the segments: OHIF 3.13 names and colours label 1 by the first item, not by number.
+
+    In a label map the order of items is free (PS3.3 C.8.20.2.4).
+    """
+    background, *segments = seg.SegmentSequence
+    seg.SegmentSequence = [*segments, background]
+
+
+def _leave_frame_of_reference(seg: Segmentation) -> None:
+    """Take out the source's Frame of Reference, which highdicom has copied.
+
+    With one, each segment has to have a place in it, and Pixel Measures a Slice Thickness, and a projection has
+    neither. Without, its pixels are those of the image that a frame was derived from (PS3.3 A.51.5.1).
+    """
+    for keyword in ("FrameOfReferenceUID", "PositionReferenceIndicator"):
+        if keyword in seg:
+            delattr(seg, keyword)
+
+
 def _segment(image: ImageResult, model: ModelIdentity, n: int, finding: Finding) -> SegmentDescription:
-    """Describe segment ``n`` (PS3.3 C.8.20.2)."""
+    """Describe segment ``n`` (PS3.3 C.8.20.4); it is recommended the colour that the finding has on the page."""
     return SegmentDescription(
         segment_number=n,
         segment_label=f"{finding.type.value.capitalize()} {n}",
@@ -104,42 +226,23 @@ def _segment(image: ImageResult, model: ModelIdentity, n: int, finding: Finding)
         tracking_uid=tracking_uid(image.sop_instance_uid, model, n),
         tracking_id=tracking_id(image.laterality, image.view, n),
         anatomic_regions=[codes.breast(image.laterality)],
+        display_color=CIELabColor.from_rgb(*COLOURS[(n - 1) % len(COLOURS)]),
     )
 
 
-def _crop(masks: list[LesionMask]) -> NDArray[np.uint8]:
-    """Return the masks over their common bounding rectangle, uint8, shape (1, height, width, masks)."""
+def _bounds(masks: Sequence[LesionMask]) -> tuple[slice, slice]:
+    """Return the rows and columns of the smallest rectangle that holds every mask."""
     left, top = min(m.column for m in masks), min(m.row for m in masks)
     right = max(m.column + m.pixels.shape[1] for m in masks)
     bottom = max(m.row + m.pixels.shape[0] for m in masks)
-    stack = np.zeros((len(masks), bottom - top, right - left), dtype=np.uint8)
+    return slice(top, bottom), slice(left, right)
+
+
+def _crop(masks: Sequence[LesionMask], window: tuple[slice, slice]) -> NDArray[np.uint8]:
+    """Return the masks over a rectangle, uint8, shape (1, height, width, masks)."""
+    rows, columns = window
+    stack = np.zeros((len(masks), rows.stop - rows.start, columns.stop - columns.start), dtype=np.uint8)
     for plane, m in zip(stack, masks, strict=True):
-        row, column = m.row - top, m.column - left
+        row, column = m.row - rows.start, m.column - columns.start
         plane[row : row + m.pixels.shape[0], column : column + m.pixels.shape[1]] = m.pixels
     return stack.transpose(1, 2, 0)[np.newaxis]
-
-
-def pack_frames(masks: list[LesionMask], rows: int, columns: int) -> bytes:
-    """Return one frame a mask as 1-bit Pixel Data, lowest bit first, padded to even length (PS3.5 8.1.1).
-
-    Frames follow each other without padding; only the bytes that a mask touches are worked on.
-
-    Raises
-    ------
-    ValueError
-        If a mask leaves the image.
-    """
-    size = (len(masks) * rows * columns + 7) // 8
-    packed = np.zeros(size + size % 2, dtype=np.uint8)
-    for frame, m in enumerate(masks):
-        height, width = m.pixels.shape
-        if m.column < 0 or m.row < 0 or m.column + width > columns or m.row + height > rows:
-            raise ValueError(f"mask at column {m.column}, row {m.row} leaves the {columns}x{rows} image")
-        first = (frame * rows + m.row) * columns
-        start, end = first // 8, -(-(first + height * columns) // 8)
-        bits = np.zeros((end - start) * 8, dtype=np.uint8)
-        offset = first - start * 8
-        band = bits[offset : offset + height * columns].reshape(height, columns)
-        band[:, m.column : m.column + width] = m.pixels
-        packed[start:end] |= np.packbits(bits, bitorder="little")
-    return packed.tobytes()

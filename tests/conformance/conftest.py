@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import peers
@@ -20,3 +20,10 @@ def study(request: pytest.FixtureRequest, tmp_path: Path) -> Study:
 def run_tool() -> Callable[..., tuple[int, list[str]]]:
     """Run a validator; return its status and the lines it wrote."""
     return peers.run_tool
+
+
+@pytest.fixture(scope="module")
+def dicomweb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[peers.Orthanc]:
+    """An empty Orthanc that speaks DICOMweb."""
+    with peers.running_orthanc(tmp_path_factory.mktemp("orthanc"), dicomweb=True) as running:
+        yield running

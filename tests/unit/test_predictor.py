@@ -80,6 +80,8 @@ def test_the_mask_comes_back_over_its_lesion(
     best = max(image.findings, key=lambda f: iou(f.box, truth.box))
     assert iou(best.box, truth.box) > 0.5
     assert dice(best.mask, truth.mask) > 0.75
+    assert best.probability is not None
+    assert np.array_equal(best.probability >= 128, best.mask.pixels)
     assert best.area_mm2 == pytest.approx(best.mask.area_px * SPACING**2, rel=1e-3)
     x0, y0, x1, y1 = best.box
     assert best.long_axis_mm is not None
@@ -124,6 +126,31 @@ def test_lesions_that_somebody_else_has_found_are_classified(predictor: Predicto
     assert predictor.examine(mammograms[:1], [[]])[1] == [[]]
 
 
+@pytest.mark.parametrize("flip", [False, True])
+def test_each_pixel_of_a_mask_has_its_probability(predictor: Predictor, flip: bool) -> None:
+    """In stored pixels like the mask, 0 to 255; also where no pixel reaches one half and only the best are the mask."""
+    rows = columns = 512
+    geometry = Geometry(rows, columns, (0, 0, columns, rows), flip_columns=flip)
+    mammogram = Mammogram(np.zeros((rows, columns), np.float32), Acquisition(), rows, columns, geometry)
+    ramp = torch.linspace(0, 1, 28).expand(28, 28)
+    boxes = torch.tensor([[20.0, 30.0, 76.0, 86.0], [100.0, 30.0, 156.0, 86.0]])
+    one = torch.ones(2)
+    types = one[:, None].expand(-1, len(LESION_TYPES))
+    found = Detections(boxes, one, one / 2, types, torch.stack([ramp, ramp * 0.4]))
+    sure, unsure = predictor._describe(mammogram, 1.0, found).findings
+    for finding, most in ((sure, 255), (unsure, 102)):
+        by_pixel = finding.probability
+        assert by_pixel is not None
+        assert by_pixel.dtype == np.uint8
+        assert by_pixel.shape == finding.mask.pixels.shape == (56, 56)
+        along_row = by_pixel[28][::-1] if flip else by_pixel[28]
+        assert (np.diff(along_row.astype(int)) >= 0).all()
+        assert (along_row[0], along_row[-1]) == (0, most)
+    assert sure.probability is not None
+    assert np.array_equal(sure.probability >= 128, sure.mask.pixels)
+    assert unsure.mask.area_px < sure.mask.area_px / 10
+
+
 def test_masks_take_memory_by_the_lesion_not_by_the_image(predictor: Predictor) -> None:
     """Thirty lesions on a matrix of 12 million pixels: what stays is as large as their boxes."""
     rows, columns = 4000, 3000
@@ -142,7 +169,8 @@ def test_masks_take_memory_by_the_lesion_not_by_the_image(predictor: Predictor) 
     area = sum((f.box[2] - f.box[0]) * (f.box[3] - f.box[1]) for f in image.findings)
     assert len(image.findings) == 30
     assert sum(f.mask.pixels.nbytes for f in image.findings) <= area
-    assert kept < area + 1e5
+    assert sum(f.probability.nbytes for f in image.findings if f.probability is not None) <= area
+    assert kept < 2 * area + 1e5
     assert peak < 0.1 * 30 * rows * columns
 
 

@@ -19,8 +19,8 @@ from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 from ftmtl.findings import Finding, FindingType, ImageResult, LesionMask, ModelIdentity, Outcome, StudyResult
 from node.domain import ResultObject
 from node.errors import ResultRejected
+from node.results.frames import pack_frames
 from node.results.identity import EPOCH, derived_datetime, derived_uid, object_uid, tracking_id, tracking_uid
-from node.results.segmentation import pack_frames
 from node.results.source import read_source
 from node.results.summary import study_summary, summary
 

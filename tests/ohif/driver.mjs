@@ -1,0 +1,108 @@
+// Opens studies in the viewer as a user would, and takes a picture of each series.
+//
+//   node driver.mjs plan.json
+//
+// The plan: {modules, chromium, orthanc (HTTP port), profile, pictures (folders), studies: [{uid, steps: [
+// {name, series (a part of its description), hydrate}]}]}. Written to standard output, as JSON:
+// {steps: {name: {viewport: {x, y, width, height}, texts, unopened}}, complaints: [...]}; unopened is what the
+// viewport shows without having taken it over as its own, for changes.
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { join, resolve } from 'node:path';
+
+import { serve } from './server.mjs';
+
+const SWITCHES = [
+  '--no-sandbox',
+  '--use-gl=angle',
+  '--use-angle=swiftshader',
+  '--enable-unsafe-swiftshader',
+  '--ignore-gpu-blocklist',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+];
+const WINDOW = { width: 1280, height: 800 };
+const PATIENCE_MS = 90_000;
+
+const plan = JSON.parse(await readFile(process.argv[2], 'utf8'));
+const modules = resolve(plan.modules);
+const { chromium } = createRequire(join(modules, 'package.json'))('playwright-core');
+
+const server = await serve(join(modules, '@ohif/app/dist'), plan.orthanc);
+const browser = await chromium.launchPersistentContext(plan.profile, {
+  executablePath: plan.chromium,
+  headless: true,
+  viewport: WINDOW,
+  args: SWITCHES,
+});
+browser.setDefaultTimeout(PATIENCE_MS);
+const report = { steps: {}, complaints: [] };
+try {
+  for (const study of plan.studies) {
+    await openStudy(study);
+  }
+} finally {
+  await browser.close();
+  server.close();
+}
+process.stdout.write(JSON.stringify(report));
+
+async function openStudy(study) {
+  const page = await browser.newPage();
+  listen(page);
+  await page.addLocatorHandler(page.getByText('Skip all'), tour => tour.click());
+  await page.goto(`${server.url}/viewer?StudyInstanceUIDs=${study.uid}`);
+  await page.waitForSelector('canvas.cornerstone-canvas');
+  for (const step of study.steps) {
+    await openSeries(page, step);
+    report.steps[step.name] = await picture(page, step.name);
+  }
+  await page.close();
+}
+
+function listen(page) {
+  page.on('console', message => {
+    if (message.type() === 'error' || message.text().includes('Error Boundary')) {
+      report.complaints.push(`console: ${message.text()}`);
+    }
+  });
+  page.on('pageerror', error => report.complaints.push(`page: ${error.message}`));
+  page.on('response', response => {
+    if (response.status() >= 400) {
+      report.complaints.push(`${response.status()} ${response.url()}`);
+    }
+  });
+}
+
+async function openSeries(page, step) {
+  const thumbnail = page.locator('[data-cy^=study-browser-thumbnail]', { hasText: step.series });
+  await thumbnail.dblclick();
+  await page.locator(`[data-cy=${step.hydrate ? 'yes' : 'no'}-hydrate-btn]`).click();
+  if (step.hydrate) {
+    await page.locator('[data-cy^=ModalityLoadBadge]').waitFor({ state: 'detached' });
+  }
+}
+
+/** Waits until nothing has moved for two seconds, and saves what the window shows. */
+async function picture(page, name) {
+  const path = join(plan.pictures, `${name}.png`);
+  const deadline = Date.now() + PATIENCE_MS;
+  let before = await page.screenshot({ path });
+  for (let still = 0; still < 4; ) {
+    if (Date.now() > deadline) {
+      throw new Error(`${name} does not come to rest`);
+    }
+    await page.waitForTimeout(500);
+    const now = await page.screenshot({ path });
+    still = now.equals(before) ? still + 1 : 0;
+    before = now;
+  }
+  return {
+    viewport: await page.locator('canvas.cornerstone-canvas').boundingBox(),
+    texts: (await page.locator('body').innerText()).split('\n'),
+    unopened: await page.locator('[data-cy^=ModalityLoadBadge]').allInnerTexts(),
+  };
+}
