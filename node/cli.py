@@ -19,7 +19,7 @@ from typing import Any
 
 from ftmtl.cli import add_commands
 from node.config import Config, load_config
-from node.domain import Destination
+from node.domain import CHOICES, DEFAULT_OBJECTS, Destination, object_kinds
 from node.errors import ConfigError, NodeError
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
@@ -79,6 +79,22 @@ def _parser() -> argparse.ArgumentParser:
     analyze.set_defaults(quiet_log=True)
     analyze.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="DICOM files or folders of them")
     analyze.add_argument("--out", type=Path, required=True, metavar="DIR", help="where results are written")
+    analyze.add_argument(
+        "--objects",
+        type=lambda text: text.split(","),
+        default=list(DEFAULT_OBJECTS),
+        metavar="KIND,…",
+        help=f"what is written: {', '.join(CHOICES)} (default seg,sr)",
+    )
+    analyze.add_argument("--profile", choices=["ohif"], default="", help="seg and sr as the viewer OHIF can show them")
+    analyze.add_argument(
+        "--replaces",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="REPORT",
+        help="an earlier report of a study, which the new one names as its predecessor; may repeat",
+    )
     analyze.add_argument("--weights", type=Path, help="a safetensors file (default the shipped one)")
     analyze.add_argument("--device", help="cpu, cuda, cuda:1 (default the GPU if there is one)")
     analyze.add_argument("--pictures", action="store_true", help="draw the findings of each image as PNG")
@@ -243,9 +259,15 @@ def _worker(arguments: argparse.Namespace) -> int:
 def _analyze(arguments: argparse.Namespace) -> int:
     from workers.offline import analyse_paths
 
+    try:
+        kinds = object_kinds(arguments.objects, arguments.profile)
+    except ValueError as error:
+        raise ConfigError([f"--objects: {error}"]) from error
     return analyse_paths(
         arguments.paths,
         arguments.out,
+        kinds=kinds,
+        replaces=arguments.replaces,
         weights=arguments.weights,
         device=arguments.device,
         pictures=arguments.pictures,

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from node.domain import Destination
+from node.domain import DEFAULT_OBJECTS, Destination, ObjectKind, object_kinds
 from node.errors import ConfigError
 
 AETitle = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[^\\@\x00-\x1f]{1,16}$")]
@@ -140,12 +140,31 @@ class Peer(_Section):
 
 
 class DestinationSection(_Section):
-    """An Application Entity that results are sent to."""
+    """An Application Entity that results are sent to.
+
+    Attributes
+    ----------
+    objects
+        What it gets, of :data:`node.domain.CHOICES`; ``sr`` needs ``seg``.
+    profile
+        ``ohif`` for an archive whose viewer is OHIF: what that can show in place of seg and sr.
+    """
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=64)]
     ae_title: AETitle
     host: Annotated[str, StringConstraints(min_length=1)]
     port: Annotated[int, Field(ge=1, le=65535)]
+    objects: tuple[str, ...] = DEFAULT_OBJECTS
+    profile: str = ""
+
+    @model_validator(mode="after")
+    def _objects_exist(self) -> DestinationSection:
+        self.kinds()
+        return self
+
+    def kinds(self) -> tuple[ObjectKind, ...]:
+        """What it gets, in the order of sending."""
+        return object_kinds(self.objects, self.profile)
 
 
 class Config(_Section):
@@ -189,7 +208,7 @@ class Config(_Section):
 
     def destination_list(self) -> tuple[Destination, ...]:
         """The destinations as domain objects."""
-        return tuple(Destination(d.name, d.ae_title, d.host, d.port) for d in self.destinations)
+        return tuple(Destination(d.name, d.ae_title, d.host, d.port, d.kinds()) for d in self.destinations)
 
 
 def load_config(

@@ -112,7 +112,7 @@ def _send_one(assoc: Association, result: ResultObject) -> Reply:
     if not assoc.is_established:
         return Reply(uid, Answer.TRY_AGAIN, None, "the association ended")
     if not any(cx.abstract_syntax == result.sop_class_uid for cx in assoc.accepted_contexts):
-        return Reply(uid, Answer.REFUSED, None, f"does not accept SOP class {result.sop_class_uid}")
+        return Reply(uid, Answer.CLASS_REFUSED, None, f"does not accept {UID(result.sop_class_uid).name}")
     try:
         status = assoc.send_c_store(result.path).get("Status")
     except (OSError, RuntimeError) as error:
@@ -132,7 +132,7 @@ def _why_not(assoc: Association) -> tuple[Answer, str]:
     """Why there is no association: nobody there, rejected (PS3.8 9.3.4), or nothing accepted."""
     if assoc.rejected_contexts and not assoc.accepted_contexts:
         refused = ", ".join(str(UID(cx.abstract_syntax or "").name) for cx in assoc.rejected_contexts)
-        return Answer.REFUSED, f"accepts none of: {refused}"
+        return Answer.CLASS_REFUSED, f"accepts none of: {refused}"
     if assoc.is_rejected:
         reply = assoc.acceptor.primitive
         return Answer.TRY_AGAIN, f"association rejected: {reply.reason_str}" if reply else "association rejected"

@@ -6,6 +6,7 @@ Times are seconds since the epoch (UTC).
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -30,7 +31,81 @@ class DeliveryState(StrEnum):
 
     PENDING = "pending"
     DELIVERED = "delivered"
+    REPLACED = "replaced"
+    """The destination does not take such objects; another kind is sent to it instead."""
     FAILED = "failed"
+
+
+class ObjectKind(StrEnum):
+    """What a result object is, in the order of sending: a report comes after what it refers to."""
+
+    SEG = "seg"
+    SEG_FRACTIONAL = "seg-fractional"
+    SEG_LABELMAP = "seg-labelmap"
+    SEG_OHIF = "seg-ohif"
+    SR = "sr"
+    SR_COMPREHENSIVE = "sr-comprehensive"
+    SR_OHIF = "sr-ohif"
+    CAD = "cad"
+    PR = "pr"
+    SC = "sc"
+
+    @property
+    def place(self) -> int:
+        """Its place in the order of sending, from 0."""
+        return list(ObjectKind).index(self)
+
+    @property
+    def fallback(self) -> ObjectKind | None:
+        """What is sent in its place to a destination that refuses its SOP class; None where nothing is left."""
+        return _FALLBACKS.get(self)
+
+
+_FALLBACKS = {
+    ObjectKind.SEG_LABELMAP: ObjectKind.SEG,
+    ObjectKind.SEG_FRACTIONAL: ObjectKind.PR,
+    ObjectKind.SEG_OHIF: ObjectKind.PR,
+    ObjectKind.SEG: ObjectKind.PR,
+    ObjectKind.SR_OHIF: ObjectKind.SC,
+    ObjectKind.SR: ObjectKind.SR_COMPREHENSIVE,
+    ObjectKind.SR_COMPREHENSIVE: ObjectKind.CAD,
+    ObjectKind.CAD: ObjectKind.SC,
+    ObjectKind.PR: ObjectKind.SC,
+}
+
+CHOICES = tuple(
+    kind for kind in ObjectKind if kind not in (ObjectKind.SEG_OHIF, ObjectKind.SR_OHIF, ObjectKind.SR_COMPREHENSIVE)
+)
+"""Kinds that a configuration may name; the others come of its profile, or in place of refused ones."""
+
+DEFAULT_OBJECTS = (ObjectKind.SEG, ObjectKind.SR)
+
+PROFILES: Mapping[str, Mapping[ObjectKind, ObjectKind]] = {
+    "": {},
+    "ohif": {ObjectKind.SEG: ObjectKind.SEG_OHIF, ObjectKind.SR: ObjectKind.SR_OHIF},
+}
+"""What a viewer needs in place of the plain kinds, by its name."""
+
+
+def object_kinds(names: Iterable[str], profile: str = "") -> tuple[ObjectKind, ...]:
+    """Return the kinds that a configuration asks for, each once, in the order of sending.
+
+    Raises
+    ------
+    ValueError
+        If there is no such kind or profile, none at all, or a report without the masks that it refers to.
+    """
+    asked = list(names)
+    unknown = [name for name in asked if name not in CHOICES]
+    if unknown or not asked:
+        fault = f"{unknown[0]!r} is no kind of object" if unknown else "no kind of object is named"
+        raise ValueError(f"{fault}; there are {', '.join(CHOICES)}")
+    if ObjectKind.SR in asked and ObjectKind.SEG not in asked:
+        raise ValueError("'sr' refers to the masks of 'seg': name both")
+    if profile not in PROFILES:
+        raise ValueError(f"there is no profile {profile!r}; there is 'ohif'")
+    kinds = {PROFILES[profile].get(ObjectKind(name), ObjectKind(name)) for name in asked}
+    return tuple(sorted(kinds, key=lambda kind: kind.place))
 
 
 @dataclass(frozen=True)
@@ -72,12 +147,15 @@ class Destination:
     ----------
     name
         What logs, ledger and status page call it; unique.
+    objects
+        What it gets, in the order of sending.
     """
 
     name: str
     ae_title: str
     host: str
     port: int
+    objects: tuple[ObjectKind, ...] = DEFAULT_OBJECTS
 
     @classmethod
     def parse(cls, text: str) -> Destination:
@@ -96,15 +174,9 @@ class Destination:
 
 @dataclass(frozen=True)
 class ResultObject:
-    """A DICOM object that the node made.
+    """A DICOM object that the node made."""
 
-    Attributes
-    ----------
-    kind
-        ``seg`` or ``sr``.
-    """
-
-    kind: str
+    kind: ObjectKind
     sop_class_uid: str
     sop_instance_uid: str
     series_uid: str
@@ -161,6 +233,8 @@ class Job:
         Time that the network's forward passes took.
     destinations
         Names of the destinations that routing chose.
+    outcome, outcome_reason
+        How the analysis ended (:class:`ftmtl.findings.Outcome`) and why, once it has results to deliver; else empty.
     """
 
     job_id: str
@@ -176,3 +250,5 @@ class Job:
     dispatched: float
     forward_seconds: float
     destinations: tuple[str, ...]
+    outcome: str = ""
+    outcome_reason: str = ""

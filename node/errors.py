@@ -41,6 +41,10 @@ class QueueUnavailable(NodeError):  # noqa: N818 - it is what happened
     """The message queue cannot be reached; the ledger keeps the work until it can."""
 
 
+class ReportUnusable(NodeError):  # noqa: N818 - it is what happened
+    """A file that should be a measurement report is none."""
+
+
 class ResultRejected(NodeError):  # noqa: N818 - it is what happened
     """A result object that was written does not say what was found; it must not be sent.
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,7 +21,7 @@ from alembic import command
 from alembic.config import Config as AlembicConfig
 from sqlalchemy.exc import ArgumentError, IntegrityError
 
-from node.domain import Delivery, DeliveryState, Destination, Instance, Job, JobState, ResultObject
+from node.domain import Delivery, DeliveryState, Destination, Instance, Job, JobState, ObjectKind, ResultObject
 from node.errors import IllegalTransition, LeaseLost, LedgerError
 from node.schema import deliveries, instances, jobs, objects, rejections
 
@@ -30,7 +31,7 @@ TRANSITIONS: dict[JobState, frozenset[JobState]] = {
     S.COMPLETE: frozenset({S.QUEUED, S.NOT_PROCESSED}),
     S.QUEUED: frozenset({S.ANALYSING}),
     S.ANALYSING: frozenset({S.ANALYSING, S.QUEUED, S.DELIVERING, S.NOT_PROCESSED, S.FAILED}),
-    S.DELIVERING: frozenset({S.DELIVERING, S.DELIVERED, S.FAILED}),
+    S.DELIVERING: frozenset({S.DELIVERING, S.DELIVERED, S.NOT_PROCESSED, S.FAILED}),
     S.DELIVERED: frozenset({S.COMMITTED}),
     S.COMMITTED: frozenset(),
     S.NOT_PROCESSED: frozenset({S.COMPLETE}),
@@ -187,11 +188,9 @@ class Ledger:
         ]
 
     def objects(self, job_id: str) -> list[ResultObject]:
-        """A job's result objects, segmentations first."""
-        query = objects.select().where(objects.c.job_id == job_id).order_by(objects.c.kind, objects.c.sop_instance_uid)
+        """A job's result objects, in the order of sending."""
         with self.engine.connect() as connection:
-            rows = connection.execute(query).all()
-        return [ResultObject(r.kind, r.sop_class_uid, r.sop_instance_uid, r.series_uid, Path(r.path)) for r in rows]
+            return _objects(connection, job_id)
 
     def deliveries(self, job_id: str) -> list[Delivery]:
         """A job's deliveries, by destination."""
@@ -215,6 +214,11 @@ class Ledger:
         """Instances that were refused, oldest first."""
         with self.engine.connect() as connection:
             return [dict(row._mapping) for row in connection.execute(rejections.select().order_by(rejections.c.id))]
+
+    def delivered(self, job_id: str, kind: ObjectKind) -> list[ResultObject]:
+        """A job's objects of a kind that reached at least one destination."""
+        reached = {d.sop_instance_uid for d in self.deliveries(job_id) if d.state is DeliveryState.DELIVERED}
+        return [made for made in self.objects(job_id) if made.kind is kind and made.sop_instance_uid in reached]
 
     # -- moving on ---------------------------------------------------------------------------------------------
 
@@ -274,9 +278,26 @@ class Ledger:
             return kept.rowcount == 1
 
     def finish_analysis(
-        self, job_id: str, attempt: int, results: Sequence[ResultObject], forward_seconds: float
+        self,
+        job_id: str,
+        attempt: int,
+        results: Sequence[ResultObject],
+        forward_seconds: float,
+        *,
+        wanted: Mapping[str, Collection[ObjectKind]] = MappingProxyType({}),
+        outcome: str = "",
+        reason: str = "",
     ) -> None:
         """Record result objects and open their deliveries to the job's destinations.
+
+        What an earlier analysis of the job already brought there is not sent again.
+
+        Parameters
+        ----------
+        wanted
+            The kinds that each destination gets; one that is not named gets all.
+        outcome, reason
+            How the analysis ended; where it was not processed or failed the job ends so, too, once it is delivered.
 
         Raises
         ------
@@ -285,30 +306,27 @@ class Ledger:
         """
         with self._write() as connection:
             job = self._held(connection, job_id, attempt)
-            connection.execute(deliveries.delete().where(deliveries.c.job_id == job_id))
-            connection.execute(objects.delete().where(objects.c.job_id == job_id))
-            for result in results:
-                connection.execute(
-                    objects.insert().values(
-                        job_id=job_id,
-                        sop_instance_uid=result.sop_instance_uid,
-                        kind=result.kind,
-                        sop_class_uid=result.sop_class_uid,
-                        series_uid=result.series_uid,
-                        path=str(result.path),
-                    )
+            again = [result.sop_instance_uid for result in results]
+            connection.execute(
+                deliveries.delete().where(
+                    deliveries.c.job_id == job_id,
+                    (deliveries.c.state != DeliveryState.DELIVERED) | deliveries.c.sop_instance_uid.not_in(again),
                 )
-                for destination in job.destinations:
-                    connection.execute(
-                        deliveries.insert().values(
-                            job_id=job_id,
-                            destination=destination,
-                            sop_instance_uid=result.sop_instance_uid,
-                            state=DeliveryState.PENDING,
-                            opened=self.clock(),
-                        )
-                    )
-            self._move(connection, job_id, S.DELIVERING, lease_until=0.0, forward_seconds=forward_seconds)
+            )
+            connection.execute(objects.delete().where(objects.c.job_id == job_id))
+            self._add_objects(connection, job_id, results)
+            for destination in job.destinations:
+                kinds = wanted.get(destination, tuple(ObjectKind))
+                self._open(connection, job_id, destination, [made for made in results if made.kind in kinds])
+            self._move(
+                connection,
+                job_id,
+                S.DELIVERING,
+                lease_until=0.0,
+                forward_seconds=forward_seconds,
+                outcome=outcome,
+                outcome_reason=reason,
+            )
 
     def finish(self, job_id: str, attempt: int, state: JobState, reason: str) -> None:
         """End an attempt without results: not processed or failed.
@@ -342,14 +360,44 @@ class Ledger:
                 )
             )
 
+    def replace(
+        self, job_id: str, destination: str, refused: ObjectKind, instead: Sequence[ResultObject], comment: str
+    ) -> None:
+        """Open the delivery of other objects to a destination that does not take those of a kind.
+
+        Parameters
+        ----------
+        refused
+            The kind whose objects are not sent there any more.
+        instead
+            What is sent in their place; the ledger may know it already.
+        comment
+            What was refused, and what is sent instead, in words.
+        """
+        with self._write() as connection:
+            known = {made.sop_instance_uid: made for made in _objects(connection, job_id)}
+            self._add_objects(connection, job_id, [made for made in instead if made.sop_instance_uid not in known])
+            self._open(connection, job_id, destination, instead)
+            connection.execute(
+                deliveries.update()
+                .where(
+                    deliveries.c.job_id == job_id,
+                    deliveries.c.destination == destination,
+                    deliveries.c.sop_instance_uid.in_([uid for uid, made in known.items() if made.kind == refused]),
+                    deliveries.c.state != DeliveryState.DELIVERED,
+                )
+                .values(state=DeliveryState.REPLACED, comment=comment)
+            )
+
     def settle(self, job_id: str, attempt: int) -> JobState:
         """Let go of a job after an attempt to deliver, and say where it stands.
 
-        Delivered when every object reached every destination; failed when nothing is pending and
-        something was refused for good; else still delivering.
+        When every object reached every destination it is delivered, or, if its report told of an analysis that was
+        not processed or failed, that; failed when nothing is pending and something was refused for good; else still
+        delivering.
         """
         with self._write() as connection:
-            self._held(connection, job_id, attempt)
+            job = self._held(connection, job_id, attempt)
             rows = connection.execute(
                 sa.select(deliveries.c.state, deliveries.c.destination, deliveries.c.comment).where(
                     deliveries.c.job_id == job_id
@@ -360,11 +408,13 @@ class Ledger:
                 self._move(connection, job_id, S.DELIVERING, lease_until=0.0)
                 return S.DELIVERING
             if DeliveryState.FAILED in states:
-                told = dict.fromkeys(f"{r.destination}: {r.comment}" for r in rows if r.state == DeliveryState.FAILED)
-                self._move(connection, job_id, S.FAILED, reason="; ".join(told), lease_until=0.0)
+                told = [f"{r.destination}: {r.comment}" for r in rows if r.state == DeliveryState.FAILED]
+                reasons = dict.fromkeys([*filter(None, [job.outcome_reason]), *told])
+                self._move(connection, job_id, S.FAILED, reason="; ".join(reasons), lease_until=0.0)
                 return S.FAILED
-            self._move(connection, job_id, S.DELIVERED, lease_until=0.0)
-            return S.DELIVERED
+            end = JobState(job.outcome) if job.outcome in (S.NOT_PROCESSED, S.FAILED) else S.DELIVERED
+            self._move(connection, job_id, end, reason=job.outcome_reason, lease_until=0.0)
+            return end
 
     def retry(self, job_id: str) -> JobState:
         """Let a failed or unprocessed job go on: what was made is sent again, else it is analysed again.
@@ -380,7 +430,10 @@ class Ledger:
                 raise IllegalTransition(f"job {job_id} is {state}: only failed and unprocessed jobs can be retried")
             undelivered = connection.execute(
                 deliveries.update()
-                .where(deliveries.c.job_id == job_id, deliveries.c.state != DeliveryState.DELIVERED)
+                .where(
+                    deliveries.c.job_id == job_id,
+                    deliveries.c.state.in_([DeliveryState.PENDING, DeliveryState.FAILED]),
+                )
                 .values(state=DeliveryState.PENDING, next_attempt=0.0, attempts=0, opened=self.clock())
             ).rowcount
             to = S.DELIVERING if undelivered else S.COMPLETE
@@ -404,6 +457,36 @@ class Ledger:
             jobs.update().where(jobs.c.job_id == job_id).values(state=to, reason=reason, updated=self.clock(), **values)
         )
 
+    def _add_objects(self, connection: sa.Connection, job_id: str, results: Sequence[ResultObject]) -> None:
+        for result in results:
+            connection.execute(
+                objects.insert().values(
+                    job_id=job_id,
+                    sop_instance_uid=result.sop_instance_uid,
+                    kind=result.kind,
+                    sop_class_uid=result.sop_class_uid,
+                    series_uid=result.series_uid,
+                    path=str(result.path),
+                )
+            )
+
+    def _open(self, connection: sa.Connection, job_id: str, destination: str, results: Sequence[ResultObject]) -> None:
+        """Open deliveries, but for those that are already open or done."""
+        query = sa.select(deliveries.c.sop_instance_uid).where(
+            deliveries.c.job_id == job_id, deliveries.c.destination == destination
+        )
+        known = set(connection.execute(query).scalars())
+        for result in (made for made in results if made.sop_instance_uid not in known):
+            connection.execute(
+                deliveries.insert().values(
+                    job_id=job_id,
+                    destination=destination,
+                    sop_instance_uid=result.sop_instance_uid,
+                    state=DeliveryState.PENDING,
+                    opened=self.clock(),
+                )
+            )
+
     def _held(self, connection: sa.Connection, job_id: str, attempt: int) -> Job:
         """The job, if this attempt still holds it."""
         row = connection.execute(jobs.select().where(jobs.c.job_id == job_id).with_for_update()).one_or_none()
@@ -412,6 +495,15 @@ class Ledger:
         if row.attempt != attempt or row.lease_until == 0:
             raise LeaseLost(f"job {job_id}: attempt {attempt} no longer holds it ({row.state}, attempt {row.attempt})")
         return _job(row)
+
+
+def _objects(connection: sa.Connection, job_id: str) -> list[ResultObject]:
+    query = objects.select().where(objects.c.job_id == job_id).order_by(objects.c.sop_instance_uid)
+    made = [
+        ResultObject(ObjectKind(r.kind), r.sop_class_uid, r.sop_instance_uid, r.series_uid, Path(r.path))
+        for r in connection.execute(query)
+    ]
+    return sorted(made, key=lambda result: result.kind.place)
 
 
 def _job(row: Any) -> Job:

@@ -61,7 +61,7 @@ def iso_time(seconds: float) -> str:
 
 def _state(job: Job, deliveries: list[Delivery]) -> str:
     """What became of all of a job's objects at one destination; none if it ended without any."""
-    states = {d.state for d in deliveries}
+    states = {d.state for d in deliveries} - {DeliveryState.REPLACED}
     if not states and job.state in (JobState.NOT_PROCESSED, JobState.FAILED):
         return "none"
     if DeliveryState.FAILED in states:

@@ -34,6 +34,8 @@ jobs = Table(
     Column("dispatched", Float, nullable=False, default=0.0),
     Column("forward_seconds", Float, nullable=False, default=0.0),
     Column("destinations", Text, nullable=False, default="[]"),
+    Column("outcome", String(16), nullable=False, default="", server_default=""),
+    Column("outcome_reason", Text, nullable=False, default="", server_default=""),
 )
 
 # One open job a study: two associations that bring a study at once must meet in the same job.

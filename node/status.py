@@ -24,6 +24,8 @@ class Answer(Enum):
     STORED = "stored"
     WARNING = "stored with a warning"
     TRY_AGAIN = "try again"
+    CLASS_REFUSED = "class refused"
+    """The peer stores no objects of this SOP class; it may store others that say the same."""
     REFUSED = "refused"
 
 
@@ -34,11 +36,13 @@ WARNINGS = {
 }
 """PS3.4 table B.2-1: the object is stored, but not as it was sent."""
 
+SOP_CLASS_NOT_SUPPORTED = 0x0122
+"""PS3.7 C.5.19."""
+
 REFUSALS = {
     0x0110: "processing failure",
     0x0111: "another object is stored under this SOP Instance UID",
     0x0117: "invalid SOP instance",
-    0x0122: "SOP class not supported",
     0x0124: "not authorised",
 }
 
@@ -49,6 +53,8 @@ def meaning(status: int) -> tuple[Answer, str]:
         return Answer.STORED, ""
     if status in WARNINGS:
         return Answer.WARNING, WARNINGS[status]
+    if status == SOP_CLASS_NOT_SUPPORTED:
+        return Answer.CLASS_REFUSED, "SOP class not supported"
     if status >> 8 == 0xA7:
         return Answer.TRY_AGAIN, "out of resources"
     if status == 0x0110:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,15 +15,17 @@ from sqlalchemy.exc import SQLAlchemyError
 from ftmtl.acquisition import read_header
 from ftmtl.errors import NotAnalysable
 from ftmtl.findings import FindingType, ImageResult, Outcome, StudyResult
-from ftmtl.mammogram import Mammogram, load_mammogram
+from ftmtl.mammogram import Mammogram, display_pixels, load_mammogram
 from ftmtl.phantom import LesionSpec
 from ftmtl.phantom_dicom import write_study
 from ftmtl.predictor import Predictor
 from node.dispatch import DELIVER, Dispatcher
-from node.domain import JobState, ResultObject
+from node.domain import DEFAULT_OBJECTS, JobState, ObjectKind, ResultObject
 from node.errors import LeaseLost, QueueUnavailable, ResultRejected
 from node.ledger import Ledger
 from node.results import build_results
+from node.results.identity import Predecessor
+from node.results.kept import keep_result
 from node.results.summary import study_summary, summary
 from node.spool import Spool
 from workers.lease import held
@@ -40,7 +42,13 @@ class Analysis:
 
 
 def analyse_study(
-    paths: Sequence[Path], predictor: Predictor, folder: Path, *, secondary_capture: bool = True
+    paths: Sequence[Path],
+    predictor: Predictor,
+    folder: Path,
+    kinds: Sequence[ObjectKind] = DEFAULT_OBJECTS,
+    *,
+    secondary_capture: bool = True,
+    predecessor: Predecessor | None = None,
 ) -> Analysis:
     """Analyse the instances of one study and write its result objects.
 
@@ -50,6 +58,10 @@ def analyse_study(
         DICOM files of one study; those that are no mammograms come back as not processed.
     folder
         Where the objects are written.
+    kinds
+        Which objects are written.
+    predecessor
+        The report of an earlier analysis that the study's report replaces.
 
     Raises
     ------
@@ -67,11 +79,33 @@ def analyse_study(
         loaded = list(pool.map(load, paths))
     mammograms = [m for m in loaded if isinstance(m, Mammogram)]
     study_uid = read_header(paths[0]).study_instance_uid
-    predicted = predictor.predict(study_uid, mammograms)
+    predicted = _predict(study_uid, mammograms, predictor)
     analysed = iter(predicted.images)
     images = tuple(next(analysed) if isinstance(m, Mammogram) else m for m in loaded)
     result = replace(predicted, images=images)
-    return Analysis(result, tuple(build_results(result, paths, folder)))
+    return Analysis(result, tuple(_build(result, paths, folder, kinds, predecessor)))
+
+
+def _predict(study_uid: str, mammograms: Sequence[Mammogram], predictor: Predictor) -> StudyResult:
+    """Analyse; an algorithm that fails, as where a GPU is out of memory, is a result that has to be told, too."""
+    try:
+        return predictor.predict(study_uid, mammograms)
+    except RuntimeError as error:
+        log.exception("the algorithm failed")
+        reason = f"the algorithm failed ({type(error).__name__})"
+    acquisitions = [mammogram.acquisition for mammogram in mammograms]
+    failed = (ImageResult(a.sop_instance_uid, a.laterality, a.view, Outcome.FAILED, reason) for a in acquisitions)
+    return StudyResult(study_uid, predictor.model, tuple(failed))
+
+
+def _build(
+    result: StudyResult,
+    paths: Sequence[Path],
+    folder: Path,
+    kinds: Sequence[ObjectKind],
+    predecessor: Predecessor | None,
+) -> list[ResultObject]:
+    return build_results(result, paths, folder, kinds, display=display_pixels, predecessor=predecessor)
 
 
 def rehearse(predictor: Predictor) -> None:
@@ -92,6 +126,7 @@ def run(
     spool: Spool,
     dispatcher: Dispatcher,
     predictor: Predictor,
+    wanted: Mapping[str, Sequence[ObjectKind]],
     *,
     lease_s: float,
     task_limit_s: float,
@@ -100,6 +135,7 @@ def run(
     """The task: claim a job, analyse it, record its objects, hand it to delivery.
 
     Whatever goes wrong is recorded as the job's reason. A job that somebody else holds is left alone.
+    ``wanted`` has the kinds of objects that each destination gets, by its name.
     """
     attempt = ledger.claim(job_id, JobState.ANALYSING, lease_s)
     if attempt is None:
@@ -107,7 +143,7 @@ def run(
         return
     with held(ledger, job_id, attempt, lease_s=lease_s, limit_s=task_limit_s):
         try:
-            delivering = _analyse_job(job_id, attempt, ledger, spool, predictor, secondary_capture)
+            delivering = _analyse_job(job_id, attempt, ledger, spool, predictor, wanted, secondary_capture)
         except LeaseLost as error:
             log.warning("%s", error)
             return
@@ -130,21 +166,52 @@ def run(
 
 
 def _analyse_job(
-    job_id: str, attempt: int, ledger: Ledger, spool: Spool, predictor: Predictor, secondary_capture: bool
+    job_id: str,
+    attempt: int,
+    ledger: Ledger,
+    spool: Spool,
+    predictor: Predictor,
+    wanted: Mapping[str, Sequence[ObjectKind]],
+    secondary_capture: bool,
 ) -> bool:
     """Analyse and record; True if there is something to deliver."""
     folder = spool.results(job_id)
     paths = [instance.path for instance in ledger.instances(job_id)]
-    analysis = analyse_study(paths, predictor, folder, secondary_capture=secondary_capture)
-    result = analysis.result
-    document = summary(result.model, [study_summary(result, analysis.objects)])
+    destinations = ledger.job(job_id).destinations
+    kinds = {kind for name in destinations for kind in wanted.get(name, DEFAULT_OBJECTS)} or DEFAULT_OBJECTS
+    analysis = analyse_study(paths, predictor, folder, tuple(kinds), secondary_capture=secondary_capture)
+    result, objects = analysis.result, analysis.objects
+    predecessor = _predecessor(result.study_uid, ledger.delivered(job_id, ObjectKind.SR), objects)
+    if predecessor is not None:
+        objects = tuple(_build(result, paths, folder, tuple(kinds), predecessor))
+    keep_result(folder, result, predecessor)
+    document = summary(result.model, [study_summary(result, objects)])
     (folder / "summary.json").write_text(json.dumps(document, indent=2))
     log.info("analysed job=%s outcome=%s forward_s=%.3f", job_id, result.outcome, result.forward_seconds)
-    if result.outcome in (Outcome.NOT_PROCESSED, Outcome.FAILED):
+    if not objects:
         ledger.finish(job_id, attempt, JobState(result.outcome.value), result.reason)
         return False
-    ledger.finish_analysis(job_id, attempt, analysis.objects, result.forward_seconds)
+    ledger.finish_analysis(
+        job_id,
+        attempt,
+        objects,
+        result.forward_seconds,
+        wanted=wanted,
+        outcome=result.outcome.value,
+        reason=result.reason,
+    )
     return True
+
+
+def _predecessor(
+    study_uid: str, delivered: Sequence[ResultObject], objects: Sequence[ResultObject]
+) -> Predecessor | None:
+    """The report of an earlier analysis that a PACS holds, if this one says something else."""
+    made = {result.sop_instance_uid for result in objects}
+    if not delivered or any(earlier.sop_instance_uid in made for earlier in delivered):
+        return None
+    last = delivered[-1]
+    return Predecessor(study_uid, last.series_uid, last.sop_class_uid, last.sop_instance_uid)
 
 
 def _not_processed(path: Path, reason: str) -> ImageResult:

@@ -60,6 +60,7 @@ def _register_analyse(app: Celery, config: Config, ledger: Ledger) -> None:
     dispatcher = Dispatcher(app)
     weights = Path(config.model.weights) if config.model.weights else None
     predictor = Predictor(weights, device=config.model.device or None)
+    wanted = {destination.name: destination.objects for destination in config.destination_list()}
     analyse.rehearse(predictor)
 
     @app.task(name=ANALYSE)
@@ -70,6 +71,7 @@ def _register_analyse(app: Celery, config: Config, ledger: Ledger) -> None:
             spool,
             dispatcher,
             predictor,
+            wanted,
             lease_s=config.queue.lease_s,
             task_limit_s=config.queue.task_limit_s,
             secondary_capture=config.model.secondary_capture,
@@ -77,6 +79,7 @@ def _register_analyse(app: Celery, config: Config, ledger: Ledger) -> None:
 
 
 def _register_deliver(app: Celery, config: Config, ledger: Ledger) -> None:
+    spool = Spool(config.spool_folder)
     destinations = {destination.name: destination for destination in config.destination_list()}
     section = config.delivery
     retry = RetryPolicy(section.first_retry_s, section.longest_retry_s, section.give_up_after_s)
@@ -86,6 +89,7 @@ def _register_deliver(app: Celery, config: Config, ledger: Ledger) -> None:
         deliver.run(
             job_id,
             ledger,
+            spool,
             destinations,
             retry,
             calling_ae=config.node.ae_title,

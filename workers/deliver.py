@@ -9,10 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from ftmtl.mammogram import display_pixels
 from node.delivery import Reply, RetryPolicy, next_state, send
-from node.domain import Delivery, DeliveryState, Destination, JobState, ResultObject
+from node.domain import Delivery, DeliveryState, Destination, JobState, ObjectKind, ResultObject
 from node.errors import LeaseLost
 from node.ledger import Ledger
+from node.results import build_results
+from node.results.kept import read_result
+from node.spool import Spool
 from node.status import Answer
 from workers.lease import held
 
@@ -22,6 +26,7 @@ log = logging.getLogger(__name__)
 def run(
     job_id: str,
     ledger: Ledger,
+    spool: Spool,
     destinations: Mapping[str, Destination],
     retry: RetryPolicy,
     *,
@@ -36,7 +41,8 @@ def run(
         return
     with held(ledger, job_id, attempt, lease_s=lease_s, limit_s=task_limit_s):
         try:
-            _send_due(job_id, ledger, destinations, retry, calling_ae)
+            while _send_due(job_id, ledger, spool, destinations, retry, calling_ae):
+                pass
             state = ledger.settle(job_id, attempt)
         except LeaseLost as error:
             log.warning("%s", error)
@@ -52,22 +58,58 @@ def run(
 
 
 def _send_due(
-    job_id: str, ledger: Ledger, destinations: Mapping[str, Destination], retry: RetryPolicy, calling_ae: str
-) -> None:
+    job_id: str,
+    ledger: Ledger,
+    spool: Spool,
+    destinations: Mapping[str, Destination],
+    retry: RetryPolicy,
+    calling_ae: str,
+) -> bool:
+    """Send what is due; True if refused objects were replaced by others, which are due at once."""
     objects = ledger.objects(job_id)
-    due: dict[str, dict[str, Delivery]] = defaultdict(dict)
-    for delivery in ledger.deliveries(job_id):
-        if delivery.state is DeliveryState.PENDING and delivery.next_attempt <= time.time():
-            due[delivery.destination][delivery.sop_instance_uid] = delivery
-    for name, pending in due.items():
+    replaced = False
+    for name, pending in _due(job_id, ledger).items():
         wanted = [result for result in objects if result.sop_instance_uid in pending]
+        kinds = {result.sop_instance_uid: result.kind for result in wanted}
         destination = destinations.get(name)
-        replies = _unknown(wanted) if destination is None else send(destination, wanted, calling_ae)
-        for reply in replies:
+        refused: dict[ObjectKind, str] = {}
+        for reply in _unknown(wanted) if destination is None else send(destination, wanted, calling_ae):
+            kind = kinds[reply.sop_instance_uid]
+            if reply.answer is Answer.CLASS_REFUSED and kind.fallback is not None:
+                refused[kind] = reply.comment
+                continue
             after = next_state(pending[reply.sop_instance_uid], reply, time.time(), retry)
             ledger.record_delivery(job_id, after)
             if after.comment:
                 log.warning("job=%s destination=%s %s", job_id, name, after.comment)
+        for kind, comment in refused.items():
+            _replace(job_id, ledger, spool, name, kind, comment)
+            replaced = True
+    return replaced
+
+
+def _due(job_id: str, ledger: Ledger) -> dict[str, dict[str, Delivery]]:
+    """What is to be sent now, by destination and SOP Instance UID."""
+    due: dict[str, dict[str, Delivery]] = defaultdict(dict)
+    for delivery in ledger.deliveries(job_id):
+        if delivery.state is DeliveryState.PENDING and delivery.next_attempt <= time.time():
+            due[delivery.destination][delivery.sop_instance_uid] = delivery
+    return due
+
+
+def _replace(job_id: str, ledger: Ledger, spool: Spool, destination: str, refused: ObjectKind, comment: str) -> None:
+    """Make the objects that a destination may take in place of refused ones, and open their delivery."""
+    kind = refused.fallback
+    assert kind is not None
+    objects = [made for made in ledger.objects(job_id) if made.kind is kind]
+    if not objects:
+        folder = spool.results(job_id)
+        result, predecessor = read_result(folder)
+        paths = [instance.path for instance in ledger.instances(job_id)]
+        objects = build_results(result, paths, folder, [kind], display=display_pixels, predecessor=predecessor)
+    words = f"{comment}; sent as {kind} instead"
+    ledger.replace(job_id, destination, refused, objects, words)
+    log.warning("job=%s destination=%s %s: %s", job_id, destination, refused, words)
 
 
 def _unknown(results: Sequence[ResultObject]) -> Iterator[Reply]:

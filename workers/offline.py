@@ -7,7 +7,8 @@ import json
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from ftmtl.findings import Outcome
 from ftmtl.mammogram import display_pixels
 from ftmtl.overlay import Mark, draw
 from ftmtl.predictor import Predictor
-from node.errors import ResultRejected
+from node.domain import DEFAULT_OBJECTS, ObjectKind
+from node.errors import ReportUnusable, ResultRejected
+from node.results.readback import read_predecessor
 from node.results.summary import study_summary, summary
 from workers.analyse import Analysis, analyse_study
 
@@ -28,12 +31,21 @@ def analyse_paths(
     paths: Sequence[Path],
     out: Path,
     *,
+    kinds: Sequence[ObjectKind] = DEFAULT_OBJECTS,
+    replaces: Sequence[Path] = (),
     weights: Path | None,
     device: str | None,
     pictures: bool,
     secondary_capture: bool,
 ) -> int:
     """Analyse files and folders, study by study; write objects and ``summary.json`` into ``out``.
+
+    Parameters
+    ----------
+    kinds
+        Which objects are written.
+    replaces
+        Earlier measurement reports; a study's new report names the one of this study as its predecessor.
 
     Returns
     -------
@@ -47,14 +59,24 @@ def analyse_paths(
         print("ftmtl: there is no DICOM file to analyse", file=sys.stderr)
         return 1
     try:
+        predecessors = {report.study_uid: report for report in map(read_predecessor, replaces)}
         predictor = Predictor(weights, device=device)
-    except WeightsError as error:
+    except (WeightsError, ReportUnusable) as error:
         print(f"ftmtl: {error}", file=sys.stderr)
         return 1
     out.mkdir(parents=True, exist_ok=True)
     entries: list[dict[str, Any]] = []
     for number, (study_uid, files) in enumerate(studies.items(), start=1):
-        entry = _analyse(study_uid, files, predictor, out, pictures, secondary_capture)
+        analyse = partial(
+            analyse_study,
+            files,
+            predictor,
+            out / _folder_name(study_uid),
+            kinds,
+            secondary_capture=secondary_capture,
+            predecessor=predecessors.get(study_uid),
+        )
+        entry = _analyse(study_uid, files, analyse, out, pictures)
         entries.append(entry)
         found = sum(len(image["findings"]) for image in entry["images"])
         tail = f"{found} findings" if entry["outcome"] == Outcome.FINDINGS else entry["reason"]
@@ -92,16 +114,15 @@ def _studies(paths: Sequence[Path]) -> tuple[dict[str, list[Path]], list[dict[st
 
 
 def _analyse(
-    study_uid: str, files: list[Path], predictor: Predictor, out: Path, pictures: bool, secondary_capture: bool
+    study_uid: str, files: list[Path], analyse: Callable[[], Analysis], out: Path, pictures: bool
 ) -> dict[str, Any]:
     """Analyse one study; its entry of the summary, with paths relative to ``out``."""
-    folder = out / _folder_name(study_uid)
     try:
-        analysis = analyse_study(files, predictor, folder, secondary_capture=secondary_capture)
+        analysis = analyse()
     except ResultRejected as error:
         return {"study_uid": study_uid, "outcome": Outcome.FAILED, "reason": str(error), "images": [], "objects": []}
     if pictures:
-        _draw(analysis, files, folder)
+        _draw(analysis, files, out / _folder_name(study_uid))
     entry = study_summary(analysis.result, analysis.objects)
     for made in entry["objects"]:
         made["path"] = str(Path(made["path"]).relative_to(out))

@@ -38,6 +38,9 @@ from node.results.stamp import NOTICE, equipment, nameless, stamp
 Points = NDArray[np.float64]
 """Shape (points, 2) = column, row."""
 
+SERIES_NUMBER = 921
+"""Series Number of a study's first presentation state; the next ones follow."""
+
 LAYER = "AI_FINDINGS"
 
 MAX_POINTS = 8191

@@ -10,10 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
 
 from ftmtl.findings import Box
+from node.errors import ReportUnusable
 from node.results import codes
 from node.results.content import children, item_at, name_of, points_of, value_of, walk
+from node.results.identity import Predecessor
 
 SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 REPORTS = ("1.2.840.10008.5.1.4.1.1.88.34", "1.2.840.10008.5.1.4.1.1.88.33")
@@ -47,6 +50,24 @@ class ReadFinding:
     cancer_probability: float | None
     lesion_probability: float | None
     outline: NDArray[np.float64] | None = None
+
+
+def read_predecessor(path: Path) -> Predecessor:
+    """Return a measurement report as what a new one replaces.
+
+    Raises
+    ------
+    ReportUnusable
+        If it can't be read, or is no measurement report.
+    """
+    try:
+        ds = dcmread(path, stop_before_pixels=True)
+    except (InvalidDicomError, OSError, EOFError) as error:
+        raise ReportUnusable(f"{path}: can't be read: {error}") from error
+    uids = [str(ds.get(k, "")) for k in ("StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID", "SOPInstanceUID")]
+    if uids[2] not in REPORTS or not all(uids):
+        raise ReportUnusable(f"{path}: is no measurement report (Comprehensive 3D SR or Comprehensive SR)")
+    return Predecessor(*uids)
 
 
 def read_findings(paths: Iterable[Path]) -> list[ReadFinding]:

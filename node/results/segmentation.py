@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, get_args
 
 import numpy as np
 from highdicom import AlgorithmIdentificationSequence
@@ -15,18 +14,17 @@ from pydicom.sequence import Sequence as Items
 from pydicom.valuerep import format_number_as_ds
 
 from ftmtl.findings import Finding, ImageResult, LesionMask, ModelIdentity
+from node.domain import ObjectKind
 from node.results import codes
 from node.results.frames import MAX_FRACTION, fraction_frames, label_frame, pack_frames, packed_size, padded
 from node.results.identity import MANUFACTURER, object_uid, side_and_view, tracking_id, tracking_uid
 from node.results.page import COLOURS
 from node.results.stamp import equipment, nameless, stamp
 
-SERIES_NUMBER = 901
-"""Series Number of a study's first segmentation; the next ones follow."""
+Kind = ObjectKind
 
-Kind = Literal["seg", "seg-fractional", "seg-labelmap", "seg-ohif"]
-
-KINDS: tuple[Kind, ...] = get_args(Kind)
+SERIES_NUMBERS = {Kind.SEG: 901, Kind.SEG_FRACTIONAL: 941, Kind.SEG_LABELMAP: 961, Kind.SEG_OHIF: 981}
+"""Series Number of a study's first segmentation of each kind; the next ones follow."""
 
 BINARY, FRACTIONAL, LABELMAP = (SegmentationTypeValues[name] for name in ("BINARY", "FRACTIONAL", "LABELMAP"))
 
@@ -37,19 +35,19 @@ UNKNOWN_SPACING = (1.0, 1.0)
 """The Pixel Spacing that OHIF is given where none is known: millimetres are pixels then."""
 
 _TITLES: dict[Kind, str] = {
-    "seg": "AI Lesion SEG {} (RESEARCH)",
-    "seg-fractional": "AI Lesion Probability {} (RESEARCH)",
-    "seg-labelmap": "AI Lesion Label Map {} (RESEARCH)",
-    "seg-ohif": "{} AI SEG for OHIF (RESEARCH)",
+    Kind.SEG: "AI Lesion SEG {} (RESEARCH)",
+    Kind.SEG_FRACTIONAL: "AI Lesion Probability {} (RESEARCH)",
+    Kind.SEG_LABELMAP: "AI Lesion Label Map {} (RESEARCH)",
+    Kind.SEG_OHIF: "{} AI SEG for OHIF (RESEARCH)",
 }
 """Series Descriptions by side and view; OHIF cuts them after some twenty characters."""
 
 _CONTENT = {
-    ("seg", BINARY): "Lesions found by an algorithm",
-    ("seg-fractional", FRACTIONAL): "Probability of lesion by pixel",
-    ("seg-labelmap", LABELMAP): "Lesions, likeliest on top",
-    ("seg-ohif", BINARY): "Lesions, geometry invented",
-    ("seg-ohif", LABELMAP): "Lesions, likeliest on top, geometry invented",
+    (Kind.SEG, BINARY): "Lesions found by an algorithm",
+    (Kind.SEG_FRACTIONAL, FRACTIONAL): "Probability of lesion by pixel",
+    (Kind.SEG_LABELMAP, LABELMAP): "Lesions, likeliest on top",
+    (Kind.SEG_OHIF, BINARY): "Lesions, geometry invented",
+    (Kind.SEG_OHIF, LABELMAP): "Lesions, likeliest on top, geometry invented",
 }
 
 
@@ -57,8 +55,8 @@ def build_segmentation(
     source: Dataset,
     image: ImageResult,
     model: ModelIdentity,
-    series_number: int = SERIES_NUMBER,
-    kind: Kind = "seg",
+    series_number: int = SERIES_NUMBERS[Kind.SEG],
+    kind: Kind = Kind.SEG,
 ) -> Segmentation:
     """Return the lesions of one image as a Segmentation.
 
@@ -116,7 +114,7 @@ def build_segmentation(
     seg.PatientOrientation = source.PatientOrientation
     if encoding is FRACTIONAL and len(image.findings) > 1:
         seg.SegmentsOverlap = "UNDEFINED"
-    if kind == "seg-ohif":
+    if kind == Kind.SEG_OHIF:
         _invent_geometry(seg, image.spacing_mm or UNKNOWN_SPACING)
         if encoding is LABELMAP:
             _describe_background_last(seg)
@@ -131,10 +129,10 @@ def build_segmentation(
 
 def encoding_of(kind: Kind, findings: int, rows: int, columns: int) -> SegmentationTypeValues:
     """Return the Segmentation Type (0062,0001) in which a kind writes so many findings of an image of this size."""
-    if kind == "seg-ohif":
+    if kind == Kind.SEG_OHIF:
         sound = rows * columns % 8 == 0 and packed_size(findings, rows, columns) % 2 == 0
         return BINARY if findings == 1 or sound else LABELMAP
-    return {"seg": BINARY, "seg-fractional": FRACTIONAL, "seg-labelmap": LABELMAP}[kind]
+    return {Kind.SEG: BINARY, Kind.SEG_FRACTIONAL: FRACTIONAL, Kind.SEG_LABELMAP: LABELMAP}[kind]
 
 
 def _frames(findings: Sequence[Finding], encoding: SegmentationTypeValues, rows: int, columns: int) -> bytes:

@@ -11,7 +11,16 @@ from pydicom.dataset import Dataset
 from ftmtl.findings import Finding, ImageResult, LesionMask, ModelIdentity, StudyResult
 from node.results.frames import MAX_FRACTION, fractions
 from node.results.identity import object_uid, tracking_uid
-from node.results.segmentation import AXIAL, BINARY, FRACTIONAL, KINDS, LABELMAP, UNKNOWN_SPACING, Kind, encoding_of
+from node.results.segmentation import (
+    AXIAL,
+    BINARY,
+    FRACTIONAL,
+    LABELMAP,
+    SERIES_NUMBERS,
+    UNKNOWN_SPACING,
+    Kind,
+    encoding_of,
+)
 
 SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 LABEL_MAP_SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.7"
@@ -37,7 +46,7 @@ def segmentation_faults(ds: Dataset, result: StudyResult, sources: Mapping[str, 
     if image is None or uids != [image.sop_instance_uid] * len(uids) or image.sop_instance_uid not in sources:
         yield f"references {', '.join(sorted(set(uids))) or 'no image'}, which is no analysed source"
         return
-    kind = next((k for k in KINDS if ds.SOPInstanceUID == object_uid(k, uids[:1], result.model)), None)
+    kind = next((k for k in SERIES_NUMBERS if ds.SOPInstanceUID == object_uid(k, uids[:1], result.model)), None)
     if kind is None:
         yield f"SOPInstanceUID is of no kind of segmentation of {image.sop_instance_uid}"
         return
@@ -121,7 +130,7 @@ def _geometry_faults(ds: Dataset, image: ImageResult, kind: Kind) -> Iterator[st
     """Look for what is invented: exactly as much as OHIF needs in its kind, nothing in the others."""
     shared = ds.SharedFunctionalGroupsSequence[0]
     orientation = shared.get("PlaneOrientationSequence")
-    if kind != "seg-ohif":
+    if kind is not Kind.SEG_OHIF:
         if orientation:
             yield "an orientation was invented"
         return

@@ -9,7 +9,7 @@ from pynetdicom import AE, _config, evt
 from wire import data_set, encode, poll_often, receiver, write_file
 
 from node.delivery import RetryPolicy, echo, next_state, send
-from node.domain import Delivery, DeliveryState, Destination, ResultObject
+from node.domain import Delivery, DeliveryState, Destination, ObjectKind, ResultObject
 from node.status import Answer
 
 SEG, SR = "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.88.34"
@@ -27,7 +27,7 @@ def quick(monkeypatch):
 def results(tmp_path):
     """A segmentation and a report; to the wire they are bytes."""
     made = []
-    for number, (kind, sop_class) in enumerate([("seg", SEG), ("sr", SR)], start=1):
+    for number, (kind, sop_class) in enumerate([(ObjectKind.SEG, SEG), (ObjectKind.SR, SR)], start=1):
         uid = f"2.25.{number}"
         encoded = encode(data_set(SOPClassUID=sop_class, SOPInstanceUID=uid))
         path = write_file(tmp_path / f"{kind}.dcm", encoded, sop_class, uid)
@@ -91,7 +91,7 @@ def test_our_title_and_theirs_are_on_the_association(results):
         (0xA900, Answer.REFUSED, DeliveryState.FAILED, "0xA900: data set does not match"),
         (0xC123, Answer.REFUSED, DeliveryState.FAILED, "0xC123: cannot understand"),
         (0x0111, Answer.REFUSED, DeliveryState.FAILED, "0x0111: another object"),
-        (0x0122, Answer.REFUSED, DeliveryState.FAILED, "0x0122: SOP class not supported"),
+        (0x0122, Answer.CLASS_REFUSED, DeliveryState.FAILED, "0x0122: SOP class not supported"),
         (0x0124, Answer.REFUSED, DeliveryState.FAILED, "0x0124: not authorised"),
     ],
 )
@@ -114,8 +114,8 @@ def test_each_object_has_its_own_answer(results):
 def test_a_sop_class_that_is_not_accepted_is_refused_and_the_rest_is_sent(results):
     with receiver(answering(0x0000), [SR]) as port:
         first, second = send(pacs(port), results, "FTMTL")
-    assert (first.answer, first.status) == (Answer.REFUSED, None)
-    assert SEG in first.comment
+    assert (first.answer, first.status) == (Answer.CLASS_REFUSED, None)
+    assert first.comment == "does not accept Segmentation Storage"
     assert second.answer is Answer.STORED
 
 
@@ -125,7 +125,7 @@ def test_a_sop_class_that_is_not_accepted_is_refused_and_the_rest_is_sent(result
 def test_nothing_accepted_is_refused_for_good(results, classes, syntax):
     with receiver(answering(0x0000), classes, syntax=syntax or ImplicitVRLittleEndian) as port:
         replies = list(send(pacs(port), results, "FTMTL"))
-    assert [(r.answer, r.status) for r in replies] == [(Answer.REFUSED, None)] * 2
+    assert [(r.answer, r.status) for r in replies] == [(Answer.CLASS_REFUSED, None)] * 2
     assert "accepts none of" in replies[0].comment
     assert "Segmentation Storage" in replies[0].comment
 

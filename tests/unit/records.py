@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from node.domain import Destination, Instance, Job, JobState, ResultObject
+from node.domain import Destination, Instance, Job, JobState, ObjectKind, ResultObject
 from node.errors import QueueUnavailable
 from node.ledger import Ledger
 
@@ -110,6 +110,6 @@ def job(**changes) -> Job:
 def results(folder: Path = Path("/results")) -> list[ResultObject]:
     """A segmentation and a report."""
     return [
-        ResultObject("seg", "1.2.840.10008.5.1.4.1.1.66.4", "2.25.1", "2.25.11", folder / "seg.dcm"),
-        ResultObject("sr", "1.2.840.10008.5.1.4.1.1.88.34", "2.25.2", "2.25.12", folder / "sr.dcm"),
+        ResultObject(ObjectKind.SEG, "1.2.840.10008.5.1.4.1.1.66.4", "2.25.1", "2.25.11", folder / "seg.dcm"),
+        ResultObject(ObjectKind.SR, "1.2.840.10008.5.1.4.1.1.88.34", "2.25.2", "2.25.12", folder / "sr.dcm"),
     ]

@@ -1,14 +1,19 @@
-"""The analysis task over a study that the model does not read."""
+"""The analysis task over studies that the model does not read, and the delivery of what it has to say of them."""
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from pydicom import dcmread
 from records import MG_RAW, PACS, FakeQueue, instance
 
-from ftmtl.findings import ModelIdentity, Outcome, StudyResult
+from ftmtl.findings import Finding, FindingType, ImageResult, LesionMask, ModelIdentity, Outcome, StudyResult
 from ftmtl.phantom_dicom import write_study
-from node.domain import JobState
+from node.dispatch import DELIVER
+from node.domain import DeliveryState, JobState
+from node.results.identity import Predecessor
+from node.results.kept import keep_result, read_result
 from node.spool import Spool
 from workers import analyse
 
@@ -34,7 +39,7 @@ def raw(tmp_path):
     return path
 
 
-def test_its_report_lies_beside_the_summary_and_is_not_delivered(ledger, raw, tmp_path):
+def test_its_report_is_delivered_and_the_job_ends_as_not_processed(ledger, raw, tmp_path):
     ds = dcmread(raw, stop_before_pixels=True)
     ledger.register(instance(sop_instance_uid=ds.SOPInstanceUID, study_uid=ds.StudyInstanceUID, path=raw))
     job_id = ledger.jobs()[0].job_id
@@ -42,17 +47,36 @@ def test_its_report_lies_beside_the_summary_and_is_not_delivered(ledger, raw, tm
     ledger.route(job_id, [PACS])
     spool, queue = Spool(tmp_path / "spool"), FakeQueue()
     options = {"lease_s": 30, "task_limit_s": 60, "secondary_capture": True}
-    analyse.run(job_id, ledger, spool, queue, Reader(), **options)
-    job = ledger.job(job_id)
-    assert job.state is JobState.NOT_PROCESSED
-    assert job.reason
-    assert ledger.objects(job_id) == []
-    assert queue.waiting == []
+    analyse.run(job_id, ledger, spool, queue, Reader(), {}, **options)
+    assert ledger.job(job_id).state is JobState.DELIVERING
+    assert queue.waiting == [(DELIVER, job_id)]
     folder = spool.results(job_id)
     (study,) = json.loads((folder / "summary.json").read_text())["studies"]
     (made,) = study["objects"]
     assert (study["outcome"], made["kind"]) == (Outcome.NOT_PROCESSED, "sr")
     report = dcmread(made["path"])
-    assert {path.name for path in folder.iterdir()} == {"summary.json", f"{report.SOPInstanceUID}.dcm"}
+    assert {p.name for p in folder.iterdir()} == {"result.npz", "summary.json", f"{report.SOPInstanceUID}.dcm"}
+    attempt = ledger.claim(job_id, JobState.DELIVERING, 30)
+    (delivery,) = ledger.deliveries(job_id)
+    ledger.record_delivery(job_id, replace(delivery, state=DeliveryState.DELIVERED, status=0))
+    assert ledger.settle(job_id, attempt) is JobState.NOT_PROCESSED
     comment = report.ContentSequence[-1].ContentSequence[-1]
-    assert comment.TextValue == f"L CC not processed: {job.reason}"
+    assert comment.TextValue == f"L CC not processed: {ledger.job(job_id).reason}"
+    assert ledger.retry(job_id) is JobState.COMPLETE
+
+
+def test_a_result_is_kept_whole(tmp_path):
+    mask = LesionMask(np.eye(3, dtype=bool), 7, 5)
+    sure = Finding((7.0, 5.0, 10.0, 8.0), mask, 0.9, 0.25, FindingType.MASS, 1.5, 2.5, np.full((3, 3), 128, np.uint8))
+    images = (
+        ImageResult("1.2", "L", "CC", Outcome.FINDINGS, "", (sure, replace(sure, probability=None)), (0.1, 0.1), "x"),
+        ImageResult("1.3", None, None, Outcome.FAILED, "why"),
+    )
+    result, predecessor = StudyResult("1.1", MODEL, images, 0.5), Predecessor("1.1", "1.4", "1.5", "1.6")
+    keep_result(tmp_path, result, predecessor)
+    read, replaced = read_result(tmp_path)
+    assert replaced == predecessor
+    assert repr(read) == repr(result)
+    assert read.images[0].findings[0].mask.pixels.dtype == bool
+    keep_result(tmp_path, StudyResult("1.1", MODEL), None)
+    assert read_result(tmp_path) == (StudyResult("1.1", MODEL), None)

@@ -12,6 +12,7 @@ from records import PACS, instance, results
 from node.delivery import Reply, RetryPolicy
 from node.domain import DeliveryState, JobState
 from node.errors import LeaseLost
+from node.spool import Spool
 from node.status import Answer
 from workers import deliver
 from workers.lease import held
@@ -35,9 +36,14 @@ def delivering(ledger, job_id):
     return job_id
 
 
-def run(ledger, job_id, destinations=None):
+@pytest.fixture
+def spool(tmp_path):
+    return Spool(tmp_path / "spool")
+
+
+def run(ledger, job_id, spool, destinations=None):
     known = {PACS.name: PACS} if destinations is None else destinations
-    deliver.run(job_id, ledger, known, RETRY, calling_ae="FTMTL", lease_s=30, task_limit_s=60)
+    deliver.run(job_id, ledger, spool, known, RETRY, calling_ae="FTMTL", lease_s=30, task_limit_s=60)
 
 
 def replying(*answers):
@@ -83,58 +89,58 @@ def test_a_task_over_its_limit_ends_the_process(ledger, job_id, monkeypatch):
     assert set(codes) == {70}
 
 
-def test_deliver_sends_what_is_due_and_settles(ledger, delivering, monkeypatch):
+def test_deliver_sends_what_is_due_and_settles(ledger, delivering, spool, monkeypatch):
     monkeypatch.setattr(deliver, "send", replying((Answer.STORED, 0), (Answer.STORED, 0)))
-    run(ledger, delivering)
+    run(ledger, delivering, spool)
     assert ledger.job(delivering).state is S.DELIVERED
     assert {d.status for d in ledger.deliveries(delivering)} == {0}
 
 
-def test_deliver_sends_only_what_is_not_there_yet(ledger, delivering, monkeypatch):
+def test_deliver_sends_only_what_is_not_there_yet(ledger, delivering, spool, monkeypatch):
     monkeypatch.setattr(deliver, "send", replying((Answer.STORED, 0), (Answer.TRY_AGAIN, 0xA700)))
-    run(ledger, delivering)
+    run(ledger, delivering, spool)
     assert ledger.job(delivering).state is S.DELIVERING
-    run(ledger, delivering)  # in its pause: nothing is due, and `replying` would say so
+    run(ledger, delivering, spool)  # in its pause: nothing is due, and `replying` would say so
     first, second = ledger.deliveries(delivering)
     assert (first.state, second.state, second.attempts) == (DeliveryState.DELIVERED, DeliveryState.PENDING, 1)
     monkeypatch.setattr(time, "time", lambda: second.next_attempt + 1)
     monkeypatch.setattr(deliver, "send", replying((Answer.STORED, 0)))
     ledger.clock = time.time
-    run(ledger, delivering)
+    run(ledger, delivering, spool)
     assert ledger.job(delivering).state is S.DELIVERED
 
 
-def test_a_destination_that_left_the_configuration_is_waited_for(ledger, delivering):
-    run(ledger, delivering, {})
+def test_a_destination_that_left_the_configuration_is_waited_for(ledger, delivering, spool):
+    run(ledger, delivering, spool, {})
     assert ledger.job(delivering).state is S.DELIVERING
     assert {d.comment for d in ledger.deliveries(delivering)} == {"no such destination in the configuration"}
 
 
-def test_a_bug_in_delivery_ends_in_a_named_state(ledger, delivering, monkeypatch, caplog):
+def test_a_bug_in_delivery_ends_in_a_named_state(ledger, delivering, spool, monkeypatch, caplog):
     def send(*_):
         raise ZeroDivisionError("a bug")
 
     monkeypatch.setattr(deliver, "send", send)
     with caplog.at_level(logging.CRITICAL):
-        run(ledger, delivering)
+        run(ledger, delivering, spool)
     job = ledger.job(delivering)
     assert (job.state, job.reason) == (S.FAILED, "ZeroDivisionError: a bug")
     assert ledger.retry(delivering) is S.DELIVERING, "and what was made is sent again"
 
 
-def test_a_job_that_somebody_holds_is_not_delivered_twice(ledger, delivering, monkeypatch):
+def test_a_job_that_somebody_holds_is_not_delivered_twice(ledger, delivering, spool, monkeypatch):
     ledger.claim(delivering, S.DELIVERING, 30)
     monkeypatch.setattr(deliver, "send", replying())
-    run(ledger, delivering)
+    run(ledger, delivering, spool)
     assert {d.attempts for d in ledger.deliveries(delivering)} == {0}
 
 
-def test_a_delivery_that_lost_its_lease_leaves_the_job_to_its_holder(ledger, delivering, monkeypatch):
+def test_a_delivery_that_lost_its_lease_leaves_the_job_to_its_holder(ledger, delivering, spool, monkeypatch):
     def send(destination, wanted, calling_ae):
         with ledger.engine.begin() as connection:
             connection.exec_driver_sql("UPDATE jobs SET attempt = attempt + 1")
         return iter(())
 
     monkeypatch.setattr(deliver, "send", send)
-    run(ledger, delivering)
+    run(ledger, delivering, spool)
     assert ledger.job(delivering).state is S.DELIVERING

@@ -21,7 +21,7 @@ from node.status import Answer, StoreStatus, meaning
         (0xCFFF, Answer.REFUSED),
         (0x0111, Answer.REFUSED),
         (0x0117, Answer.REFUSED),
-        (0x0122, Answer.REFUSED),
+        (0x0122, Answer.CLASS_REFUSED),
         (0x0124, Answer.REFUSED),
         (0x0001, Answer.REFUSED),
         (0xFE00, Answer.REFUSED),

@@ -1,0 +1,123 @@
+"""A study's result on the disk, beside its objects: what further objects are made of when a PACS refuses a kind."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ftmtl.findings import Finding, FindingType, ImageResult, LesionMask, ModelIdentity, Outcome, StudyResult
+from node.results.identity import Predecessor
+from node.spool import sync_folder
+
+FILE_NAME = "result.npz"
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def keep_result(folder: Path, result: StudyResult, predecessor: Predecessor | None) -> None:
+    """Write a result, durably, to be read by :func:`read_result` of the same version.
+
+    Parameters
+    ----------
+    folder
+        The job's folder of results.
+    predecessor
+        The report that the study's report replaces, if there is one.
+    """
+    arrays: Arrays = {}
+    document = {
+        "study_uid": result.study_uid,
+        "model": asdict(result.model),
+        "images": [_image(number, image, arrays) for number, image in enumerate(result.images)],
+        "forward_seconds": result.forward_seconds,
+        "predecessor": predecessor and asdict(predecessor),
+    }
+    part = folder / f".{FILE_NAME}.{os.getpid()}.part"
+    with part.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, document=np.array(json.dumps(document)), **arrays)
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(folder / FILE_NAME)
+    sync_folder(folder)
+
+
+def read_result(folder: Path) -> tuple[StudyResult, Predecessor | None]:
+    """Read what :func:`keep_result` wrote.
+
+    Raises
+    ------
+    OSError, ValueError, KeyError
+        If it is not there or damaged.
+    """
+    with np.load(folder / FILE_NAME, allow_pickle=False) as arrays:
+        document = json.loads(str(arrays["document"]))
+        images = tuple(_read_image(number, entry, arrays) for number, entry in enumerate(document["images"]))
+    result = StudyResult(document["study_uid"], ModelIdentity(**document["model"]), images, document["forward_seconds"])
+    predecessor = document["predecessor"]
+    return result, None if predecessor is None else Predecessor(**predecessor)
+
+
+def _image(number: int, image: ImageResult, arrays: Arrays) -> dict[str, Any]:
+    """Describe an image; its findings' arrays go into ``arrays``."""
+    findings = []
+    for n, finding in enumerate(image.findings):
+        arrays[f"mask-{number}-{n}"] = finding.mask.pixels
+        if finding.probability is not None:
+            arrays[f"probability-{number}-{n}"] = finding.probability
+        findings.append(
+            {
+                "box": [float(edge) for edge in finding.box],
+                "column": int(finding.mask.column),
+                "row": int(finding.mask.row),
+                "type": finding.type.value,
+                **{name: _number(getattr(finding, name)) for name in _NUMBERS},
+            }
+        )
+    return {
+        "sop_instance_uid": str(image.sop_instance_uid),
+        "laterality": image.laterality,
+        "view": image.view,
+        "outcome": image.outcome.value,
+        "reason": image.reason,
+        "findings": findings,
+        "spacing_mm": image.spacing_mm and [float(mm) for mm in image.spacing_mm],
+        "spacing_source": image.spacing_source,
+    }
+
+
+_NUMBERS = ("lesion_probability", "malignancy_probability", "area_mm2", "long_axis_mm")
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def _read_image(number: int, entry: dict[str, Any], arrays: Mapping[str, NDArray[Any]]) -> ImageResult:
+    findings = tuple(
+        Finding(
+            box=(found["box"][0], found["box"][1], found["box"][2], found["box"][3]),
+            mask=LesionMask(arrays[f"mask-{number}-{n}"], found["column"], found["row"]),
+            type=FindingType(found["type"]),
+            probability=arrays[key] if (key := f"probability-{number}-{n}") in arrays else None,
+            **{name: found[name] for name in _NUMBERS},
+        )
+        for n, found in enumerate(entry["findings"])
+    )
+    spacing = entry["spacing_mm"]
+    return ImageResult(
+        entry["sop_instance_uid"],
+        entry["laterality"],
+        entry["view"],
+        Outcome(entry["outcome"]),
+        entry["reason"],
+        findings,
+        None if spacing is None else (spacing[0], spacing[1]),
+        entry["spacing_source"],
+    )

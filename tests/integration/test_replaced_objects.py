@@ -1,0 +1,230 @@
+"""What is sent to a PACS that does not take everything: over real associations, from real analyses of a phantom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom import dcmread
+from pynetdicom import evt
+from wire import poll_often, receiver
+
+from ftmtl.findings import Finding, ImageResult, LesionMask, ModelIdentity, Outcome, StudyResult
+from ftmtl.mammogram import Mammogram
+from ftmtl.phantom_dicom import write_study
+from node.delivery import RetryPolicy
+from node.domain import DeliveryState, Destination, Instance, JobState, ObjectKind, object_kinds
+from node.ledger import Ledger
+from node.spool import Spool
+from workers import analyse, deliver
+
+K, S = ObjectKind, JobState
+CLASSES = {
+    K.SEG: "1.2.840.10008.5.1.4.1.1.66.4",
+    K.SEG_FRACTIONAL: "1.2.840.10008.5.1.4.1.1.66.4",
+    K.SEG_LABELMAP: "1.2.840.10008.5.1.4.1.1.66.7",
+    K.SR: "1.2.840.10008.5.1.4.1.1.88.34",
+    K.SR_COMPREHENSIVE: "1.2.840.10008.5.1.4.1.1.88.33",
+    K.CAD: "1.2.840.10008.5.1.4.1.1.88.50",
+    K.PR: "1.2.840.10008.5.1.4.1.1.11.1",
+    K.SC: "1.2.840.10008.5.1.4.1.1.7",
+}
+MODEL = ModelIdentity("FT-MTL-Net", "1.0", "0123456789abcdef" * 4)
+
+
+class Reader:
+    """A model that finds the same lesion on every image, or fails."""
+
+    model = MODEL
+    fails = False
+
+    def predict(self, study_uid: str, mammograms: Sequence[Mammogram]) -> StudyResult:
+        if self.fails:
+            raise RuntimeError("CUDA out of memory")
+        finding = Finding((100, 200, 140, 230), LesionMask(np.ones((30, 40), dtype=bool), 100, 200), 0.9, 0.8)
+        acquisitions = [mammogram.acquisition for mammogram in mammograms]
+        images = [
+            ImageResult(a.sop_instance_uid, a.laterality, a.view, Outcome.FINDINGS, findings=(finding,))
+            for a in acquisitions
+        ]
+        return StudyResult(study_uid, MODEL, tuple(images))
+
+
+class Station:
+    """A job of two images on its way to one PACS."""
+
+    def __init__(self, folder: Path) -> None:
+        self.ledger = Ledger(f"sqlite:///{folder / 'ledger.sqlite'}")
+        self.ledger.upgrade()
+        self.spool = Spool(folder / "spool")
+        self.reader = Reader()
+        self.got: list[str] = []
+        self.kinds: dict[str, ObjectKind] = {}
+        views = [("L", "CC"), ("R", "CC")]
+        for path, _ in write_study(folder / "study", 1, spacing_mm=0.4, views=views, lesions=[]):
+            self.ledger.register(_instance(path))
+        self.job_id = self.ledger.jobs()[0].job_id
+        self.ledger.move(self.job_id, S.COMPLETE)
+
+    def send(self, queue: str, job_id: str) -> None:
+        """Stand for the dispatcher."""
+
+    def analyse(self, kinds: Sequence[ObjectKind]) -> None:
+        self.ledger.route(self.job_id, [Destination("archive", "PACS", "127.0.0.1", 104)])
+        options = {"lease_s": 30, "task_limit_s": 60, "secondary_capture": True}
+        analyse.run(self.job_id, self.ledger, self.spool, self, self.reader, {"archive": kinds}, **options)  # type: ignore[arg-type]
+
+    def deliver(self, taken: Sequence[ObjectKind]) -> None:
+        """Deliver to a PACS that takes these kinds."""
+
+        def store(event: evt.Event) -> int:
+            self.got.append(str(event.request.AffectedSOPInstanceUID))
+            return 0x0000
+
+        accepted = [CLASSES[kind] for kind in taken] or ["1.2.840.10008.5.1.4.1.1.2"]
+        with receiver([(evt.EVT_C_STORE, store)], accepted) as port:
+            known = {"archive": Destination("archive", "PACS", "127.0.0.1", port)}
+            retry = RetryPolicy(10, 100, 1000)
+            options = {"calling_ae": "FTMTL", "lease_s": 30, "task_limit_s": 60}
+            deliver.run(self.job_id, self.ledger, self.spool, known, retry, **options)  # type: ignore[arg-type]
+        self._remember()
+
+    def _remember(self) -> None:
+        self.kinds |= {made.sop_instance_uid: made.kind for made in self.ledger.objects(self.job_id)}
+
+    @property
+    def kinds_got(self) -> list[ObjectKind]:
+        return [self.kinds[uid] for uid in self.got]
+
+    def deliveries(self) -> dict[ObjectKind, tuple[DeliveryState, str]]:
+        self._remember()
+        return {self.kinds[d.sop_instance_uid]: (d.state, d.comment) for d in self.ledger.deliveries(self.job_id)}
+
+
+def _instance(path: Path) -> Instance:
+    ds = dcmread(path, stop_before_pixels=True)
+    return Instance(
+        sop_instance_uid=ds.SOPInstanceUID,
+        sop_class_uid=ds.SOPClassUID,
+        study_uid=ds.StudyInstanceUID,
+        series_uid=ds.SeriesInstanceUID,
+        transfer_syntax_uid=ds.file_meta.TransferSyntaxUID,
+        modality="MG",
+        laterality=ds.ImageLaterality,
+        view=ds.ViewPosition,
+        path=path,
+        sha256=path.name,
+        size_bytes=path.stat().st_size,
+        calling_ae="MODALITY",
+        received=1.0,
+    )
+
+
+@pytest.fixture
+def station(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Station]:
+    poll_often(monkeypatch)
+    made = Station(tmp_path)
+    yield made
+    made.ledger.close()
+
+
+@pytest.mark.parametrize(
+    ("asked", "taken", "got"),
+    [
+        (("seg", "sr"), (K.SEG, K.SR), [K.SEG, K.SEG, K.SR]),
+        (("seg", "sr"), (K.SEG, K.SR_COMPREHENSIVE), [K.SEG, K.SEG, K.SR_COMPREHENSIVE]),
+        (("seg", "sr"), (K.PR, K.CAD), [K.PR, K.PR, K.CAD]),
+        (("seg", "sr"), (K.SC,), [K.SC]),
+        (("seg-labelmap",), (K.SEG,), [K.SEG, K.SEG]),
+        (("seg-labelmap", "seg", "sr"), (K.SEG, K.SR), [K.SEG, K.SEG, K.SR]),
+        (("seg-fractional", "cad"), (K.SC, K.CAD), [K.CAD, K.SC]),
+        (("pr", "sc"), (K.SC,), [K.SC]),
+    ],
+)
+def test_what_a_pacs_does_not_take_is_replaced_and_the_ledger_says_by_what(
+    station: Station, asked: tuple[str, ...], taken: tuple[ObjectKind, ...], got: list[ObjectKind]
+) -> None:
+    kinds = object_kinds(asked)
+    station.analyse(kinds)
+    assert {made.kind for made in station.ledger.objects(station.job_id)} == set(kinds)
+    station.deliver(taken)
+    job = station.ledger.job(station.job_id)
+    assert (job.state, job.reason) == (S.DELIVERED, "")
+    assert station.kinds_got == got
+    for kind, (state, comment) in station.deliveries().items():
+        if kind in got:
+            assert (state, comment) == (DeliveryState.DELIVERED, "")
+        else:
+            assert state is DeliveryState.REPLACED
+            assert comment.endswith(f"; sent as {kind.fallback} instead")
+            assert comment.startswith("does not accept") or "accepts none of" in comment
+    station.deliver(taken)
+    assert station.kinds_got == got, "nothing is sent twice"
+
+
+def test_a_pacs_that_takes_nothing_ends_in_a_failure_that_names_it(station: Station) -> None:
+    station.analyse(object_kinds(("seg", "sr")))
+    station.deliver(())
+    job = station.ledger.job(station.job_id)
+    assert job.state is S.FAILED
+    assert job.reason.startswith("archive: accepts none of: ")
+    assert "Secondary Capture Image Storage" in job.reason
+    assert station.ledger.retry(station.job_id) is S.DELIVERING
+    station.deliver((K.SC,))
+    assert station.ledger.job(station.job_id).state is S.DELIVERED
+    assert station.kinds_got == [K.SC]
+
+
+def test_an_algorithm_that_failed_is_told_to_the_pacs_and_what_comes_of_a_retry_replaces_it(station: Station) -> None:
+    station.reader.fails = True
+    station.analyse(object_kinds(("seg", "sr", "cad")))
+    station.deliver((K.SEG, K.SR, K.CAD))
+    job = station.ledger.job(station.job_id)
+    assert (job.state, job.reason) == (S.FAILED, "the algorithm failed (RuntimeError)")
+    assert station.kinds_got == [K.SR, K.CAD]
+    (first,) = station.ledger.delivered(station.job_id, K.SR)
+    assert b"L CC failed: the algorithm failed (RuntimeError)" in first.path.read_bytes()
+
+    assert station.ledger.retry(station.job_id) is S.COMPLETE
+    station.analyse(object_kinds(("seg", "sr", "cad")))
+    (again,) = (made for made in station.ledger.objects(station.job_id) if made.kind is K.SR)
+    assert again == first, "the same failure is the same report"
+    station.deliver((K.SEG, K.SR, K.CAD))
+    assert len(station.got) == 2, "and is not sent twice"
+
+    station.reader.fails = False
+    assert station.ledger.retry(station.job_id) is S.COMPLETE
+    station.analyse(object_kinds(("seg", "sr", "cad")))
+    station.deliver((K.SEG, K.SR_COMPREHENSIVE, K.CAD))
+    job = station.ledger.job(station.job_id)
+    assert (job.state, job.reason) == (S.DELIVERED, "")
+    for kind in (K.SR, K.SR_COMPREHENSIVE):
+        (made,) = (made for made in station.ledger.objects(station.job_id) if made.kind is kind)
+        report = dcmread(made.path)
+        (study,) = report.PredecessorDocumentsSequence
+        (replaced,) = study.ReferencedSeriesSequence[0].ReferencedSOPSequence
+        assert replaced.ReferencedSOPInstanceUID == first.sop_instance_uid
+    assert K.SR not in station.kinds_got[2:]
+
+
+def test_a_damaged_kept_result_is_a_failure_not_a_wrong_object(station: Station) -> None:
+    station.analyse(object_kinds(("seg", "sr")))
+    (station.spool.results(station.job_id) / "result.npz").write_bytes(b"no archive")
+    station.deliver((K.SC,))
+    assert station.ledger.job(station.job_id).state is S.FAILED
+    assert station.got == []
+
+
+def test_each_destination_gets_its_own_kinds(station: Station) -> None:
+    names = ["archive", "viewer"]
+    station.ledger.route(station.job_id, [Destination(name, "PACS", "127.0.0.1", 104) for name in names])
+    wanted = {"archive": object_kinds(("seg", "sr")), "viewer": object_kinds(("seg", "sr", "sc"), "ohif")}
+    options = {"lease_s": 30, "task_limit_s": 60, "secondary_capture": True}
+    analyse.run(station.job_id, station.ledger, station.spool, station, station.reader, wanted, **options)  # type: ignore[arg-type]
+    kinds = {made.sop_instance_uid: made.kind for made in station.ledger.objects(station.job_id)}
+    opened = {name: set() for name in names}
+    for delivery in station.ledger.deliveries(station.job_id):
+        opened[delivery.destination].add(kinds[delivery.sop_instance_uid])
+    assert opened == {"archive": {K.SEG, K.SR}, "viewer": {K.SEG_OHIF, K.SR_OHIF, K.SC}}
