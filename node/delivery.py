@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from pydicom.errors import InvalidDicomError
@@ -13,9 +13,13 @@ from pynetdicom import AE, _config
 from pynetdicom.association import Association
 
 from node.domain import Delivery, DeliveryState, Destination, ResultObject
+from node.results.identity import IMPLEMENTATION_CLASS_UID, implementation_version_name
 from node.status import Answer, meaning
 
 log = logging.getLogger(__name__)
+
+TRANSFER_SYNTAX = str(ExplicitVRLittleEndian)
+"""Of all result objects."""
 
 
 @dataclass(frozen=True)
@@ -52,15 +56,12 @@ def send(destination: Destination, results: Sequence[ResultObject], calling_ae: 
     too: nothing is raised for it.
     """
     _config.STORE_SEND_CHUNKED_DATASET = True
-    ae = AE(calling_ae)
-    ae.connection_timeout = 10
-    ae.acse_timeout = 30
-    ae.dimse_timeout = 120
-    for sop_class in dict.fromkeys(result.sop_class_uid for result in results):
-        ae.add_requested_context(sop_class, ExplicitVRLittleEndian)
+    ae = sending_entity(calling_ae, [result.sop_class_uid for result in results])
     fault: tuple[Answer, str] | None
     try:
-        assoc = ae.associate(destination.host, destination.port, ae_title=destination.ae_title, max_pdu=131072)
+        assoc = ae.associate(
+            destination.host, destination.port, ae_title=destination.ae_title, max_pdu=ae.maximum_pdu_size
+        )
     except OSError as error:  # no such host name, at least now
         fault = Answer.TRY_AGAIN, f"{destination.host}: {error.strerror or error}"
     else:
@@ -75,6 +76,20 @@ def send(destination: Destination, results: Sequence[ResultObject], calling_ae: 
     finally:
         if assoc.is_established:
             assoc.release()
+
+
+def sending_entity(ae_title: str, sop_classes: Iterable[str]) -> AE:
+    """Return the sending AE: what it proposes, and how long it waits."""
+    ae = AE(ae_title)
+    ae.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
+    ae.implementation_version_name = implementation_version_name()
+    ae.maximum_pdu_size = 131072
+    ae.connection_timeout = 10
+    ae.acse_timeout = 30
+    ae.dimse_timeout = 120
+    for sop_class in dict.fromkeys(sop_classes):
+        ae.add_requested_context(sop_class, TRANSFER_SYNTAX)
+    return ae
 
 
 def next_state(delivery: Delivery, reply: Reply, now: float, policy: RetryPolicy) -> Delivery:

@@ -28,6 +28,7 @@ from node.config import Peer
 from node.domain import Instance
 from node.errors import LedgerError, SpoolError, SpoolFull
 from node.ledger import Ledger, Registration
+from node.results.identity import IMPLEMENTATION_CLASS_UID, implementation_version_name
 from node.spool import Spool
 from node.status import StoreStatus
 
@@ -86,7 +87,7 @@ class Listener:
         self.on_received = on_received
         self._lock = threading.Lock()
         self._studies: dict[threading.Thread, set[str]] = defaultdict(set)  # an association is a thread
-        self._ae = _application_entity(ae_title, max_associations)
+        self._ae = application_entity(ae_title, max_associations)
         self._ae.require_calling_aet = sorted({peer.ae_title for peer in peers})
         self._server: Any = None
 
@@ -212,8 +213,11 @@ class Listener:
         )
 
 
-def _application_entity(ae_title: str, max_associations: int) -> AE:
+def application_entity(ae_title: str, max_associations: int) -> AE:
+    """Return the receiving AE: what it accepts, in which transfer syntaxes, and how long it waits."""
     ae = AE(ae_title)
+    ae.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
+    ae.implementation_version_name = implementation_version_name()
     ae.maximum_associations = max_associations
     ae.maximum_pdu_size = 131072
     ae.dimse_timeout = 120
