@@ -318,7 +318,7 @@ _ANSWERS = {
     StoreStatus.NOT_AUTHORISED: "the sender is not configured, or comes from another address",
     StoreStatus.OUT_OF_RESOURCES: "too little free disk space",
     StoreStatus.DATA_SET_MISMATCH: "SOP Class or SOP Instance UID differ between request and data set",
-    StoreStatus.CANNOT_UNDERSTAND: "the data set can't be parsed, or lacks SOP Class, SOP Instance or Study Instance UID",
+    StoreStatus.CANNOT_UNDERSTAND: "can't be parsed, or lacks SOP Class, SOP Instance or Study Instance UID",
 }
 
 

@@ -26,18 +26,18 @@ CONFIG = NetworkConfig(
     channels=32,
     input_size=SIZE,
     anchor_sizes=((6, 9), (13, 18), (26, 36), (52, 72)),
-    loss_weights=NetworkConfig().loss_weights | {"mask": 2.0},
+    loss_weights=NetworkConfig().loss_weights | {"mask": 3.0},
 )
 CLUSTERS = {(0, 0), (5, 1), (6, 0)}
 
 
 def phantom(number: int) -> Sample:
-    """One or two lesions of 28 to 34 mm: a pixel is a millimetre here."""
+    """One or two lesions of 38 to 42 mm: a pixel is a millimetre here."""
     specs = []
     for i in range(1 + number % 2):
         cluster = (number, i) in CLUSTERS
         kind, contrast = (FindingType.CALCIFICATION, 0.9) if cluster else (FindingType.MASS, 0.6)
-        specs.append(LesionSpec(kind, number % 2 == i, 14.0 + number % 3, contrast, 100 + 10 * number + i))
+        specs.append(LesionSpec(kind, number % 2 == i, 19.0 + number % 3, contrast, 100 + 10 * number + i))
     image = PhantomImage(
         image_id=f"phantom-{number}",
         patient=f"phantom-{number}",
