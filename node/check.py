@@ -14,10 +14,11 @@ from redis.exceptions import RedisError
 from sqlalchemy.exc import SQLAlchemyError
 
 from node.config import Config
-from node.delivery import echo
-from node.domain import Destination
+from node.delivery import accepted_classes, echo
+from node.domain import Destination, ObjectKind
 from node.errors import NodeError
 from node.ledger import Ledger
+from node.results.classes import CLASSES
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,26 @@ def check(config: Config) -> Iterator[Finding]:
         fault = echo(destination, config.node.ae_title)
         where = f"{destination.ae_title}@{destination.host}:{destination.port}"
         yield Finding(f"destination {destination.name}", fault is None, f"{where} {fault or 'answers C-ECHO'}")
+        if fault is None:
+            yield _objects(destination, config.node.ae_title)
+
+
+def _objects(destination: Destination, calling_ae: str) -> Finding:
+    """What a destination will get of what it should get, by the SOP classes that it accepts."""
+    subject = f"objects for {destination.name}"
+    accepted = accepted_classes(
+        destination, calling_ae, dict.fromkeys(uid for uids in CLASSES.values() for uid in uids)
+    )
+    if accepted is None:
+        return Finding(subject, False, "it opens no association for results")
+    words, good = [], True
+    for kind in destination.objects:
+        sent: ObjectKind | None = kind
+        while sent is not None and not accepted.issuperset(CLASSES[sent]):
+            sent = sent.fallback
+        words.append(kind if sent is kind else f"{kind} is refused, {sent or 'and nothing'} sent instead")
+        good = good and sent is not None
+    return Finding(subject, good, ", ".join(words))
 
 
 def _data(config: Config) -> Finding:

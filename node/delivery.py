@@ -105,6 +105,20 @@ def next_state(delivery: Delivery, reply: Reply, now: float, policy: RetryPolicy
     return replace(update, next_attempt=now + policy.pause_s(attempts))
 
 
+def accepted_classes(destination: Destination, calling_ae: str, sop_classes: Iterable[str]) -> set[str] | None:
+    """Ask a peer which SOP classes it would store; None if there is no asking it. Nothing is sent."""
+    ae = sending_entity(calling_ae, sop_classes)
+    try:
+        assoc = ae.associate(destination.host, destination.port, ae_title=destination.ae_title)
+    except OSError:
+        return None
+    accepted = {str(context.abstract_syntax) for context in assoc.accepted_contexts}
+    if assoc.is_established:
+        assoc.release()
+        return accepted
+    return set() if assoc.rejected_contexts else None
+
+
 def echo(destination: Destination, calling_ae: str) -> str | None:
     """C-ECHO; None if the peer answered 0x0000, else what went wrong in words."""
     ae = AE(calling_ae)

@@ -18,21 +18,23 @@ from ftmtl.findings import ModelIdentity, StudyResult
 from node.errors import ResultRejected
 from node.results import codes
 from node.results.cad_check import cad_faults
+from node.results.classes import (
+    LABEL_MAP_SEGMENTATION,
+    MAMMOGRAPHY_CAD_SR,
+    PRESENTATION_STATE,
+    REPORTS,
+    SECONDARY_CAPTURE,
+    SEGMENTATION,
+)
 from node.results.identity import IMPLEMENTATION_CLASS_UID, Predecessor, device_uid
 from node.results.picture_checks import (
-    PRESENTATION_STATE,
-    SECONDARY_CAPTURE,
     capture_faults,
     presentation_faults,
     referenced_images,
 )
 from node.results.report_check import report_faults
-from node.results.segmentation_check import LABEL_MAP_SEGMENTATION, SEGMENTATION, segmentation_faults
+from node.results.segmentation_check import segmentation_faults
 from node.results.stamp import equipment
-
-REPORTS = ("1.2.840.10008.5.1.4.1.1.88.34", "1.2.840.10008.5.1.4.1.1.88.33")
-"""Comprehensive 3D SR and Comprehensive SR."""
-MAMMOGRAPHY_CAD_SR = "1.2.840.10008.5.1.4.1.1.88.50"
 
 PRESENT = (
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "Manufacturer",

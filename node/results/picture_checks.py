@@ -20,9 +20,6 @@ from node.results.page import COLOURS, draw_banner
 from node.results.presentation import line
 from node.results.stamp import NOTICE
 
-PRESENTATION_STATE = "1.2.840.10008.5.1.4.1.1.11.1"
-SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
-
 TOLERANCE = 1e-3
 """Pixels that a coordinate may lose to the 32-bit floats of Graphic Data."""
 

@@ -15,13 +15,10 @@ from pydicom.errors import InvalidDicomError
 from ftmtl.findings import Box
 from node.errors import ReportUnusable
 from node.results import codes
+from node.results.classes import PRESENTATION_STATE, REPORTS, SEGMENTATION
 from node.results.content import children, item_at, name_of, points_of, value_of, walk
 from node.results.identity import Predecessor
 
-SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
-REPORTS = ("1.2.840.10008.5.1.4.1.1.88.34", "1.2.840.10008.5.1.4.1.1.88.33")
-"""Comprehensive 3D SR and Comprehensive SR."""
-PRESENTATION_STATE = "1.2.840.10008.5.1.4.1.1.11.1"
 _TRACKING_UID, _PROBABILITY, _CERTAINTY, _REGION, _GROUP = "112040", "111047", "111012", "111030", "125007"
 
 

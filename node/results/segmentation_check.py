@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from ftmtl.findings import Finding, ImageResult, LesionMask, ModelIdentity, StudyResult
+from node.results.classes import LABEL_MAP_SEGMENTATION, SEGMENTATION
 from node.results.frames import MAX_FRACTION, fractions
 from node.results.identity import object_uid, tracking_uid
 from node.results.segmentation import (
@@ -21,9 +22,6 @@ from node.results.segmentation import (
     Kind,
     encoding_of,
 )
-
-SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
-LABEL_MAP_SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.7"
 
 SPACING_ROUNDING = 1e-6
 """What a Pixel Spacing may lose to a decimal string of 16 characters, in mm."""

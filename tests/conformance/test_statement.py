@@ -16,7 +16,8 @@ FILE = Path(__file__).parents[2] / "docs" / "conformance_statement.py"
 @pytest.fixture(scope="module")
 def generator() -> ModuleType:
     spec = util.spec_from_file_location("conformance_statement", FILE)
-    assert spec and spec.loader
+    assert spec
+    assert spec.loader
     module = util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)

@@ -13,6 +13,7 @@ from records import PACS, instance
 
 from node.cli import main
 from node.domain import JobState
+from node.results.classes import COMPREHENSIVE_SR, SEGMENTATION
 
 KEYS = ["job_id", "study_uid", "state", "reason", "created", "updated", "destinations"]
 
@@ -47,7 +48,8 @@ def ftmtl(capsys):
 @pytest.fixture
 def scp(monkeypatch):
     ae = AE("PACS")
-    ae.add_supported_context("1.2.840.10008.1.1")
+    for sop_class in ("1.2.840.10008.1.1", SEGMENTATION, COMPREHENSIVE_SR):
+        ae.add_supported_context(sop_class)
     serve = AssociationServer.serve_forever
     monkeypatch.setattr(AssociationServer, "serve_forever", lambda self: serve(self, 0.01))  # and it stops at once
     server = ae.start_server(("127.0.0.1", 0), block=False)
@@ -170,7 +172,21 @@ def test_check_of_a_good_configuration(ftmtl, tmp_path, scp):
     assert code == 0, out
     assert "destination archive: PACS@127.0.0.1" in out
     assert "answers C-ECHO" in out
+    assert "objects for archive: seg, sr is refused, sr-comprehensive sent instead" in out
     assert "FAIL" not in out
+
+
+def test_check_says_what_a_destination_would_not_get(ftmtl, tmp_path, scp):
+    port = scp.rpartition(":")[2]
+    (tmp_path / "node.toml").write_text(
+        f"[node]\nport = {closed_port()}\nmin_free_gb = 0\n"
+        f'[[destinations]]\nname = "archive"\nae_title = "PACS"\nhost = "127.0.0.1"\nport = {port}\n'
+        'objects = ["seg-labelmap", "cad"]\n'
+    )
+    code, out, _ = ftmtl("check", "--config", "node.toml")
+    assert code == 1
+    words = "seg-labelmap is refused, seg sent instead, cad is refused, and nothing sent instead"
+    assert f"FAIL  objects for archive: {words}" in out
 
 
 def test_check_lists_everything_that_is_wrong(ftmtl, tmp_path):
