@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ftmtl.errors import EvaluationError
 from ftmtl.evaluation.cases import FindingCase, ImageCase, LesionCase
-from ftmtl.evaluation.hits import HIT_RULES, IOU_02, HitRule, assign
+from ftmtl.evaluation.hits import CENTRE_IN_CIRCLE, HIT_RULES, IOU_02, HitRule, assign
 from ftmtl.evaluation.metrics import CountOn, Froc, Matches
 from ftmtl.evaluation.statistics import Roc, Statistic, auc, roc
 
@@ -111,6 +111,12 @@ def hits(case: ImageCase, rule: HitRule = IOU_02) -> list[list[FindingCase]]:
         for number in range(len(case.lesions))
     ]
     return [sorted(on_it, key=lambda f: -f.lesion_probability) for on_it in found]
+
+
+def natural_rule(cases: Iterable[ImageCase]) -> HitRule:
+    """IoU 0.2 where all lesions are outlined, else centre in circle: a circle says where, not how large."""
+    outlined = all(lesion.outlined for case in cases for lesion in case.lesions)
+    return IOU_02 if outlined else CENTRE_IN_CIRCLE
 
 
 def best_dice(case: ImageCase, number: int, found: Sequence[FindingCase]) -> float | None:

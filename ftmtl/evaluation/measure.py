@@ -21,10 +21,11 @@ from ftmtl.evaluation.figures import (
     TITLES,
     matches,
     mean_sensitivity,
+    natural_rule,
     sensitivity,
     statistics,
 )
-from ftmtl.evaluation.hits import CENTRE_IN_CIRCLE, HIT_RULES, IOU_02, HitRule
+from ftmtl.evaluation.hits import HIT_RULES, IOU_02, HitRule
 from ftmtl.evaluation.metrics import CountOn
 from ftmtl.evaluation.statistics import Statistic, bootstrap, paired_bootstrap
 from ftmtl.findings import FindingType
@@ -149,10 +150,10 @@ def _sensitivities(
 def _by_kind(cases: Sequence[ImageCase], figure: Figure) -> dict[str, Any]:
     """Sensitivity for the lesions of each finding type, publisher's class and pathology that the data set tells apart.
 
-    By IoU 0.2, and by centre in circle too where lesions have no outline: a circle says where, not how large.
+    By IoU 0.2, and by centre in circle too where lesions have no outline.
     """
     lesions = [lesion for case in cases for lesion in case.lesions]
-    rules = [IOU_02] if all(lesion.outlined for lesion in lesions) else [IOU_02, CENTRE_IN_CIRCLE]
+    rules = dict.fromkeys([IOU_02, natural_rule(cases)])
     known = [kind.value for kind in FindingType if kind is not FindingType.LESION]
     table: dict[str, Any] = {}
     for name in (*known, *sorted({lesion.label for lesion in lesions} - {""}), "malignant", "benign"):

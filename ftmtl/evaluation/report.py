@@ -16,7 +16,7 @@ from typing import Any
 from ftmtl.datasets.annotated import AnnotatedImage
 from ftmtl.errors import EvaluationError
 from ftmtl.evaluation.cases import Evaluation, write_cases
-from ftmtl.evaluation.figures import TITLES
+from ftmtl.evaluation.figures import TITLES, natural_rule
 from ftmtl.evaluation.hits import IOU_02
 from ftmtl.evaluation.measure import measure
 from ftmtl.evaluation.plots import plots, with_interval
@@ -108,7 +108,10 @@ def _chosen(evaluation: Evaluation) -> tuple[str, dict[str, list[Spot]]]:
     """What to show, and a sentence about the findings that count."""
     try:
         threshold = threshold_at(evaluation.cases)
-        sentence = f"Findings count here from lesion probability {threshold:.2f}: at most one false positive an image."
+        sentence = (
+            f"Findings count here from lesion probability {threshold:.2f}: at most one false positive an image. "
+            f"A hit is: {natural_rule(evaluation.cases).name}."
+        )
     except EvaluationError:
         threshold, sentence = evaluation.threshold, "Every finding counts here."
     return sentence, spots(evaluation.cases, threshold)

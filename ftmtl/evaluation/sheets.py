@@ -12,8 +12,8 @@ from scipy import ndimage
 
 from ftmtl.datasets.annotated import AnnotatedImage
 from ftmtl.evaluation.cases import FindingCase, ImageCase
-from ftmtl.evaluation.figures import hits, matches
-from ftmtl.evaluation.hits import IOU_02, assign, iou
+from ftmtl.evaluation.figures import hits, matches, natural_rule
+from ftmtl.evaluation.hits import assign, iou
 from ftmtl.findings import Box, Finding, LesionMask, StudyResult
 from ftmtl.mammogram import Mammogram
 from ftmtl.overlay import sheet
@@ -49,14 +49,14 @@ class Spot:
 
 
 def threshold_at(cases: Sequence[ImageCase], rate: float = 1.0) -> float:
-    """Lowest lesion probability that gives at most so many false positives an image (hit rule IoU 0.2).
+    """Lowest lesion probability that gives at most so many false positives an image, by the natural hit rule.
 
     Raises
     ------
     EvaluationError
         If there is no lesion.
     """
-    curve = matches(cases, IOU_02).froc()
+    curve = matches(cases, natural_rule(cases)).froc()
     allowed = curve.thresholds[curve.false_positives <= rate]
     return float(allowed[-1]) if len(allowed) else float("inf")
 
@@ -68,11 +68,12 @@ def spots(cases: Sequence[ImageCase], threshold: float, most: int = 8) -> dict[s
     the most probable are shown.
     """
     found: dict[str, list[Spot]] = {kind: [] for kind in KINDS}
+    rule = natural_rule(cases)
     for case in cases:
-        for number, on_it in enumerate(hits(case)):
+        for number, on_it in enumerate(hits(case, rule)):
             hit = bool(on_it) and on_it[0].lesion_probability >= threshold
             found["hits" if hit else "misses"].append(Spot(case, number, on_it[0] if on_it else None))
-        owners = assign(case.closeness(IOU_02))
+        owners = assign(case.closeness(rule))
         for finding, owner in zip(case.findings, owners, strict=True):
             if owner < 0 and finding.lesion_probability >= threshold:
                 found["false_positives"].append(Spot(case, None, finding))
