@@ -20,6 +20,7 @@ RATES = (0.25, 0.5, 1.0, 2.0)
 TITLES = {
     "lesion_auc_true_boxes": "Lesion AUC on true boxes",
     "lesion_auc_end_to_end": "Lesion AUC end to end",
+    "lesion_auc_found": "Lesion AUC end to end, found lesions only",
     "image_auc": "Image AUC",
     "breast_auc": "Breast AUC",
     "mean_sensitivity": "Mean sensitivity at 0.25 to 2 false positives an image (IoU 0.2)",
@@ -29,7 +30,7 @@ TITLES = {
 """The main figures by name."""
 COUNTED: tuple[CountOn, ...] = ("all", "normal")
 """Over which images false positives are counted."""
-AUCS = ("lesion_auc_true_boxes", "lesion_auc_end_to_end", "image_auc", "breast_auc")
+AUCS = ("lesion_auc_true_boxes", "lesion_auc_end_to_end", "lesion_auc_found", "image_auc", "breast_auc")
 DICES = ("dice_detected", "dice_with_misses")
 
 
@@ -139,6 +140,8 @@ def _scored(cases: Sequence[ImageCase]) -> Scored:
             score = max((f.cancer_probability for f in found), default=0.0)
             rows["lesion_auc_true_boxes"].append((number, lesion.malignancy_probability, lesion.malignant))
             rows["lesion_auc_end_to_end"].append((number, score, lesion.malignant))
+            if found:
+                rows["lesion_auc_found"].append((number, score, lesion.malignant))
     for views in breasts.values():
         label = _any_malignant(cases[i].malignant for i in views)
         rows["breast_auc"].append((views[0], max(cases[i].score for i in views), label))

@@ -127,7 +127,13 @@ def test_known_cases_give_known_figures(evaluation) -> None:
     metrics = measure(evaluation, samples=SAMPLES)
     values = {name: figure["value"] for name, figure in metrics["classification"].items()}
     assert values == pytest.approx(
-        {"lesion_auc_true_boxes": 1.0, "lesion_auc_end_to_end": 0.5, "image_auc": 0.5, "breast_auc": 0.5}
+        {
+            "lesion_auc_true_boxes": 1.0,
+            "lesion_auc_end_to_end": 0.5,
+            "lesion_auc_found": 1.0,
+            "image_auc": 0.5,
+            "breast_auc": 0.5,
+        }
     )
     assert metrics["segmentation"]["dice_detected"]["value"] == pytest.approx((1 + 2 / 3) / 2)
     assert metrics["segmentation"]["dice_with_misses"]["value"] == pytest.approx((1 + 2 / 3) / 3)
