@@ -3,7 +3,7 @@
 Every phantom is written as a DICOM instance, changed, and read by the node's own pixel chain: pixel spacing, bits
 stored, MONOCHROME1, the three VOI functions, lossy compression, noise, an implant, markers. The truth stays the same.
 
-    python benchmarks/robustness.py [--phantoms 60] [--weights FILE] [--real FILE.dcm ...] [--out DIR]
+    python benchmarks/robustness.py [--phantoms 60] [--weights FILE] [--real FILE.dcm ...]
 
 Prints one table of phantoms and one of the real images, whose lesions nobody has drawn: there the highest lesion
 probability and how far the first finding's box stays where it was (IoU with that of the unchanged image).

@@ -15,17 +15,15 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
 from ftmtl.acquisition import ODD_VALUE
-from ftmtl.findings import ImageResult, Outcome, StudyResult
+from ftmtl.findings import ImageResult, StudyResult
 from node.domain import DEFAULT_OBJECTS, ObjectKind, ResultObject
 from node.results.identity import Predecessor
+from node.results.outcome import ANALYSED
 from node.results.source import read_source
 from node.spool import sync_folder
 
 if TYPE_CHECKING:
     from highdicom.seg import Segmentation
-
-ANALYSED = (Outcome.FINDINGS, Outcome.NO_FINDINGS)
-"""Outcomes of the images that results speak of."""
 
 Display = Callable[[Path], NDArray[np.float32]]
 """Reads an image as it is displayed: float32, shape (rows, columns), 0 black to 1 white."""

@@ -21,9 +21,9 @@ from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from ftmtl.findings import Finding, ImageResult, ModelIdentity, StudyResult
 from node.results import codes
-from node.results.build import ANALYSED
 from node.results.hanging import hanging_turns
 from node.results.identity import MANUFACTURER, object_uid, parse_date, side_and_view, software_version
+from node.results.outcome import ANALYSED
 from node.results.outline import contour
 from node.results.page import Mark, Page, Row, View, draw_page
 from node.results.stamp import NOTICE, equipment, nameless, stamp

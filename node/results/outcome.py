@@ -7,8 +7,11 @@ from typing import NamedTuple
 
 from pydicom.dataset import Dataset
 
-from ftmtl.findings import ImageResult, StudyResult
+from ftmtl.findings import ImageResult, Outcome, StudyResult
 from node.results import codes
+
+ANALYSED = (Outcome.FINDINGS, Outcome.NO_FINDINGS)
+"""Outcomes of the images that were analysed."""
 
 
 class Known(NamedTuple):

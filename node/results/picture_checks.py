@@ -13,9 +13,9 @@ from pydicom.dataset import Dataset
 
 from ftmtl.findings import ImageResult, ModelIdentity, Outcome, StudyResult
 from node.results import display
-from node.results.build import ANALYSED
 from node.results.capture import MAX_REASONS, MORE, UNKNOWN_VIEW, place, reason_of
 from node.results.identity import side_and_view, tracking_uid
+from node.results.outcome import ANALYSED
 from node.results.page import COLOURS, draw_banner
 from node.results.presentation import line
 from node.results.stamp import NOTICE
