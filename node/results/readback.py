@@ -37,7 +37,7 @@ class ReadFinding:
     cancer_probability, lesion_probability
         0 to 1, or None where the report does not say.
     outline
-        Closed line, shape (points, 2) = column, row, or None if no presentation state with this lesion was given.
+        Closed line of a presentation state or a CAD report, shape (points, 2) = column, row, or None if none was given.
     """
 
     tracking_uid: str
@@ -136,6 +136,7 @@ def _single_image_finding(ds: Dataset, group: Dataset) -> ReadFinding:
         _box(outline),
         _fraction(items.get(codes.PROBABILITY_OF_CANCER.value)),
         _fraction(items.get(codes.CERTAINTY_OF_FINDING.value)),
+        points_of(outline),
     )
 
 

@@ -14,8 +14,14 @@ from ftmtl.findings import Finding, FindingType, ImageResult, LesionMask, ModelI
 
 MODEL = ModelIdentity("FT-MTL-Net", "1.2.0", "ab12" * 16, "op=0.5;size=1024")
 
-VIEW_CODES = {"CC": ("399162004", "cranio-caudal"), "MLO": ("399368009", "medio-lateral oblique")}
-ORIENTATIONS = {("L", "CC"): "AR", ("R", "CC"): "PL", ("L", "MLO"): "AF", ("R", "MLO"): "PF"}
+VIEW_CODES = {
+    "CC": ("399162004", "cranio-caudal"),
+    "MLO": ("399368009", "medio-lateral oblique"),
+    "ML": ("399260004", "medio-lateral"),
+}
+ORIENTATIONS = {
+    ("L", "CC"): "AR", ("R", "CC"): "PL", ("L", "MLO"): "AF", ("R", "MLO"): "PF", ("L", "ML"): "AF", ("R", "ML"): "PF",
+}  # fmt: skip
 
 
 def code(value: str, scheme: str, meaning: str) -> Dataset:
