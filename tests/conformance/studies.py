@@ -12,9 +12,12 @@ from pydicom.dataset import Dataset
 from realdata import real_data
 
 from ftmtl.findings import StudyResult
+from ftmtl.phantom_dicom import write_study
 from node.results.source import read_source
 
 NAMES = ("synthetic", "GH133", "CBIS pair")
+WITH_PIXELS = ("GH133", "CBIS pair", "phantoms")
+"""Studies that a page can be drawn of."""
 GH133 = "mg/GH133_ge_senographe_essential_RMLO_jpegll.dcm"
 CBIS = ("mg/cbis_P_00173_LEFT_CC.dcm", "mg/cbis_P_00173_LEFT_MLO.dcm")
 
@@ -38,13 +41,13 @@ class Study:
         return mg.study_result(images, first.StudyInstanceUID)
 
 
-def _in_one_study(names: Iterable[str], folder: Path) -> list[Path]:
-    """Copy headers of films that were filed as separate patients into one study."""
+def _in_one_study(names: Iterable[str], folder: Path, *, pixels: bool) -> list[Path]:
+    """Copy films that were filed as separate patients into one study, or their headers only."""
     paths: list[Path] = []
     for name in names:
-        ds = dcmread(real_data(name), stop_before_pixels=True)
+        ds = dcmread(real_data(name), stop_before_pixels=not pixels)
         if paths:
-            first = dcmread(paths[0])
+            first = dcmread(paths[0], stop_before_pixels=True)
             for keyword in ("StudyInstanceUID", "StudyTime", "PatientID", "PatientName", "SeriesInstanceUID"):
                 setattr(ds, keyword, first[keyword].value)
         paths.append(folder / Path(name).name)
@@ -52,14 +55,19 @@ def _in_one_study(names: Iterable[str], folder: Path) -> list[Path]:
     return paths
 
 
-def make_study(name: str, folder: Path) -> Study:
-    """Return a synthetic four-view study, a real digital mammogram, or two real digitised films."""
+def make_study(name: str, folder: Path, *, pixels: bool = False) -> Study:
+    """Return a synthetic four-view study or phantoms of one, a real digital mammogram, or two real digitised films.
+
+    The synthetic ones are black, and of the films there are only headers, unless their pixels are asked for.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     spacing: float | None = 0.1
     if name == "synthetic":
         paths = mg.four_views(folder)
+    elif name == "phantoms":
+        paths, spacing = [path for path, _ in write_study(folder, 3, spacing_mm=0.4)], 0.4
     elif name == "GH133":
         paths = [real_data(GH133)]
     else:
-        paths, spacing = _in_one_study(CBIS, folder), None
+        paths, spacing = _in_one_study(CBIS, folder, pixels=pixels), None
     return Study(paths, [read_source(path) for path in paths], spacing)

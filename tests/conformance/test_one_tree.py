@@ -1,0 +1,266 @@
+"""All kinds of objects of one study: whichever is read, it tells of the same lesions, and so do all together."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cache
+from itertools import count
+from pathlib import Path
+from typing import NamedTuple
+
+import mg
+import numpy as np
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from studies import WITH_PIXELS, Study, make_study
+from test_geometry import source_of
+from test_presentation import enclosed
+
+from ftmtl.findings import Finding, StudyResult
+from ftmtl.mammogram import display_pixels
+from node.domain import ObjectKind as Kind
+from node.results import build_results, codes
+from node.results.content import children, value_of, walk
+from node.results.identity import tracking_id, tracking_uid
+from node.results.readback import ReadFinding, read_cad_findings, read_findings
+
+MASKS = (Kind.SEG, Kind.SEG_OHIF, Kind.SEG_FRACTIONAL, Kind.SEG_LABELMAP)
+REPORTS = (Kind.SR, Kind.SR_COMPREHENSIVE, Kind.SR_OHIF)
+
+
+class Lesion(NamedTuple):
+    """What was found, and what every object has to call it."""
+
+    source_uid: str
+    name: str
+    finding: Finding
+    n: int
+
+
+class Tree(NamedTuple):
+    """A study's findings by Tracking UID, and all objects that were written of them, read back."""
+
+    study: Study
+    result: StudyResult
+    lesions: dict[str, Lesion]
+    paths: dict[Kind, list[Path]]
+
+    def read(self, *kinds: Kind) -> Iterator[Dataset]:
+        """Yield the objects of some kinds."""
+        return (dcmread(path) for kind in kinds for path in self.paths[kind])
+
+
+Grow = Callable[[str], Tree]
+OF_EACH = pytest.mark.parametrize("name", WITH_PIXELS)
+
+
+@pytest.fixture(scope="module")
+def grow(tmp_path_factory: pytest.TempPathFactory) -> Grow:
+    """Write all kinds of objects of a study, once."""
+    folder = tmp_path_factory.mktemp("tree")
+
+    @cache
+    def grow(name: str) -> Tree:
+        study = make_study(name, folder / name, pixels=True)
+        result = told_apart(study.result(findings=True))
+        paths: dict[Kind, list[Path]] = {kind: [] for kind in Kind}
+        for made in build_results(result, study.paths, folder / f"{name} results", list(Kind), display=display_pixels):
+            paths[made.kind].append(made.path)
+        lesions = {
+            tracking_uid(image.sop_instance_uid, mg.MODEL, n): Lesion(
+                image.sop_instance_uid, tracking_id(image.laterality, image.view, n), finding, n
+            )
+            for image in result.images
+            for n, finding in enumerate(image.findings, start=1)
+        }
+        return Tree(study, result, lesions, paths)
+
+    return grow
+
+
+def told_apart(result: StudyResult) -> StudyResult:
+    """Give every lesion of a study a probability of its own."""
+    chances = count(94, -3)
+    images = [
+        replace(image, findings=tuple(replace(f, lesion_probability=next(chances) / 100) for f in image.findings))
+        for image in result.images
+    ]
+    return replace(result, images=tuple(images))
+
+
+def probabilities(finding: Finding | ReadFinding) -> list[float | None]:
+    """Return both probabilities in hundredths of a per cent, as objects may round them."""
+    return [pytest.approx(p, abs=6e-5) for p in (finding.lesion_probability, finding.cancer_probability)]
+
+
+@OF_EACH
+def test_there_is_an_object_of_each_kind_for_whatever_it_is_of(name: str, grow: Grow) -> None:
+    tree = grow(name)
+    images = len({lesion.source_uid for lesion in tree.lesions.values()})
+    of_the_study = {Kind.SR, Kind.SR_COMPREHENSIVE, Kind.CAD, Kind.SC}
+    assert {kind: len(paths) for kind, paths in tree.paths.items()} == {
+        kind: 1 if kind in of_the_study else images for kind in Kind
+    }
+    assert images == min(2, len(tree.study.paths))
+
+
+@OF_EACH
+def test_every_kind_names_the_same_lesions(name: str, grow: Grow) -> None:
+    """Tracking UID and Tracking Identifier; a page has neither."""
+    tree = grow(name)
+    due = {(uid, lesion.name) for uid, lesion in tree.lesions.items()}
+    for kind in MASKS:
+        segments = [s for ds in tree.read(kind) for s in ds.SegmentSequence if s.SegmentNumber]
+        assert sorted((s.TrackingUID, s.TrackingID) for s in segments) == sorted(due), kind
+    for kind in (*REPORTS, Kind.CAD):
+        told = [tracked(item.ds) for ds in tree.read(kind) for item in walk(ds)]
+        assert {pair for pair in told if pair} == due, kind
+    drawn = [g for ds in tree.read(Kind.PR) for g in ds.GraphicAnnotationSequence[0].GraphicObjectSequence]
+    assert sorted((g.TrackingUID, g.TrackingID) for g in drawn) == sorted(due)
+
+
+def tracked(parent: Dataset) -> tuple[str, str] | None:
+    """Return Tracking UID and Identifier of a group, if that is what it is."""
+    told = {item.name: item.ds for item in children(parent)}
+    if codes.TRACKING_UID.value not in told:
+        return None
+    return tuple(str(value_of(told[name.value])) for name in (codes.TRACKING_UID, codes.TRACKING_IDENTIFIER))
+
+
+@OF_EACH
+def test_every_report_gives_the_same_places_and_probabilities(name: str, grow: Grow) -> None:
+    tree = grow(name)
+    for kind in (*REPORTS, Kind.CAD):
+        found = read_findings(tree.paths[kind])
+        if kind is Kind.CAD:
+            found = read_cad_findings(*tree.read(kind))
+        assert {f.tracking_uid for f in found} == tree.lesions.keys(), kind
+        for told in found:
+            source_uid, _, finding, _ = tree.lesions[told.tracking_uid]
+            assert told.source_uid == source_uid, kind
+            assert told.box == finding.box, kind
+            assert [told.lesion_probability, told.cancer_probability] == probabilities(finding), kind
+
+
+@OF_EACH
+def test_every_segmentation_has_the_masks(name: str, grow: Grow) -> None:
+    """By Tracking UID, on the image that it says it is of."""
+    tree = grow(name)
+    for kind in MASKS:
+        seen = set()
+        for ds in tree.read(kind):
+            frames = ds.pixel_array.reshape(-1, ds.Rows, ds.Columns)
+            for segment in (s for s in ds.SegmentSequence if s.SegmentNumber):
+                source_uid, _, finding, n = tree.lesions[segment.TrackingUID]
+                one_frame = ds.SegmentationType == "LABELMAP"
+                told = frames[0] == segment.SegmentNumber if one_frame else frames[segment.SegmentNumber - 1] > 0
+                assert source_of(ds) == source_uid, kind
+                assert segment.SegmentNumber == n, kind
+                assert np.array_equal(told, finding.mask.paste(ds.Rows, ds.Columns)), kind
+                seen.add(segment.TrackingUID)
+        assert seen == tree.lesions.keys(), kind
+
+
+@OF_EACH
+def test_reports_point_at_the_segments_of_the_same_lesions(name: str, grow: Grow) -> None:
+    tree = grow(name)
+    for reports, masks in ((REPORTS[:2], Kind.SEG), (REPORTS[2:], Kind.SEG_OHIF)):
+        segments = {
+            (ds.SOPClassUID, ds.SOPInstanceUID, segment.SegmentNumber): segment.TrackingUID
+            for ds in tree.read(masks)
+            for segment in ds.SegmentSequence
+            if segment.SegmentNumber
+        }
+        for kind in reports:
+            pointed = []
+            for ds in tree.read(kind):
+                for group in (item.ds for item in walk(ds) if tracked(item.ds)):
+                    for segment in (item.ds for item in children(group) if item.name == "121214"):
+                        of = segment.ReferencedSOPSequence[0]
+                        key = of.ReferencedSOPClassUID, of.ReferencedSOPInstanceUID, of.ReferencedSegmentNumber
+                        pointed.append((segments[key], tracked(group)[0]))
+            assert sorted(pointed) == [(uid, uid) for uid in sorted(tree.lesions)], kind
+
+
+@OF_EACH
+def test_outlines_enclose_the_masks(name: str, grow: Grow) -> None:
+    """Those of presentation states and of the CAD report are the same, and each is its segment's border."""
+    tree = grow(name)
+    drawn = {
+        f.tracking_uid: f for f in read_findings([*tree.paths[Kind.SR], *tree.paths[Kind.SEG], *tree.paths[Kind.PR]])
+    }
+    marked = {f.tracking_uid: f for f in read_cad_findings(*tree.read(Kind.CAD))}
+    assert drawn.keys() == marked.keys() == tree.lesions.keys()
+    for uid, told in drawn.items():
+        assert np.array_equal(told.outline, marked[uid].outline)
+        mask = tree.lesions[uid].finding.mask
+        inside = enclosed(told.outline, *mask.pixels.shape, mask)
+        assert np.array_equal(inside, mask.pixels)
+        assert np.array_equal(mask.paste(*told.mask.shape), told.mask)
+
+
+@OF_EACH
+def test_what_is_written_for_people_has_the_same_numbers(name: str, grow: Grow) -> None:
+    """Beside each outline, and on the page."""
+    tree = grow(name)
+    words = {
+        uid: f"{found.lesion_probability:.0%} lesion, {found.cancer_probability:.0%} cancer"
+        for uid, (_, _, found, _) in tree.lesions.items()
+    }
+    labels = {
+        text.TrackingUID: text.UnformattedTextValue
+        for ds in tree.read(Kind.PR)
+        for text in ds.GraphicAnnotationSequence[0].TextObjectSequence
+        if "TrackingUID" in text
+    }
+    assert labels == {uid: f"lesion {lesion.n}: {words[uid]}" for uid, lesion in tree.lesions.items()}
+    (page,) = tree.read(Kind.SC)
+    # The page numbers views of the same name, as it has to where an image does not tell its view.
+    lines = [re.sub(r" \(\d\)(?= lesion)", "", line) for line in page.ImageComments.splitlines()]
+    for uid, (_, title, finding, _) in tree.lesions.items():
+        size = "" if finding.long_axis_mm is None else f", {finding.long_axis_mm:.0f} mm"
+        assert f"{title} ({finding.type}): {words[uid]}{size}" in lines
+    assert sum(" lesion, " in line for line in lines) == len(tree.lesions)
+
+
+@OF_EACH
+def test_every_object_names_the_same_algorithm(name: str, grow: Grow) -> None:
+    """By name and version wherever it is named at all, and as the equipment of each object."""
+    tree, due = grow(name), (mg.MODEL.name, mg.MODEL.version)
+    devices = set()
+    for ds in tree.read(*Kind):
+        assert (ds.ManufacturerModelName, ds.SoftwareVersions[1]) == due
+        (made_by,) = ds.ContributingEquipmentSequence
+        assert (made_by.ManufacturerModelName, made_by.SoftwareVersions[1]) == due
+        devices.add((ds.DeviceSerialNumber, made_by.DeviceSerialNumber, made_by.DeviceUID))
+    assert len(devices) == 1
+    for ds in tree.read(*MASKS):
+        for segment in (s for s in ds.SegmentSequence if s.SegmentNumber):
+            (algorithm,) = segment.SegmentationAlgorithmIdentificationSequence
+            assert (algorithm.AlgorithmName, algorithm.AlgorithmVersion) == due
+            assert algorithm.AlgorithmFamilyCodeSequence[0].CodeValue == codes.ARTIFICIAL_INTELLIGENCE.value
+    for ds in tree.read(*REPORTS, Kind.CAD):
+        groups = [item.ds for item in walk(ds) if tracked(item.ds)]
+        assert groups
+        for group in groups:
+            told = {item.name: value_of(item.ds) for item in children(group) if item.type == "TEXT"}
+            assert (told[codes.ALGORITHM_NAME.value], told[codes.ALGORITHM_VERSION.value]) == due
+    for ds in tree.read(Kind.PR):
+        corner = ds.GraphicAnnotationSequence[0].TextObjectSequence[-1]
+        assert " ".join(due) in corner.UnformattedTextValue
+    for ds in tree.read(Kind.SC):
+        assert f"Model: {' '.join(due)}" in ds.ImageComments.splitlines()
+
+
+@OF_EACH
+def test_every_object_is_of_the_same_patient_and_study(name: str, grow: Grow) -> None:
+    tree = grow(name)
+    (first, *others) = [*tree.study.headers, *tree.read(*Kind)]
+    keywords = ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyInstanceUID", "StudyDate")
+    for ds in others:
+        assert [ds.get(keyword) or None for keyword in keywords] == [first.get(keyword) or None for keyword in keywords]
+    uids = [ds.SOPInstanceUID for ds in others]
+    assert len(set(uids)) == len(uids)
