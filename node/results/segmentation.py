@@ -157,6 +157,7 @@ def _header(
     """
     small = nameless(source)
     small.Rows, small.Columns = crop.shape[1:3]
+    small.pop("PixelSpacing", None)  # or there are Pixel Measures without a Slice Thickness, which its reader refuses
     uid = source.SOPInstanceUID
     where = side_and_view(image.laterality, image.view)
     return Segmentation(
