@@ -8,11 +8,12 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from ftmtl.acquisition import read_header
+from ftmtl.acquisition import Acquisition, read_header
 from ftmtl.errors import NotAnalysable
 from ftmtl.findings import FindingType, ImageResult, Outcome, StudyResult
 from ftmtl.mammogram import Mammogram, display_pixels, load_mammogram
@@ -26,6 +27,7 @@ from node.ledger import Ledger
 from node.results import build_results
 from node.results.identity import Predecessor
 from node.results.kept import keep_result
+from node.results.source import read_source
 from node.results.summary import study_summary, summary
 from node.spool import Spool
 from workers.lease import held
@@ -67,23 +69,34 @@ def analyse_study(
     ------
     ResultRejected
         If an object did not pass its conformance check; nothing of the study must be sent.
+    ValueError
+        If the instances are of several studies.
     """
-
-    def load(path: Path) -> Mammogram | ImageResult:
-        try:
-            return load_mammogram(path, secondary_capture=secondary_capture)
-        except NotAnalysable as error:
-            return _not_processed(path, str(error))
-
+    headers = [read_header(path) for path in paths]
+    study_uid, *others = sorted({header.study_instance_uid for header in headers})
+    if others:
+        raise ValueError(f"instances of several studies: {', '.join([study_uid, *others])}")
     with ThreadPoolExecutor(2) as pool:
-        loaded = list(pool.map(load, paths))
+        loaded = list(pool.map(partial(_load, secondary_capture=secondary_capture), paths, headers))
     mammograms = [m for m in loaded if isinstance(m, Mammogram)]
-    study_uid = read_header(paths[0]).study_instance_uid
     predicted = _predict(study_uid, mammograms, predictor)
     analysed = iter(predicted.images)
     images = tuple(next(analysed) if isinstance(m, Mammogram) else m for m in loaded)
     result = replace(predicted, images=images)
     return Analysis(result, tuple(_build(result, paths, folder, kinds, predecessor)))
+
+
+def _load(path: Path, header: Acquisition, *, secondary_capture: bool) -> Mammogram | ImageResult:
+    """Return an image as the network reads it; or why it can't, or why no result could refer to the image."""
+    try:
+        mammogram = load_mammogram(path, secondary_capture=secondary_capture)
+    except NotAnalysable as error:
+        return _not_processed(header, str(error))
+    try:
+        read_source(path)
+    except ValueError as error:
+        return _not_processed(header, f"Results can't refer to this image: {error}.")
+    return mammogram
 
 
 def _predict(study_uid: str, mammograms: Sequence[Mammogram], predictor: Predictor) -> StudyResult:
@@ -214,8 +227,5 @@ def _predecessor(
     return Predecessor(study_uid, last.series_uid, last.sop_class_uid, last.sop_instance_uid)
 
 
-def _not_processed(path: Path, reason: str) -> ImageResult:
-    acquisition = read_header(path)
-    return ImageResult(
-        acquisition.sop_instance_uid, acquisition.laterality, acquisition.view, Outcome.NOT_PROCESSED, reason
-    )
+def _not_processed(header: Acquisition, reason: str) -> ImageResult:
+    return ImageResult(header.sop_instance_uid, header.laterality, header.view, Outcome.NOT_PROCESSED, reason)
