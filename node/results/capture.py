@@ -26,7 +26,7 @@ from node.results.identity import MANUFACTURER, object_uid, parse_date, side_and
 from node.results.outcome import ANALYSED
 from node.results.outline import contour
 from node.results.page import Mark, Page, Row, View, draw_page
-from node.results.stamp import NOTICE, equipment, nameless, stamp
+from node.results.stamp import NOTICE, equipment, patient_of, stamp
 
 __all__ = ["SERIES_NUMBER", "build_capture", "draw_page"]
 
@@ -116,7 +116,7 @@ def _hanging(image: ImageResult, laterality: str | None, view: str | None) -> tu
 def _new(headers: Sequence[Dataset], images: Sequence[ImageResult], model: ModelIdentity) -> SOPClass:
     """Return the object without its image: patient, study, series, equipment."""
     parts = [part for image in images for part in (image.sop_instance_uid, image.outcome.value, image.reason)]
-    first = nameless(headers[0])
+    first = patient_of(headers[0])
     ds = SOPClass(
         study_instance_uid=first.StudyInstanceUID,
         series_instance_uid=object_uid("sc-series", parts, model),

@@ -20,12 +20,18 @@ from pydicom.tag import BaseTag, Tag
 LUTS = ("ModalityLUTSequence", "VOILUTSequence")
 """Sequences whose first item :func:`first_lut` copies."""
 
-SHUTTER = (
-    "ShutterShape", "ShutterLeftVerticalEdge", "ShutterRightVerticalEdge", "ShutterUpperHorizontalEdge",
-    "ShutterLowerHorizontalEdge", "CenterOfCircularShutter", "RadiusOfCircularShutter",
-    "VerticesOfThePolygonalShutter", "ShutterPresentationValue",
-)  # fmt: skip
-"""Attributes of the Display Shutter Module (PS3.3 C.7.6.11)."""
+SHUTTER_SHAPES = {
+    "RECTANGULAR": (
+        "ShutterLeftVerticalEdge", "ShutterRightVerticalEdge", "ShutterUpperHorizontalEdge",
+        "ShutterLowerHorizontalEdge",
+    ),
+    "CIRCULAR": ("CenterOfCircularShutter", "RadiusOfCircularShutter"),
+    "POLYGONAL": ("VerticesOfThePolygonalShutter",),
+}  # fmt: skip
+"""What each shape of a display shutter is described by (PS3.3 C.7.6.11)."""
+
+SHUTTER = ("ShutterShape", *(keyword for of in SHUTTER_SHAPES.values() for keyword in of), "ShutterPresentationValue")
+"""Attributes of the Display Shutter Module."""
 
 ATTRIBUTES = (
     "PhotometricInterpretation", "PresentationLUTShape", "PixelRepresentation", "PixelAspectRatio",
@@ -162,18 +168,21 @@ def _is_inverse(source: Dataset) -> bool:
 
 
 def _shutter(source: Dataset) -> Dataset:
-    """Return the display shutter; a bitmap one, which needs an overlay, is left out."""
+    """Return the display shutter; shapes that are not wholly described, or by an overlay, are left out."""
     ds = Dataset()
     shapes = source.get("ShutterShape")
     shapes = [shapes] if isinstance(shapes, str) else list(shapes or ())
-    shapes = [shape for shape in shapes if shape in ("RECTANGULAR", "CIRCULAR", "POLYGONAL")]
+    shapes = [shape for shape in shapes if _is_described(shape, source)]
     if shapes:
-        for keyword in SHUTTER:
-            if keyword in source:
-                setattr(ds, keyword, source[keyword].value)
+        for keyword in (keyword for shape in shapes for keyword in SHUTTER_SHAPES[shape]):
+            setattr(ds, keyword, source[keyword].value)
         ds.ShutterShape = shapes
         ds.ShutterPresentationValue = source.get("ShutterPresentationValue") or 0
     return ds
+
+
+def _is_described(shape: str, source: Dataset) -> bool:
+    return shape in SHUTTER_SHAPES and all(keyword in source for keyword in SHUTTER_SHAPES[shape])
 
 
 def _displayed_area(source: Dataset) -> Dataset:

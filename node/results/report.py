@@ -43,7 +43,6 @@ from highdicom.sr import (
 )
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
-from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation
 
 from ftmtl.findings import Finding, ImageResult, ModelIdentity, Outcome, StudyResult
 from node.results import codes
@@ -68,7 +67,7 @@ from node.results.identity import (
 )
 from node.results.outcome import Known, known_images, outcome_code, outcome_parts, reason_of
 from node.results.source import UTF8
-from node.results.stamp import RESEARCH_NOTICE, algorithm_parameters, equipment, nameless, stamp
+from node.results.stamp import RESEARCH_NOTICE, algorithm_parameters, equipment, patient_of, stamp
 
 SERIES_NUMBER = 900
 """Series Number of the report: before the segmentations, of which there may be any number."""
@@ -148,10 +147,8 @@ def _document(
 ) -> Comprehensive3DSR | ComprehensiveSR:
     """Let highdicom make the object; patient and study are those of ``source``."""
     kind = "sr-comprehensive" if comprehensive else "sr"
-    patient = nameless(source)
-    patient.SOPClassUID = DigitalMammographyXRayImageStorageForPresentation  # highdicom knows not all that may come
     return (ComprehensiveSR if comprehensive else Comprehensive3DSR)(
-        evidence=[patient],
+        evidence=[patient_of(source)],
         content=root,
         series_instance_uid=object_uid(f"{kind}-series", parts, model),
         series_number=SERIES_NUMBER,

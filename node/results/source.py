@@ -33,13 +33,18 @@ TYPE_2 = (
 )  # fmt: skip
 """Attributes that results inherit and that may be empty but not absent (PS3.3 C.7)."""
 
+TRIAL_TYPE_1 = ("ClinicalTrialSponsorName", "ClinicalTrialProtocolID")
+TRIAL_TYPE_2 = ("ClinicalTrialProtocolName", "ClinicalTrialSiteID", "ClinicalTrialSiteName")
+TRIAL_SUBJECT = ("ClinicalTrialSubjectID", "ClinicalTrialSubjectReadingID")
+"""Attributes of the Clinical Trial Subject Module (PS3.3 C.7.1.3), which there is whole or not at all: mandatory ones,
+ones that may be empty, and two of which there has to be one."""
+
 PATIENT_AND_STUDY = (
     "PatientName", "PatientID", "PatientBirthDate", "PatientSex",
     "IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence", "PatientAge", "PatientSize", "PatientWeight",
-    "PatientIdentityRemoved", "DeidentificationMethod", "LongitudinalTemporalInformationModified",
-    "ClinicalTrialSponsorName", "ClinicalTrialProtocolID", "ClinicalTrialProtocolName", "ClinicalTrialSiteID",
-    "ClinicalTrialSiteName", "ClinicalTrialSubjectID", "ClinicalTrialSubjectReadingID",
-    "ClinicalTrialTimePointID", "ClinicalTrialTimePointDescription",
+    "PatientIdentityRemoved", "DeidentificationMethod", "DeidentificationMethodCodeSequence",
+    "LongitudinalTemporalInformationModified",
+    *TRIAL_TYPE_1, *TRIAL_TYPE_2, *TRIAL_SUBJECT, "ClinicalTrialTimePointID", "ClinicalTrialTimePointDescription",
     "StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName",
     "StudyDescription", "IssuerOfAccessionNumberSequence",
 )  # fmt: skip
@@ -85,6 +90,12 @@ _ALL_OR_NONE = frozenset({"PatientOrientation", "PixelSpacing", "ImagerPixelSpac
 _INNER_SEQUENCES = frozenset({"ViewModifierCodeSequence"})
 """Sequences that are kept inside another."""
 
+METHOD_NOT_STATED = "Not stated by the source image"
+"""De-identification Method where an image says that its patient's identity was removed, and not how (PS3.3 C.7.1.1)."""
+
+GB2312_ESCAPE = "\x1b$)A"
+"""What says that GB 2312 follows (PS3.5 K.2); pydicom leaves it in the text that it has decoded."""
+
 _LOCALISED = frozenset({"SH", "LO", "PN", "ST", "LT", "UT", "UC"})
 
 
@@ -118,6 +129,7 @@ def read_source(source: str | PathLike[str] | Dataset) -> Dataset:
     for keyword in TYPE_2:
         if keyword not in header:
             setattr(header, keyword, None)
+    _complete_patient(header)
     _check_identity(header)
     charset = _output_charset(_declared(source), header)
     if charset:
@@ -125,6 +137,18 @@ def read_source(source: str | PathLike[str] | Dataset) -> Dataset:
     header.file_meta = FileMetaDataset()
     header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     return header
+
+
+def _complete_patient(header: Dataset) -> None:
+    """Add what else has to be there with what was copied of the patient, or take out what can't stand alone."""
+    if header.get("PatientIdentityRemoved") == "YES" and "DeidentificationMethodCodeSequence" not in header:
+        header.setdefault("DeidentificationMethod", METHOD_NOT_STATED)
+    whole = any(keyword in header for keyword in TRIAL_SUBJECT) and all(keyword in header for keyword in TRIAL_TYPE_1)
+    for keyword in (*TRIAL_SUBJECT, *TRIAL_TYPE_1, *TRIAL_TYPE_2):
+        if not whole and keyword in header:
+            delattr(header, keyword)
+        elif whole and keyword in TRIAL_TYPE_2 and keyword not in header:
+            setattr(header, keyword, None)
 
 
 def _check_identity(header: Dataset) -> None:
@@ -212,6 +236,8 @@ def _items(source: Dataset, tag: BaseTag, encodings: Sequence[str]) -> list[Data
                 continue
             if inner.VR != "SQ" or inner.keyword in _INNER_SEQUENCES:
                 _copy(item, copy, inner.keyword, inner.tag, encodings)
+        if "UniversalEntityID" in copy and "UniversalEntityIDType" not in copy:  # PS3.3 10.17: nobody knows whose it is
+            del copy.UniversalEntityID
         if len(copy):
             items.append(copy)
     return items
@@ -236,7 +262,7 @@ def _values(source: Dataset, tag: BaseTag, vr: str, encodings: Sequence[str]) ->
 
 def _legal(keyword: str, vr: str, text: str) -> str:
     """Return a value as PS3.5 6.2 and the attribute's own terms allow it, or an empty string."""
-    text = text.strip(" \0\t\r\n")
+    text = text.replace(GB2312_ESCAPE, "").strip(" \0\t\r\n")
     if not text:
         return ""
     if keyword in _TERMS:
@@ -262,6 +288,8 @@ def _legal(keyword: str, vr: str, text: str) -> str:
 
 _TERMS = {
     "PatientSex": "[MFO]",
+    "PatientIdentityRemoved": "YES|NO",
+    "LongitudinalTemporalInformationModified": "UNMODIFIED|MODIFIED|REMOVED",
     "PatientOrientation": "[ALRHFP]{1,3}",
     "LossyImageCompression": "0[01]",
     "TimezoneOffsetFromUTC": r"[+-]\d{4}",

@@ -9,7 +9,7 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 from pydicom.tag import Tag
-from pydicom.uid import UID
+from pydicom.uid import UID, DigitalMammographyXRayImageStorageForPresentation
 
 from ftmtl.findings import ModelIdentity
 from node.results import codes
@@ -59,6 +59,16 @@ def nameless(source: Dataset) -> Dataset:
     copy.update({element.tag: DataElement(element.tag, element.VR, element.value) for element in source})
     copy.PatientName = None
     copy.file_meta = source.file_meta
+    return copy
+
+
+def patient_of(source: Dataset) -> Dataset:
+    """Return a nameless copy for highdicom to take patient and study from.
+
+    It is called a mammogram, whatever it is: of classes that it does not know highdicom copies nothing.
+    """
+    copy = nameless(source)
+    copy.SOPClassUID = DigitalMammographyXRayImageStorageForPresentation
     return copy
 
 

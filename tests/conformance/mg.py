@@ -8,7 +8,11 @@ from pathlib import Path
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence as Items
-from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation, ExplicitVRLittleEndian
+from pydicom.uid import (
+    BreastTomosynthesisImageStorage,
+    DigitalMammographyXRayImageStorageForPresentation,
+    ExplicitVRLittleEndian,
+)
 
 from ftmtl.findings import Finding, FindingType, ImageResult, LesionMask, ModelIdentity, Outcome, StudyResult
 
@@ -79,6 +83,61 @@ def _image_modules(ds: Dataset, laterality: str, view: str, rows: int, columns: 
     ds.DateOfLastDetectorCalibration, ds.TimeOfLastDetectorCalibration = "20250101", "080000"
     ds.BreastImplantPresent = "NO"
     ds.AcquisitionContextSequence = Items()
+
+
+PROJECTION_ONLY = (
+    "PresentationIntentType", "ImageLaterality", "PatientOrientation", "AcquisitionDate", "AcquisitionTime",
+    "OrganExposed", "AnatomicRegionSequence", "PositionerType", "ViewPosition", "PixelIntensityRelationship",
+    "PixelIntensityRelationshipSign", "RescaleIntercept", "RescaleSlope", "RescaleType", "WindowCenter",
+    "WindowWidth", "ImagerPixelSpacing", "EstimatedRadiographicMagnificationFactor", "DetectorType",
+    "DetectorConfiguration", "DetectorID", "DateOfLastDetectorCalibration", "TimeOfLastDetectorCalibration",
+)  # fmt: skip
+"""Attributes of a mammogram that a tomosynthesis volume has in functional groups, or not at all."""
+
+
+def tomosynthesis(laterality: str = "L", view: str = "MLO", uid: str = "2.25.40", frames: int = 3) -> Dataset:
+    """Return a small Breast Tomosynthesis Image of black frames, in which dciodvfy finds no error (PS3.3 A.55)."""
+    ds = mg_header(laterality, view, 64, 48, uid, 5)
+    for keyword in PROJECTION_ONLY:
+        delattr(ds, keyword)
+    ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = BreastTomosynthesisImageStorage
+    ds.ContentQualification, ds.NumberOfFrames = "RESEARCH", frames
+    ds.FrameOfReferenceUID, ds.PositionReferenceIndicator = f"{uid}.2", ""
+    kind = Dataset()
+    kind.PixelPresentation, kind.VolumetricProperties = "MONOCHROME", "VOLUME"
+    kind.VolumeBasedCalculationTechnique = "TOMOSYNTHESIS"
+    ds.update(kind)
+    ds.ImageType = kind.FrameType = ["DERIVED", "PRIMARY", "TOMOSYNTHESIS", "NONE"]
+    ds.SharedFunctionalGroupsSequence = Items([_shared_groups(laterality)])
+    ds.PerFrameFunctionalGroupsSequence = Items([_frame_groups(n, kind) for n in range(1, frames + 1)])
+    ds.PixelData = bytes(2 * ds.Rows * ds.Columns * frames)
+    return ds
+
+
+def _shared_groups(laterality: str) -> Dataset:
+    """Functional groups that are the same for all frames (PS3.3 C.7.6.16.2)."""
+    shared, anatomy, measures, orientation, grey, window = (Dataset() for _ in range(6))
+    anatomy.FrameLaterality = laterality
+    anatomy.AnatomicRegionSequence = Items([code("76752008", "SCT", "Breast")])
+    measures.PixelSpacing, measures.SliceThickness = [0.1, 0.1], 1
+    orientation.ImageOrientationPatient = [0, 1, 0, 0, 0, -1]
+    grey.RescaleIntercept, grey.RescaleSlope, grey.RescaleType = 0, 1, "US"
+    window.WindowCenter, window.WindowWidth = 2048, 4096
+    shared.FrameAnatomySequence, shared.PixelMeasuresSequence = Items([anatomy]), Items([measures])
+    shared.PlaneOrientationSequence, shared.PixelValueTransformationSequence = Items([orientation]), Items([grey])
+    shared.FrameVOILUTSequence = Items([window])
+    return shared
+
+
+def _frame_groups(n: int, kind: Dataset) -> Dataset:
+    """Functional groups of frame ``n``."""
+    groups, content, position = (Dataset() for _ in range(3))
+    content.FrameAcquisitionDateTime = content.FrameReferenceDateTime = "20250102101600"
+    content.FrameAcquisitionDuration, content.StackID, content.InStackPositionNumber = 1.0, "1", n
+    position.ImagePositionPatient = [n, 0, 0]
+    groups.FrameContentSequence, groups.PlanePositionSequence = Items([content]), Items([position])
+    groups.XRay3DFrameTypeSequence = Items([kind])
+    return groups
 
 
 def write(ds: Dataset, folder: Path) -> Path:

@@ -16,7 +16,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from node.results.display import transformations
+from node.results.display import SHUTTER, SHUTTER_SHAPES, transformations
 from node.results.source import read_source
 
 TABLE = np.linspace(0, 4095, 100).astype(np.uint16)
@@ -148,8 +148,15 @@ def test_a_decimal_that_is_too_long_is_rounded_not_dropped() -> None:
     assert len(str(source.WindowCenter)) <= 16
 
 
-def test_a_bitmap_shutter_is_left_out() -> None:
-    ds = header(ShutterShape=["RECTANGULAR", "BITMAP"], ShutterLeftVerticalEdge=3)
+def test_shutters_of_a_bitmap_or_not_wholly_described_are_left_out() -> None:
+    edges = {keyword: n for n, keyword in enumerate(SHUTTER_SHAPES["RECTANGULAR"], start=3)}
+    ds = header(ShutterShape=["RECTANGULAR", "BITMAP", "CIRCULAR"], CenterOfCircularShutter=[60, 60], **edges)
     shown = transformations(read_source(ds))
-    assert (shown.ShutterShape, shown.ShutterLeftVerticalEdge, shown.ShutterPresentationValue) == ("RECTANGULAR", 3, 0)
+    assert {keyword: shown.get(keyword) for keyword in SHUTTER if keyword in shown} == {
+        "ShutterShape": "RECTANGULAR",
+        **edges,
+        "ShutterPresentationValue": 0,
+    }
+    del ds.ShutterLowerHorizontalEdge
+    assert "ShutterShape" not in transformations(read_source(ds))
     assert "ShutterShape" not in transformations(read_source(header(ShutterShape="BITMAP")))
