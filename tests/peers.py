@@ -57,14 +57,14 @@ def viewer_modules() -> Path:
     return folder / "node_modules"
 
 
-def run_tool(name: str, *args: str | Path) -> tuple[int, list[str]]:
-    """Run a program; return its status and the lines it wrote."""
+def run_tool(name: str, *args: str | Path, seconds: float = 120) -> tuple[int, list[str]]:
+    """Run a program, for so long at most; return its status and the lines it wrote."""
     done = subprocess.run(
         [tool(name), *map(str, args)],
         capture_output=True,
         text=True,
         errors="replace",
-        timeout=120,
+        timeout=seconds,
         check=False,
         env=os.environ | {"TCP_NODELAY": "1"},
     )
@@ -81,7 +81,9 @@ def pixelmed_errors(*paths: Path) -> list[str]:
     unlimited = [f"-Djdk.xml.{limit}=0" for limit in ("xpathTotalOpLimit", "xpathExprOpLimit", "xpathExprGrpLimit")]
     speed = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmn128m"]
     driver = Path(__file__).with_name("ValidateReports.java")
-    status, lines = run_tool("java", *unlimited, *speed, "-cp", "/usr/share/java/pixelmed.jar", driver, *paths)
+    status, lines = run_tool(
+        "java", *unlimited, *speed, "-cp", "/usr/share/java/pixelmed.jar", driver, *paths, seconds=600
+    )
     assert status == 0, lines
     found = []
     for number, path in enumerate(paths):
