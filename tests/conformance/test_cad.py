@@ -14,6 +14,7 @@ from peers import pixelmed_errors
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
+from spoilers import for_the_clinic, other_patient, verified
 from studies import Study, make_study
 from test_results_validate import AWKWARD, about_a_source_alone, broken, errors
 
@@ -433,18 +434,6 @@ def without_notice(ds: Dataset) -> None:
 
 def missing_evidence(ds: Dataset) -> None:
     del ds.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence[-1]
-
-
-def verified(ds: Dataset) -> None:
-    ds.VerificationFlag = "VERIFIED"
-
-
-def other_patient(ds: Dataset) -> None:
-    ds.PatientID = "SOMEBODY-ELSE"
-
-
-def for_the_clinic(ds: Dataset) -> None:
-    ds.ContentQualification = "PRODUCT"
 
 
 SPOILERS: dict[Callable[[Dataset], None], str] = {

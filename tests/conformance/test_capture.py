@@ -19,6 +19,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from realdata import real_data
 from scipy import ndimage
+from spoilers import for_the_clinic
 from studies import Study
 
 from ftmtl.findings import ImageResult, Outcome, StudyResult
@@ -400,10 +401,6 @@ def like_an_original(ds: Dataset) -> None:
 
 def like_a_mammogram(ds: Dataset) -> None:
     ds.Modality = "MG"
-
-
-def for_the_clinic(ds: Dataset) -> None:
-    ds.ContentQualification = "PRODUCT"
 
 
 SPOILERS: dict[Callable[[Dataset], None], str] = {

@@ -20,6 +20,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 from realdata import real_data
+from spoilers import other_patient, verified
 from studies import NAMES, Study, make_study
 from test_cad import KINDS, REASON, Headers, below, by_uid, case, failed, study_case, two_views, write
 from test_results_validate import AWKWARD, about_a_source_alone, broken, errors
@@ -559,14 +560,6 @@ def untold_spacing(ds: Dataset) -> None:
 
 def doubled_group(ds: Dataset) -> None:
     ds.ContentSequence[-2].ContentSequence.append(ds.ContentSequence[-2].ContentSequence[0])
-
-
-def verified(ds: Dataset) -> None:
-    ds.VerificationFlag = "VERIFIED"
-
-
-def other_patient(ds: Dataset) -> None:
-    ds.PatientID = "SOMEBODY-ELSE"
 
 
 SPOILERS: dict[Callable[[Dataset], None], str] = {

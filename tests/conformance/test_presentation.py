@@ -18,6 +18,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 from realdata import real_data
+from spoilers import for_the_clinic, other_patient
 from studies import GH133, Study
 
 from ftmtl.findings import ImageResult, LesionMask
@@ -372,14 +373,6 @@ def cropped(ds: Dataset) -> None:
 
 def turned(ds: Dataset) -> None:
     ds.ImageRotation, ds.ImageHorizontalFlip = 180, "N"
-
-
-def other_patient(ds: Dataset) -> None:
-    ds.PatientID = "SOMEBODY-ELSE"
-
-
-def for_the_clinic(ds: Dataset) -> None:
-    ds.ContentQualification = "PRODUCT"
 
 
 SPOILERS: dict[Callable[[Dataset], None], str] = {
