@@ -38,7 +38,7 @@ SECOND = (1, 3)
 """Views with another lesion over the first; of the last one the segmentation is a label map."""
 MAX_VALUE = 4095
 STUDY, CONTROL = "2.25.10", "2.25.11"
-PATIENCE_S = 170
+PATIENCE_S = 400
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,13 @@ def make_views(folder: Path, study: str, views: int, *, mirror: bool = False) ->
     return made
 
 
+def step(name: str, view: View, kind: str) -> dict[str, Any]:
+    """Return what the driver opens and takes a picture of: a report to look at, or a segmentation to work with."""
+    if kind == "sr":
+        return {"name": name, "series": view.series(view.sr), "hydrate": False, "outlines": len(view.image.findings)}
+    return {"name": name, "series": view.series(view.seg), "hydrate": True, "outlines": 0}
+
+
 @dataclass(frozen=True)
 class Session:
     """What came of driving the viewer: pictures of its window, and the driver's report."""
@@ -157,13 +164,8 @@ def session(dicomweb: Orthanc, tmp_path_factory: pytest.TempPathFactory) -> Sess
     (control,) = make_views(folder / "control", CONTROL, 1, mirror=True)
     for view in (*views, control):
         dicomweb.stow(*view.files)
-    steps = [
-        {"name": f"{view.name}-{kind}", "series": view.series(path), "hydrate": kind == "seg"}
-        for kind in ("sr", "seg")
-        for view in views
-        for path in [view.sr if kind == "sr" else view.seg]
-    ]
-    mirrored_step = {"name": "control", "series": control.series(control.seg), "hydrate": True}
+    steps = [step(f"{view.name}-{kind}", view, kind) for kind in ("sr", "seg") for view in views]
+    mirrored_step = step("control", control, "seg")
     pictures = folder / "pictures"
     pictures.mkdir()
     plan = {
