@@ -257,12 +257,12 @@ def _worker(arguments: argparse.Namespace) -> int:
 
 
 def _analyze(arguments: argparse.Namespace) -> int:
-    from workers.offline import analyse_paths
-
     try:
         kinds = object_kinds(arguments.objects, arguments.profile)
     except ValueError as error:
         raise ConfigError([f"--objects: {error}"]) from error
+    from workers.offline import analyse_paths  # late: it imports torch
+
     return analyse_paths(
         arguments.paths,
         arguments.out,

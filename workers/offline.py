@@ -79,8 +79,9 @@ def analyse_paths(
         entry = _analyse(study_uid, files, analyse, out, pictures)
         entries.append(entry)
         found = sum(len(image["findings"]) for image in entry["images"])
-        tail = f"{found} findings" if entry["outcome"] == Outcome.FINDINGS else entry["reason"]
-        print(f"[{number}/{len(studies)}] {study_uid}: {entry['outcome']} {tail}".rstrip())
+        count = f"{found} finding" if found == 1 else f"{found} findings"
+        said = count if entry["outcome"] == Outcome.FINDINGS else entry["outcome"]
+        print(f"[{number}/{len(studies)}] {study_uid}: {said} {entry['reason']}".rstrip())
     document: dict[str, Any] = {**summary(predictor.model, entries), "skipped": skipped}
     (out / "summary.json").write_text(json.dumps(document, indent=2) + "\n")
     print(f"results: {out}, summary: {out / 'summary.json'}. Research use only.")
