@@ -29,7 +29,7 @@ from pydicom.uid import JPEG2000, ExplicitVRLittleEndian, JPEGBaseline8Bit, JPEG
 from ftmtl.datasets.annotated import AnnotatedImage, Lesion
 from ftmtl.datasets.phantoms import PhantomImage, phantom_images
 from ftmtl.evaluation.cases import ImageCase
-from ftmtl.evaluation.evaluate import evaluate
+from ftmtl.evaluation.evaluate import LOWEST_SCORE, evaluate
 from ftmtl.evaluation.figures import matches, sensitivity, statistics
 from ftmtl.evaluation.hits import IOU_02, iou
 from ftmtl.findings import StudyResult
@@ -231,7 +231,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--real", type=Path, nargs="*", default=[], metavar="FILE.dcm")
     arguments = parser.parse_args()
-    predictor = Predictor(arguments.weights, threshold=0.02)
+    predictor = Predictor(arguments.weights, threshold=LOWEST_SCORE)
     print(f"{predictor.model.name} {predictor.model.version}, {arguments.phantoms} phantoms from seed {SEED}\n")
     print("| change | sensitivity at 0.5 (IoU 0.2) | Dice, detected | AUC, true boxes | AUC end to end |")
     print("|---|---:|---:|---:|---:|")

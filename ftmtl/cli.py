@@ -45,7 +45,9 @@ def add_commands(commands: Any) -> None:
     )
     evaluate.add_argument("--data", action="append", required=True, metavar="DATA", help=f"{_DATA}; may repeat")
     evaluate.add_argument("--out", type=Path, required=True, metavar="DIR")
-    evaluate.add_argument("--threshold", type=float, default=0.02, help="lowest lesion probability (default 0.02)")
+    evaluate.add_argument(
+        "--threshold", type=float, help="lesion probability from which findings are kept (default 0.001)"
+    )
     evaluate.add_argument("--device", help="cpu, cuda, cuda:1 (default the GPU if there is one)")
     _add_faults(evaluate)
 
@@ -126,7 +128,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     import_module("matplotlib")
     from ftmtl.datasets.catalogue import DataSource, list_images
     from ftmtl.evaluation.blobs import BlobDetector
-    from ftmtl.evaluation.evaluate import Model, evaluate
+    from ftmtl.evaluation.evaluate import LOWEST_SCORE, Model, evaluate
     from ftmtl.evaluation.report import summary, write_report
     from ftmtl.predictor import Predictor
 
@@ -136,17 +138,19 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     if arguments.weights == Path("blobs"):
         predictor = BlobDetector()
     else:
-        predictor = Predictor(arguments.weights, device=arguments.device, threshold=arguments.threshold)
+        lowest = LOWEST_SCORE if arguments.threshold is None else arguments.threshold
+        predictor = Predictor(arguments.weights, device=arguments.device, threshold=lowest)
     evaluation = evaluate(predictor, images, faults=arguments.faults, on_image=_progress)
     command = ["ftmtl", "evaluate", *([str(arguments.weights)] if arguments.weights else [])]
     command += [part for source in sources for part in ("--data", str(source))]
+    command += [] if arguments.threshold is None else ["--threshold", str(arguments.threshold)]
     metrics = write_report(
         evaluation,
         arguments.out,
         images=images,
         predict=predictor.predict,
         data_set=", ".join(str(source) for source in sources),
-        command=" ".join([*command, "--threshold", str(arguments.threshold), "--out", str(arguments.out)]),
+        command=" ".join([*command, "--out", str(arguments.out)]),
     )
     print(summary(metrics))
     print(f"report: {arguments.out / 'index.html'}")

@@ -23,7 +23,7 @@ from ftmtl.datasets.annotated import AnnotatedImage, Lesion
 from ftmtl.datasets.catalogue import DataSource, list_images
 from ftmtl.errors import EvaluationError
 from ftmtl.evaluation.cases import ImageCase, read_cases, write_cases
-from ftmtl.evaluation.evaluate import evaluate
+from ftmtl.evaluation.evaluate import LOWEST_SCORE, evaluate
 from ftmtl.evaluation.figures import TITLES, statistics
 from ftmtl.evaluation.measure import compare_runs
 from ftmtl.evaluation.plots import with_interval
@@ -38,7 +38,6 @@ from ftmtl.weights import load_weights, save_weights
 
 log = logging.getLogger(__name__)
 
-_LOWEST_SCORE = 0.02
 _BATCH = 8
 """Images a pass: where features are shuffled, they are exchanged among so many images' RoIs."""
 
@@ -153,7 +152,7 @@ def _cases(plan: Plan, cell: _Cell, tested: Sequence[AnnotatedImage], out: Path)
     recipe = _recipe(plan, cell)
     weights = _weights(recipe, cell, out)
     images = tested or held_out_images(recipe)
-    predictor = Predictor(weights, device=recipe.machine.device or None, threshold=_LOWEST_SCORE, batch=_BATCH)
+    predictor = Predictor(weights, device=recipe.machine.device or None, threshold=LOWEST_SCORE, batch=_BATCH)
     log.info("evaluating cell=%s images=%d", cell, len(images))
     evaluation = evaluate(predictor, images)
     path.parent.mkdir(parents=True, exist_ok=True)

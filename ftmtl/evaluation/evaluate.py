@@ -33,6 +33,9 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
+LOWEST_SCORE = 0.001
+"""Lesion probability from which detections are kept: where a FROC curve ends, and a lesion counts as never found."""
+
 
 class Model(Protocol):
     """What is evaluated: `ftmtl.predictor.Predictor`, or what answers like it."""
@@ -65,7 +68,7 @@ def evaluate(
     Parameters
     ----------
     predictor
-        Best with a low threshold, such as 0.02: a FROC curve ends where detections do.
+        Best with `LOWEST_SCORE` as its threshold: a FROC curve ends where detections do.
     images
         Each is read when its turn comes, and forgotten.
     faults
