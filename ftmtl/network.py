@@ -26,6 +26,7 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import MultiScaleRoIAlign, roi_align
 
 from ftmtl.backbone import build_backbone
+from ftmtl.contrast import with_local_contrast
 from ftmtl.findings import LESION_TYPES
 from ftmtl.heads.blocks import BOX_SIZE, MASK_SIZE
 from ftmtl.heads.classification import ClassificationHead
@@ -36,6 +37,8 @@ from ftmtl.proposals import RoISampler, proposal_network, suppress
 from ftmtl.targets import Detections, Target
 from ftmtl.variants import NetworkConfig
 
+_CHANNELS = 3
+"""Channels that backbones take: they were made for colours."""
 _LEVELS = ["0", "1", "2", "3"]
 _MASK_SIDE = 2 * MASK_SIZE
 
@@ -141,7 +144,9 @@ class FTMTLNet(nn.Module):
         return detections, self._describe(features, sizes, list(boxes), None)
 
     def _features(self, images: Tensor) -> tuple[OrderedDict[str, Tensor], list[tuple[int, int]]]:
-        features: OrderedDict[str, Tensor] = self.backbone(images.expand(-1, 3, -1, -1))
+        sides = self.config.contrast
+        channels = with_local_contrast(images, sides) if sides else images.expand(-1, _CHANNELS, -1, -1)
+        features: OrderedDict[str, Tensor] = self.backbone(channels)
         return features, [(images.shape[-2], images.shape[-1])] * len(images)
 
     def _detect(

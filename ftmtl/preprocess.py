@@ -10,6 +10,8 @@ INPUT_SIZE = (512, 416)
 """Height and width of the network's input in pixels."""
 BACKGROUND = 0.02
 """Values below this are air, not breast."""
+AIR = 1e-3
+"""Standardised values this close to the darkest of the image are air."""
 
 Floats = NDArray[np.float32]
 

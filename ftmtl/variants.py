@@ -39,6 +39,9 @@ class NetworkConfig:
         a batch; ``frozen``, for pretrained statistics.
     input_size
         Height and width in pixels.
+    contrast
+        Sides in pixels of the two windows whose local contrast fills the second and third channel of the backbone
+        (`ftmtl.contrast`); empty for the image in all three.
     channels
         Channels of the feature pyramid and of all RoI features; a multiple of 8.
     anchor_sizes
@@ -73,6 +76,7 @@ class NetworkConfig:
     backbone: str = "resnet18"
     norm: str = "batch"
     input_size: tuple[int, int] = INPUT_SIZE
+    contrast: tuple[int, ...] = ()
     channels: int = 96
     anchor_sizes: tuple[tuple[int, ...], ...] = ((12, 18), (26, 36), (52, 72), (104, 144))
     tasks: tuple[str, ...] = TASKS
@@ -96,6 +100,8 @@ class NetworkConfig:
             raise ValueError(f"tasks are {list(self.tasks)}; they can be {', '.join(TASKS)}")
         for direction in self.transfer:
             self._check_direction(direction)
+        if len(self.contrast) not in (0, 2) or any(side < 12 for side in self.contrast):
+            raise ValueError(f"contrast is {list(self.contrast)}; it holds no side or two, of 12 pixels or more")
         if self.channels % 8 or self.channels < 8:
             raise ValueError(f"channels is {self.channels}; it has to be a multiple of 8")
         if len(self.anchor_sizes) != 4 or len({len(sizes) for sizes in self.anchor_sizes}) != 1:

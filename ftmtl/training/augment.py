@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ftmtl.datasets.sample import Sample
-from ftmtl.preprocess import BACKGROUND, standardise
+from ftmtl.preprocess import AIR, BACKGROUND, standardise
 from ftmtl.targets import Target
 
 MIN_SIDE_PX = 6
@@ -20,8 +20,6 @@ _SCALES = (0.75, 1.35)
 _GAMMAS = (0.6, 1.7)
 _CUT = 0.1
 """Largest part of a whole image's width that is cut off at the chest wall, as a badly placed breast is."""
-_AIR = 1e-3
-"""Standardised values this close to the darkest of the image are air."""
 
 Floats = NDArray[np.float32]
 
@@ -119,7 +117,7 @@ def _disturbed(image: Floats, rng: np.random.Generator) -> Floats:
         image = ndimage.gaussian_filter(image, rng.uniform(0.4, 1.2))
     noise = rng.standard_normal(image.shape, dtype=np.float32) * np.float32(rng.uniform(0, 0.08))
     changed = image * np.float32(rng.uniform(0.9, 1.1)) + np.float32(rng.uniform(-0.1, 0.1)) + noise
-    return np.where(image > _AIR, np.maximum(changed, 0), 0).astype(np.float32)
+    return np.where(image > AIR, np.maximum(changed, 0), 0).astype(np.float32)
 
 
 def _target(sample: Sample, masks: Tensor, seed: int) -> Target:
