@@ -11,7 +11,7 @@ demo: $(VENV)/.installed
 	$(BIN)/ftmtl demo $(if $(STUDY),--study "$(STUDY)") --out demo
 
 test: $(VENV)/.installed peers
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .
