@@ -21,23 +21,23 @@ from ftmtl.training.validation import validate
 from ftmtl.variants import NetworkConfig
 
 SIZE = (160, 128)
-STEPS, RATE = 240, 2e-3
+STEPS, RATE = 220, 2e-3
 CONFIG = NetworkConfig(
     channels=32,
     input_size=SIZE,
     anchor_sizes=((6, 9), (13, 18), (26, 36), (52, 72)),
-    loss_weights=NetworkConfig().loss_weights | {"mask": 3.0},
+    loss_weights=NetworkConfig().loss_weights | {"mask": 5.0},
 )
 CLUSTERS = {(0, 0), (5, 1), (6, 0)}
 
 
 def phantom(number: int) -> Sample:
-    """One or two lesions of 44 to 48 mm: a pixel is a millimetre here."""
+    """One or two lesions of 48 to 52 mm: a pixel is a millimetre here."""
     specs = []
     for i in range(1 + number % 2):
         cluster = (number, i) in CLUSTERS
         kind, contrast = (FindingType.CALCIFICATION, 0.9) if cluster else (FindingType.MASS, 0.6)
-        specs.append(LesionSpec(kind, number % 2 == i, 22.0 + number % 3, contrast, 100 + 10 * number + i))
+        specs.append(LesionSpec(kind, number % 2 == i, 24.0 + number % 3, contrast, 100 + 10 * number + i))
     image = PhantomImage(
         image_id=f"phantom-{number}",
         patient=f"phantom-{number}",
