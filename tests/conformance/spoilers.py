@@ -1,8 +1,32 @@
-"""What spoils any object, for tests of the check before sending."""
+"""What spoils any object, for tests of the check before sending, and what a spoilt one is rejected for."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
 from pydicom.dataset import Dataset
+
+from node.errors import ResultRejected
+
+Spoiler = Callable[[Dataset], None]
+Checked = tuple[Path, Callable[[Path], None]]
+"""A sound object's file, and what checks a copy."""
+
+
+def faults_of(spoil: Spoiler, sound: Checked, folder: Path) -> str:
+    """Spoil a copy, and return what it is rejected for."""
+    path, check = sound
+    check(path)
+    ds = dcmread(path)
+    spoil(ds)
+    spoilt = folder / "spoilt.dcm"
+    ds.save_as(spoilt)
+    with pytest.raises(ResultRejected) as rejection:
+        check(spoilt)
+    return "\n".join(rejection.value.faults)
 
 
 def verified(ds: Dataset) -> None:

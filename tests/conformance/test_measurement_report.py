@@ -20,7 +20,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 from realdata import real_data
-from spoilers import other_patient, verified
+from spoilers import Checked, faults_of, other_patient, verified
 from studies import NAMES, Study, make_study
 from test_cad import KINDS, REASON, Headers, below, by_uid, case, failed, study_case, two_views, write
 from test_results_validate import AWKWARD, about_a_source_alone, broken, errors
@@ -589,9 +589,6 @@ SPOILERS: dict[Callable[[Dataset], None], str] = {
 }
 
 
-Checked = tuple[Path, Callable[[Path], None]]
-
-
 def checked(sources: list[Dataset], result: StudyResult, missing: Headers, path: Path) -> Checked:
     """Write a sound report; return it and what checks a copy."""
     segmentations = masks(sources, result)
@@ -600,18 +597,7 @@ def checked(sources: list[Dataset], result: StudyResult, missing: Headers, path:
     def check(copy: Path) -> None:
         check_object(copy, result, by_uid(sources), segmentations, missing)
 
-    check(path)
     return path, check
-
-
-def faults_of(spoil: Callable[[Dataset], None], sound: Checked, folder: Path) -> str:
-    """Spoil a copy, and return what it is rejected for."""
-    path, check = sound
-    ds = dcmread(path)
-    spoil(ds)
-    with pytest.raises(ResultRejected) as rejection:
-        check(write(ds, folder / "spoilt.dcm"))
-    return "\n".join(rejection.value.faults)
 
 
 @pytest.fixture(scope="module")
