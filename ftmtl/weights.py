@@ -157,8 +157,12 @@ def _parse_card(text: str | None, path: Path) -> WeightsCard:
         raise WeightsError(f"weights {path} have no card: they were not written by this package")
     try:
         raw = json.loads(text)
-        known = {f.name for f in fields(NetworkConfig)}
-        network = {k: _tuples(v) for k, v in raw.pop("network").items() if k in known}
+        network = {k: _tuples(v) for k, v in raw.pop("network").items()}
+        if unknown := network.keys() - {f.name for f in fields(NetworkConfig)}:
+            raise WeightsError(
+                f"weights {path} are of a network that this version does not know, with {', '.join(sorted(unknown))}: "
+                "use the version that wrote them, or a newer one"
+            )
         return WeightsCard(network=NetworkConfig(**network), **raw)
     except (ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"weights {path} have a card that cannot be read: {error}") from error

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from ftmtl.errors import WeightsError
@@ -88,6 +89,19 @@ def test_a_broken_card(tmp_path: Path) -> None:
     save_file({"a": torch.zeros(1)}, path, metadata={"ftmtl": json.dumps({"name": "x"})})
     with pytest.raises(WeightsError, match="card that cannot be read"):
         load_weights(path)
+
+
+def test_a_card_of_another_version(written: Path) -> None:
+    """What an older one did not know has its default; a newer one's network would be another one here."""
+    with safe_open(written, framework="pt") as file:
+        state, card = {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["ftmtl"])  # noqa: SIM118
+    del card["network"]["contrast"]
+    save_file(state, written, metadata={"ftmtl": json.dumps(card)})
+    assert load_weights(written)[1].network == CONFIG
+    card["network"]["whiskers"] = 2
+    save_file(state, written, metadata={"ftmtl": json.dumps(card)})
+    with pytest.raises(WeightsError, match="does not know, with whiskers"):
+        load_weights(written)
 
 
 def test_the_shipped_weights_are_small_and_half() -> None:
