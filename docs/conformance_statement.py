@@ -29,7 +29,7 @@ from ftmtl.mammogram import display_pixels
 from ftmtl.phantom_dicom import write_study
 from node import listener
 from node.config import DeliverySection, NodeSection
-from node.delivery import TRANSFER_SYNTAX, sending_entity
+from node.delivery import TRANSFER_SYNTAXES, sending_entity
 from node.domain import ObjectKind
 from node.results import build_results, codes
 from node.results.content import children
@@ -192,7 +192,9 @@ def _networking(samples: Sequence[Sample]) -> str:
     syntaxes = "\n".join(f"| {UID(s).name} | {s} |" for s in listener.TRANSFER_SYNTAXES)
     accepted = "\n".join(f"| {_class(uid)} | {uid} |" for uid in sorted(storage, key=_class))
     proposed = "\n".join(
-        f"| {_class(uid)} | {uid} | {UID(TRANSFER_SYNTAX).name} {TRANSFER_SYNTAX} | SCU | none |" for uid in classes
+        f"| {_class(uid)} | {uid} | {UID(syntax).name} {syntax} | SCU | none |"
+        for uid in classes
+        for syntax in TRANSFER_SYNTAXES
     )
     answers = "\n".join(f"| 0x{status:04X} | {_ANSWERS[status]} |" for status in StoreStatus)
     taken = "\n".join(_taken())
@@ -260,7 +262,8 @@ A refusal carries an Error Comment (0000,0902). Nothing is answered with a warni
 One association a destination and study at a time. Implementation Class UID and Version Name
 as above. The AE accepts none.
 
-**4.2.2.2 Initiation.** One presentation context for each SOP class that is to be sent, each with one transfer syntax:
+**4.2.2.2 Initiation.** Two presentation contexts for each SOP class that is to be sent, one a transfer syntax. Where
+both are accepted, {UID(TRANSFER_SYNTAXES[0]).name} is used:
 
 | SOP class | UID | Transfer syntax | Role | Extended negotiation |
 |---|---|---|---|---|

@@ -7,8 +7,9 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
-from pydicom.uid import UID, ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import AE, _config
 from pynetdicom.association import Association
 
@@ -18,8 +19,8 @@ from node.status import Answer, meaning
 
 log = logging.getLogger(__name__)
 
-TRANSFER_SYNTAX = str(ExplicitVRLittleEndian)
-"""Of all result objects."""
+TRANSFER_SYNTAXES = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
+"""Offered for all result objects: the one that their files are in, and the default one (PS3.5 10.1)."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,8 @@ def sending_entity(ae_title: str, sop_classes: Iterable[str]) -> AE:
     ae.acse_timeout = 30
     ae.dimse_timeout = 120
     for sop_class in dict.fromkeys(sop_classes):
-        ae.add_requested_context(sop_class, TRANSFER_SYNTAX)
+        for syntax in TRANSFER_SYNTAXES:
+            ae.add_requested_context(sop_class, syntax)
     return ae
 
 
@@ -140,10 +142,12 @@ def _send_one(assoc: Association, result: ResultObject) -> Reply:
     uid = result.sop_instance_uid
     if not assoc.is_established:
         return Reply(uid, Answer.TRY_AGAIN, None, "the association ended")
-    if not any(cx.abstract_syntax == result.sop_class_uid for cx in assoc.accepted_contexts):
+    accepted = [cx.transfer_syntax[0] for cx in assoc.accepted_contexts if cx.abstract_syntax == result.sop_class_uid]
+    if not accepted:
         return Reply(uid, Answer.CLASS_REFUSED, None, f"does not accept {UID(result.sop_class_uid).name}")
     try:
-        status = assoc.send_c_store(result.path).get("Status")
+        as_it_is = TRANSFER_SYNTAXES[0] in accepted
+        status = assoc.send_c_store(result.path if as_it_is else dcmread(result.path)).get("Status")
     except (OSError, RuntimeError) as error:
         return Reply(uid, Answer.TRY_AGAIN, None, f"cannot be sent: {error}")
     except (AttributeError, ValueError, InvalidDicomError) as error:
@@ -160,7 +164,7 @@ def _send_one(assoc: Association, result: ResultObject) -> Reply:
 def _why_not(assoc: Association) -> tuple[Answer, str]:
     """Why there is no association: nobody there, rejected (PS3.8 9.3.4), or nothing accepted."""
     if assoc.rejected_contexts and not assoc.accepted_contexts:
-        refused = ", ".join(str(UID(cx.abstract_syntax or "").name) for cx in assoc.rejected_contexts)
+        refused = ", ".join(dict.fromkeys(str(UID(cx.abstract_syntax or "").name) for cx in assoc.rejected_contexts))
         return Answer.CLASS_REFUSED, f"accepts none of: {refused}"
     if assoc.is_rejected:
         reply = assoc.acceptor.primitive
