@@ -5,8 +5,9 @@ stored, MONOCHROME1, the three VOI functions, lossy compression, noise, an impla
 
     python benchmarks/robustness.py [--phantoms 60] [--weights FILE] [--real FILE.dcm ...]
 
-Prints one table of phantoms and one of the real images, whose lesions nobody has drawn: there the highest lesion
-probability and how far the first finding's box stays where it was (IoU with that of the unchanged image).
+Prints one table of phantoms, each figure with its difference from the unchanged images and that difference's 95%
+interval over phantoms; and one of the real images, whose lesions nobody has drawn: there the highest lesion probability
+and how far the first finding's box stays where it was (IoU with that of the unchanged image).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import argparse
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -32,6 +33,8 @@ from ftmtl.evaluation.cases import ImageCase
 from ftmtl.evaluation.evaluate import LOWEST_SCORE, evaluate
 from ftmtl.evaluation.figures import matches, sensitivity, statistics
 from ftmtl.evaluation.hits import IOU_02, iou
+from ftmtl.evaluation.plots import with_interval
+from ftmtl.evaluation.statistics import Statistic, paired_bootstrap
 from ftmtl.findings import StudyResult
 from ftmtl.mammogram import Mammogram, load_mammogram
 from ftmtl.phantom import Phantom, make_phantom
@@ -236,12 +239,16 @@ def main() -> None:
     print("| change | sensitivity at 0.5 (IoU 0.2) | Dice, detected | AUC, true boxes | AUC end to end |")
     print("|---|---:|---:|---:|---:|")
     images = phantom_images(SEED, arguments.phantoms)
+    unchanged: list[Statistic] = []
     for variation in VARIATIONS:
         changed = [
             Changed(image_id=i.image_id, patient=i.patient, malignant=i.malignant, phantom=i, variation=variation)
             for i in images
         ]
-        print(f"| {variation.name} | {' | '.join(figures(evaluate(predictor, changed).cases))} |", flush=True)
+        now = figures(evaluate(predictor, changed).cases)
+        unchanged = unchanged or now
+        cells = [cell(n, before, len(images)) for n, before in zip(now, unchanged, strict=True)]
+        print(f"| {variation.name} | {' | '.join(cells)} |", flush=True)
     if arguments.real:
         print(f"\n| change | {' | '.join(path.stem for path in arguments.real)} |")
         print("|---" * (1 + len(arguments.real)) + "|")
@@ -252,13 +259,20 @@ def main() -> None:
                 print(f"| {variation.name.split(',')[0]} | {' | '.join(cells)} |", flush=True)
 
 
-def figures(cases: Sequence[ImageCase]) -> list[str]:
-    """The table's figures."""
-    every = np.arange(len(cases))
+def figures(cases: Sequence[ImageCase]) -> list[Statistic]:
+    """The table's figures, as functions of the images that are counted."""
     table = statistics(cases)
     names = ("dice_detected", "lesion_auc_true_boxes", "lesion_auc_end_to_end")
-    values = [sensitivity(matches(cases, IOU_02), 0.5)(every), *(table[name](every) for name in names)]
-    return [f"{value:.3f}" for value in values]
+    return [sensitivity(matches(cases, IOU_02), 0.5), *(table[name] for name in names)]
+
+
+def cell(now: Statistic, before: Statistic, count: int) -> str:
+    """A figure; where it is not the unchanged images' own, how far it lies from theirs, too."""
+    value = f"{now(np.arange(count)):.3f}"
+    if now is before:
+        return value
+    difference = paired_bootstrap(now, before, [str(i) for i in range(count)])
+    return f"{value}, {with_interval(asdict(difference), sign='+')}"
 
 
 def found(predictor: Predictor, path: Path, variation: Variation) -> StudyResult:

@@ -46,28 +46,31 @@ def measure(evaluation: Evaluation | Sequence[ImageCase], *, samples: int = 1000
     Returns
     -------
     dict
-        ``counts``; ``classification`` (AUC); ``detection`` (sensitivity by hit rule, by the images over which false
-        positives are counted, and by their rate); ``detection_by_kind`` (number of
-        lesions, and by hit rule the same of these, all images); ``segmentation`` (Dice); ``notes``. A figure is a
-        dict of value, ends of its interval (None where no interval is computed), level, samples and skipped; or None
-        where it is not defined, and a note says why.
+        ``counts``; ``hit_rule`` (the one that suits the truth, outlines or circles); ``classification`` (AUC);
+        ``detection`` (sensitivity by hit rule, by the images over which false positives are counted, and by their
+        rate); ``detection_by_kind`` (number of lesions, and by hit rule the same of these, all images);
+        ``segmentation`` (Dice); ``notes``. A figure is a dict of value, ends of its interval (None where no interval is
+        computed), level, samples and skipped; or None where it is not defined, and a note says why.
     """
     cases = evaluation.cases if isinstance(evaluation, Evaluation) else evaluation
     skipped = evaluation.skipped if isinstance(evaluation, Evaluation) else ()
     notes: list[str] = []
     main = statistics(cases)
+    natural = natural_rule(cases)
 
     def figure(title: str, statistic: Statistic, interval: bool = True) -> dict[str, Any] | None:
         return _figure(title, statistic, [case.patient for case in cases], samples if interval else 0, seed, notes)
 
     detection = {
         rule.name: {
-            counted: _sensitivities(cases, rule, counted, figure, interval=rule is IOU_02) for counted in COUNTED
+            counted: _sensitivities(cases, rule, counted, figure, interval=rule in (IOU_02, natural))
+            for counted in COUNTED
         }
         for rule in HIT_RULES.values()
     }
     metrics = {
         "counts": {**_counts(cases), "skipped_images": len(skipped)},
+        "hit_rule": natural.name,
         "classification": {name: figure(TITLES[name], main[name]) for name in AUCS},
         "detection": detection,
         "detection_by_kind": _by_kind(cases, figure),

@@ -16,7 +16,7 @@ from typing import Any
 from ftmtl.datasets.annotated import AnnotatedImage
 from ftmtl.errors import EvaluationError
 from ftmtl.evaluation.cases import Evaluation, write_cases
-from ftmtl.evaluation.figures import TITLES, natural_rule
+from ftmtl.evaluation.figures import RATES, TITLES, natural_rule
 from ftmtl.evaluation.hits import IOU_02
 from ftmtl.evaluation.measure import measure
 from ftmtl.evaluation.plots import plots, with_interval
@@ -100,7 +100,13 @@ def write_report(
 
 def summary(metrics: dict[str, Any]) -> str:
     """Return the main figures for a terminal, one a line."""
-    lines = [f"{TITLES[name]}: {with_interval(f)}" for part in _main(metrics) for name, f in part.items()]
+    rule = metrics["hit_rule"]
+    found = metrics["detection"][rule]["all"]
+    lines = [
+        f"Lesions found at {rate} false positives an image ({rule}): {with_interval(found[rate])}"
+        for rate in (f"{rate:g}" for rate in RATES)
+    ]
+    lines += [f"{TITLES[name]}: {with_interval(f)}" for part in _main(metrics) for name, f in part.items()]
     return "\n".join([*lines, *(f"note: {note}" for note in metrics["notes"])])
 
 

@@ -59,7 +59,7 @@ class TrainingData:
             name = self.sources[id(image)].name
             counts[name] = counts.get(name, 0) + 1
         listed = ", ".join(f"{count} {_NAMES.get(name, f'images of {name}')}" for name, count in counts.items())
-        return f"{listed}; {len(self.validation)} of them held back for validation"
+        return f"{listed}; {len(self.validation)} of them held back for validation" if self.validation else listed
 
     def load(self, recipe: Recipe, config: NetworkConfig) -> tuple[list[Sample], list[Sample]]:
         """Return the samples to learn from, those of a source that repeats as often as it says, and those held back.
@@ -98,7 +98,7 @@ class TrainingData:
 
 
 _FOLD_SEED = 0
-_NAMES = {"phantoms": "synthetic mammograms"}
+_NAMES = {"phantoms": "synthetic mammograms", "cdd-cesm": "images of CDD-CESM"}
 
 
 def list_data(recipe: Recipe) -> TrainingData:

@@ -24,7 +24,7 @@ from ftmtl.training.machine import Network, prepared, resolved_precision
 from ftmtl.training.recipe import Recipe, read_recipe
 from ftmtl.training.runs import BEST, LAST, Checkpoint, Progress, RunFolder, environment
 from ftmtl.training.validation import validate
-from ftmtl.weights import WeightsCard, load_weights
+from ftmtl.weights import WeightsCard, load_weights, read_card
 
 __all__ = ["read_recipe", "train"]
 
@@ -91,6 +91,7 @@ class _Run:
         self.data: TrainingData = list_data(recipe)
         if checkpoint is not None and checkpoint.data != self.data.digest:
             raise TrainingError(f"{folder.path} holds a run on other images than those that data names today")
+        self.words = self._words() if checkpoint is None else read_card(folder.path / LAST).data
         self.network = self._network()
         self.validation: list[Sample] = []
 
@@ -124,6 +125,14 @@ class _Run:
             for part in network.children() if isinstance(network, SingleTaskNetworks) else (network,):
                 load_pretrained(part.backbone, self.recipe.backbone_file())
         return prepared(network, self.recipe.machine, self.device)
+
+    def _words(self) -> str:
+        """What the weights learn from, those that they begin as included."""
+        words = self.data.words()
+        if self.recipe.start.weights:
+            before = read_card(self.recipe.resolve(self.recipe.start.weights))
+            words += f"; before, as {before.name} {before.version}: {before.data}"
+        return words
 
     def _describe(self) -> None:
         precision = resolved_precision(self.recipe.machine, self.device)
@@ -164,7 +173,7 @@ class _Run:
             self.recipe.version,
             self.config,
             self.recipe.threshold,
-            self.data.words(),
+            self.words,
             self.recipe.to_json(),
             {"step": progress.total, "validation": metrics},
         )

@@ -37,7 +37,9 @@ def test_evaluate_writes_figures_and_a_page(weights: Path, tmp_path: Path, capsy
     page = (out / "index.html").read_text()
     assert "RESEARCH USE ONLY" in page
     assert "phantoms:3@900, phantoms:2@950" in page
-    assert "Image AUC: " in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "Lesions found at 0.5 false positives an image (IoU 0.2): " in printed
+    assert "Image AUC: " in printed
 
 
 def test_the_baseline_is_evaluated_like_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,9 +22,9 @@ from ftmtl.training.curves import draw_curves
 from ftmtl.training.data import list_data
 from ftmtl.training.engine import Engine, judged
 from ftmtl.training.recipe import Recipe, ValidationSection
-from ftmtl.training.runs import Progress, RunFolder
+from ftmtl.training.runs import LAST, Progress, RunFolder
 from ftmtl.training.train import train
-from ftmtl.weights import load_weights
+from ftmtl.weights import load_weights, read_card
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -96,8 +96,11 @@ def test_another_recipe_is_refused(finished: tuple[Recipe, Path], tmp_path: Path
 def test_it_can_start_from_weights_of_another_run(finished: tuple[Recipe, Path], tmp_path: Path) -> None:
     weights = finished[1] / "last.safetensors"
     train(small_recipe(tmp_path, f'[start]\nweights = "{weights}"\n', steps=1, rate=1e-9), tmp_path / "run")
-    start = load_weights(weights)[0].state_dict()
-    assert all(torch.allclose(start[name], tensor, atol=1e-6) for name, tensor in state_of(tmp_path / "run").items())
+    start, before, _ = load_weights(weights)
+    began = start.state_dict()
+    assert all(torch.allclose(began[name], tensor, atol=1e-6) for name, tensor in state_of(tmp_path / "run").items())
+    told = read_card(tmp_path / "run" / LAST).data
+    assert told.endswith(f"; before, as {before.name} {before.version}: {before.data}")
 
 
 def test_a_run_that_was_cut_off_ends_as_one_that_was_not(
