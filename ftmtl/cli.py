@@ -52,10 +52,13 @@ def add_commands(commands: Any) -> None:
     _add_faults(evaluate)
 
     compare = _command(commands, "compare", _compare, "set evaluations of the same images side by side")
-    compare.add_argument("reports", type=Path, nargs="+", metavar="REPORT", help="folders of ftmtl evaluate")
+    compare.add_argument(
+        "reports", type=Path, nargs="+", metavar="REPORT", help="folders of ftmtl evaluate, or ftmtl ablate --folds"
+    )
     compare.add_argument("--out", type=Path, required=True, metavar="DIR")
     compare.add_argument("--rule", default="IoU 0.2", help="hit rule (default IoU 0.2), or: centre in circle, ...")
     compare.add_argument("--kinds", default="", help="comma-separated kinds of lesion that count (default all)")
+    compare.add_argument("--common", action="store_true", help="of images that all have; others are left out")
 
     ablate = _command(commands, "ablate", _ablate, "train and compare the variants of the network over seeds")
     ablate.add_argument("recipe", type=Path, metavar="RECIPE.toml")
@@ -160,13 +163,15 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 def _compare(arguments: argparse.Namespace) -> int:
     import_module("matplotlib")
     from ftmtl.errors import EvaluationError
-    from ftmtl.evaluation.cases import read_cases
+    from ftmtl.evaluation.cases import common, read_report
     from ftmtl.evaluation.comparison import write_comparison
     from ftmtl.evaluation.hits import HIT_RULES
 
     if arguments.rule not in HIT_RULES:
         raise EvaluationError(f"there is no hit rule {arguments.rule!r}; there are {', '.join(HIT_RULES)}")
-    models = {report.resolve().name: read_cases(report / "cases.jsonl") for report in arguments.reports}
+    models = {report.resolve().name: read_report(report) for report in arguments.reports}
+    if arguments.common:
+        models = dict(zip(models, common(models.values()), strict=True))
     kinds = [kind.strip() for kind in arguments.kinds.split(",") if kind.strip()]
     print(write_comparison(models, arguments.out, rule=HIT_RULES[arguments.rule], kinds=kinds))
     return 0
@@ -209,7 +214,7 @@ def _weights(arguments: argparse.Namespace) -> int:
             print(json.dumps({"path": str(path), "sha256": digest, **asdict(card)}, indent=2))
         else:
             print(f"{card.name}  {card.version}  sha256 {digest[:12]}  {path.stat().st_size / 1e6:.1f} MB  {path}")
-            print(f"    {card.data}")
+            print(f"    trained on {card.data}\n    {card.use}")
     return 0 if good else 1
 
 

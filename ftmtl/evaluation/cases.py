@@ -6,6 +6,7 @@ Every metric can be computed from them, now or later, without the images: `cases
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -151,6 +152,13 @@ def aligned(runs: Iterable[Sequence[ImageCase]]) -> list[list[ImageCase]]:
     return ordered
 
 
+def common(runs: Iterable[Sequence[ImageCase]]) -> list[list[ImageCase]]:
+    """Return of each run the images that all of them have."""
+    listed = list(runs)
+    shared = set.intersection(*({case.image_id for case in cases} for cases in listed)) if listed else set()
+    return [[case for case in cases if case.image_id in shared] for cases in listed]
+
+
 def _truth(cases: Sequence[ImageCase]) -> list[Any]:
     return [
         (case.image_id, case.patient, case.malignant, [(x.box, x.malignant, x.outlined) for x in case.lesions])
@@ -161,6 +169,22 @@ def _truth(cases: Sequence[ImageCase]) -> list[Any]:
 def write_cases(cases: Iterable[ImageCase], path: Path) -> None:
     """Write cases as JSON, one a line."""
     path.write_text("".join(json.dumps(asdict(case)) + "\n" for case in cases), encoding="utf-8")
+
+
+def read_report(folder: Path) -> list[ImageCase]:
+    """Read the cases of an evaluation's folder, or of an ablation's, which holds those of each fold in ``cases``.
+
+    Raises
+    ------
+    EvaluationError
+        If there are none, they cannot be read, or an image comes twice: an ablation of several variants or seeds.
+    """
+    folds = sorted((folder / "cases").glob("*.jsonl"))
+    cases = [case for path in folds or [folder / "cases.jsonl"] for case in read_cases(path)]
+    ids = Counter(case.image_id for case in cases)
+    if twice := [name for name, count in ids.items() if count > 1]:
+        raise EvaluationError(f"{folder} holds several runs: image {twice[0]} comes {ids[twice[0]]} times")
+    return cases
 
 
 def read_cases(path: Path) -> list[ImageCase]:

@@ -72,3 +72,24 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "| less one |" in capsys.readouterr().out
     assert main(["compare", *folders, "--out", str(out), "--rule", "touching"]) == 1
     assert "there is no hit rule 'touching'; there are IoU 0.5" in capsys.readouterr().err
+
+
+def test_folds_of_an_ablation_are_one_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Compared with an evaluation of some of its images, if it is asked for."""
+    folds, whole, part = tmp_path / "folds", tmp_path / "whole", tmp_path / "part"
+    for folder in (folds / "cases", whole, part):
+        folder.mkdir(parents=True)
+    write_cases(GOOD[:5], folds / "cases" / "D-s1-f0.jsonl")
+    write_cases(GOOD[5:], folds / "cases" / "D-s1-f1.jsonl")
+    write_cases(WORSE, whole / "cases.jsonl")
+    write_cases(WORSE[:6], part / "cases.jsonl")
+    out = ["--out", str(tmp_path / "out"), "--rule", "centre in circle"]
+    assert main(["compare", str(whole), str(folds), *out]) == 0
+    assert "all lesions: 8" in capsys.readouterr().out
+    assert main(["compare", str(part), str(folds), *out]) == 1
+    assert "not of the same images" in capsys.readouterr().err
+    assert main(["compare", str(part), str(folds), *out, "--common"]) == 0
+    assert "all lesions: 6" in capsys.readouterr().out
+    write_cases(GOOD[:1], folds / "cases" / "B-s1-f0.jsonl")
+    assert main(["compare", str(folds), *out]) == 1
+    assert "holds several runs: image i0 comes 2 times" in capsys.readouterr().err
