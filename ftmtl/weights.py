@@ -22,8 +22,9 @@ from ftmtl.errors import WeightsError
 from ftmtl.network import FTMTLNet, SingleTaskNetworks, build_network
 from ftmtl.variants import NetworkConfig
 
-SHIPPED = Path(__file__).parent / "shipped" / "ftmtl-phantom.safetensors"
-"""The weights that come with the package, trained on phantoms only."""
+SHIPPED = Path(__file__).parent / "shipped" / "ftmtl-cesm.safetensors"
+"""The weights that are used where none are named: phantoms, then phantoms and CDD-CESM. Others lie beside them."""
+USE = "Research use only. Not a medical device."
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class WeightsCard:
         What they were trained on, how, and what was measured.
     checksum
         SHA-256 of the tensors (`checksum_of`), hexadecimal; set when they are written, compared when they are read.
+    use
+        What they may be used for.
     """
 
     name: str
@@ -48,6 +51,7 @@ class WeightsCard:
     recipe: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
     checksum: str = ""
+    use: str = USE
 
 
 def save_weights(path: Path, network: FTMTLNet | SingleTaskNetworks, card: WeightsCard) -> str:

@@ -102,10 +102,8 @@ def summary(metrics: dict[str, Any]) -> str:
     """Return the main figures for a terminal, one a line."""
     rule = metrics["hit_rule"]
     found = metrics["detection"][rule]["all"]
-    lines = [
-        f"Lesions found at {rate} false positives an image ({rule}): {with_interval(found[rate])}"
-        for rate in (f"{rate:g}" for rate in RATES)
-    ]
+    rates = {f"{rate:g} false positive{'' if rate == 1 else 's'} an image": found[f"{rate:g}"] for rate in RATES}
+    lines = [f"Lesions found at {rate} ({rule}): {with_interval(figure)}" for rate, figure in rates.items()]
     lines += [f"{TITLES[name]}: {with_interval(f)}" for part in _main(metrics) for name, f in part.items()]
     return "\n".join([*lines, *(f"note: {note}" for note in metrics["notes"])])
 

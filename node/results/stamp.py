@@ -24,7 +24,7 @@ from node.results.identity import (
 )
 
 RESEARCH = "RESEARCH"
-RESEARCH_NOTICE = "Research use only. Not for diagnosis."
+RESEARCH_NOTICE = "Research use only. Not a medical device, not for diagnosis."
 
 NOTICE = "RESEARCH USE ONLY - NOT FOR DIAGNOSIS"
 """What stands over every picture with findings on it."""

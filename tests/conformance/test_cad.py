@@ -165,7 +165,7 @@ def test_it_says_how_it_ended_and_why(
         assert [referenced(ds, detection) for detection in performed] == [uids] * len(performed)
         assert bool(performed) is bool(uids)
     words = value_of(below(below(ds, codes.CAD_SUMMARY), codes.IMPRESSION_DESCRIPTION))
-    assert words.startswith("Research use only. Not for diagnosis.\r\n")
+    assert words.startswith("Research use only. Not a medical device, not for diagnosis.\r\n")
     assert words.count(REASON) == len(not_on)
     reasons = [value_of(item) for item in items(ds, codes.ALGORITHM_PARAMETERS) if REASON in value_of(item)]
     assert len(reasons) == sum(len(children(container)) for container in items(ds, codes.FAILED_DETECTIONS))

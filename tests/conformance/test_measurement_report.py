@@ -222,7 +222,7 @@ def test_it_says_how_it_ended_and_why(kind: str, summary: str, words: str, told:
     ds = report(*case(headers, result, kind))
     assert value_of(below(evaluations(ds), codes.CAD_SUMMARY)) == summary
     assert value_of(below(evaluations(ds), codes.IMPRESSION_DESCRIPTION)) == (
-        f"Research use only. Not for diagnosis.\r\n{words}"
+        f"Research use only. Not a medical device, not for diagnosis.\r\n{words}"
     )
     assert comments(evaluations(ds)) == told
     about = [i for i in children(evaluations(ds)) if i.name == codes.COMMENT.value]

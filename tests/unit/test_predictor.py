@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import tracemalloc
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 
 import numpy as np
 import pytest
@@ -12,10 +10,10 @@ import torch
 
 from ftmtl.acquisition import Acquisition
 from ftmtl.errors import WeightsError
-from ftmtl.evaluation.metrics import Detected, ImageTruth, dice, froc, iou
+from ftmtl.evaluation.metrics import dice, iou
 from ftmtl.findings import LESION_TYPES, FindingType, Outcome
 from ftmtl.geometry import Geometry
-from ftmtl.mammogram import Mammogram, from_array, load_mammogram
+from ftmtl.mammogram import Mammogram, load_mammogram
 from ftmtl.phantom import MAX_VALUE, LesionSpec, Phantom, make_phantom
 from ftmtl.phantom_dicom import phantom_dataset
 from ftmtl.predictor import Predictor
@@ -35,33 +33,6 @@ def predictor() -> Predictor:
 def unseen_phantom(number: int) -> Phantom:
     view = ("CC", "MLO")[(number // 2) % 2]
     return make_phantom(UNSEEN + number, laterality="LR"[number % 2], view=view, spacing_mm=SPACING)
-
-
-def test_masses_of_50_unseen_phantoms_are_found(capsys: pytest.CaptureFixture[str]) -> None:
-    """At least 80% at one false positive an image, the hit rule being IoU 0.2; the figures are printed."""
-    predictor = Predictor(device="cpu", threshold=0.02)
-    detections, truths, overlaps = [], [], []
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        for phantom in pool.map(unseen_phantom, range(50)):
-            grey = phantom.pixels / np.float32(MAX_VALUE)
-            mammogram = from_array(grey, phantom.laterality, (SPACING, SPACING), view=phantom.view)
-            (image,) = predictor.predict("2.25.1", [mammogram]).images
-            detections.append([Detected(f.box, f.lesion_probability) for f in image.findings])
-            masses = [lesion.type is FindingType.MASS for lesion in phantom.lesions]
-            truths.append(ImageTruth([lesion.box for lesion in phantom.lesions], masses))
-            for lesion in phantom.lesions:
-                best = max(image.findings, key=lambda f: iou(f.box, lesion.box), default=None)
-                if best is not None and lesion.type is FindingType.MASS and iou(best.box, lesion.box) >= 0.2:
-                    overlaps.append(dice(best.mask, lesion.mask))
-    curve = froc(detections, truths)
-    masses = sum(sum(truth.wanted) for truth in truths)
-    with capsys.disabled():
-        rates = ", ".join(f"{curve.at(rate):.2f} at {rate}" for rate in (0.25, 0.5, 1))
-        print(f"\n50 unseen phantoms, {masses} masses: sensitivity {rates} false positives an image; ", end="")
-        print(f"Dice {np.mean(overlaps):.2f} on found masses")
-    assert masses >= 25
-    assert curve.at(1) >= 0.8
-    assert np.mean(overlaps) >= 0.6
 
 
 @pytest.mark.parametrize("photometric", ["MONOCHROME2", "MONOCHROME1"])
