@@ -6,8 +6,8 @@ stored, MONOCHROME1, the three VOI functions, lossy compression, noise, an impla
     python benchmarks/robustness.py [--phantoms 60] [--weights FILE] [--real FILE.dcm ...]
 
 Prints one table of phantoms, each figure with its difference from the unchanged images and that difference's 95%
-interval over phantoms; and one of the real images, whose lesions nobody has drawn: there the highest lesion probability
-and how far the first finding's box stays where it was (IoU with that of the unchanged image).
+interval over phantoms; and one of the real images, whose lesions nobody has drawn: there what becomes of the most
+probable finding of the unchanged image, the lesion probability at its place and how far its box stays (IoU).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000, ExplicitVRLittleEndian, JPEGBaseline8Bit, JPEGLSNearLossless
+from scipy import ndimage
 
 from ftmtl.datasets.annotated import AnnotatedImage, Lesion
 from ftmtl.datasets.phantoms import PhantomImage, phantom_images
@@ -81,9 +82,10 @@ def store(ds: Dataset, values: NDArray[np.float64], bits: int) -> Dataset:
     scale = (2**bits - 1) / (2**ds.BitsStored - 1)
     for keyword in ("WindowCenter", "WindowWidth"):
         if keyword in ds:
-            given = ds[keyword].value
-            listed = list(given) if isinstance(given, Sequence) and not isinstance(given, str) else [given]
-            setattr(ds, keyword, [float(v) * scale for v in listed])
+            setattr(ds, keyword, [value * scale for value in windows(ds, keyword)])
+    repadded(ds, lambda value: int(value * scale))
+    if scale != 1:
+        retabled(ds, np.arange(2**bits) / scale)
     ds.BitsAllocated = 8 if bits <= 8 else 16
     ds.BitsStored, ds.HighBit, ds.PixelRepresentation = bits, bits - 1, 0
     pixels = np.round(np.clip(values, 0, 1) * (2**bits - 1))
@@ -92,6 +94,32 @@ def store(ds: Dataset, values: NDArray[np.float64], bits: int) -> Dataset:
     ds["PixelData"].VR = "OW"
     ds.PhotometricInterpretation = "MONOCHROME2"
     return ds
+
+
+def windows(ds: Dataset, keyword: str) -> list[float]:
+    """The values of Window Center or Width, of which there may be several."""
+    given = ds[keyword].value
+    return [float(value) for value in (given if isinstance(given, Sequence) else [given])]
+
+
+def repadded(ds: Dataset, now: Callable[[int], int]) -> None:
+    """Say anew which values are padding."""
+    for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit"):
+        if keyword in ds:
+            setattr(ds, keyword, now(ds[keyword].value))
+            ds[keyword].VR = "US"
+
+
+def retabled(ds: Dataset, before: NDArray[np.float64], inverse: bool = False) -> None:
+    """Give the VOI LUTs an entry for each stored value, given what the values stood for before (PS3.3 C.11.2)."""
+    for item in ds.get("VOILUTSequence", []):
+        count, first, depth = item.LUTDescriptor
+        places = np.clip(np.round(before).astype(int) - first, 0, (count or 2**16) - 1)
+        entries = np.asarray(item.LUTData)[places]
+        entries = 2**depth - 1 - entries if inverse else entries
+        item.LUTDescriptor = [len(entries) % 2**16, 0, depth]
+        item.LUTData = [int(entry) for entry in entries]
+        item["LUTDescriptor"].VR = item["LUTData"].VR = "US"
 
 
 def bits(count: int) -> Change:
@@ -105,9 +133,10 @@ def inverted(ds: Dataset) -> Dataset:
     ds = store(ds, 1 - stored(ds), count)
     ds.PhotometricInterpretation, ds.PresentationLUTShape = "MONOCHROME1", "INVERSE"
     top = 2**count - 1
+    retabled(ds, top - np.arange(top + 1.0), inverse=True)
+    repadded(ds, lambda value: top - value)
     if "WindowCenter" in ds:
-        given = ds["WindowCenter"].value
-        ds.WindowCenter = [top - float(v) for v in given] if isinstance(given, list) else top - float(given)
+        ds.WindowCenter = [top - value for value in windows(ds, "WindowCenter")]
     return ds
 
 
@@ -176,8 +205,31 @@ def with_implant(ds: Dataset) -> Dataset:
     return store(ds, np.where(values > 0.02, values + dome, values), ds.BitsStored)
 
 
+def marked(ds: Dataset) -> Dataset:
+    """Lay a lead letter L, 12 by 9 mm, into the air that is nearest to the skin in a corner of the breast's box.
+
+    The markers that phantoms carry lie further off, where the crop to the breast cuts them away.
+    """
+    values = stored(ds)
+    row_mm, column_mm = map(float, ds.get("PixelSpacing") or ds.get("ImagerPixelSpacing") or (0.1, 0.1))
+    height, width, thick = round(12 / row_mm), round(9 / column_mm), round(2 / column_mm)
+    pieces, _ = ndimage.label(ndimage.binary_opening(values > 0.05, iterations=3))
+    breast = pieces == 1 + np.bincount(pieces.ravel())[1:].argmax()
+    rows, columns = np.flatnonzero(breast.any(axis=1)), np.flatnonzero(breast.any(axis=0))
+    skin = ndimage.distance_transform_edt(~breast)
+    left = columns[0] if ds.get("ImageLaterality", "L") == "R" else columns[-1] - width
+    places = [
+        row for row in range(rows[0], rows[-1] - height) if skin[row : row + height, left : left + width].min() > 9
+    ]
+    if places:
+        row = min(places, key=lambda row: skin[row : row + height, left : left + width].min())
+        values[row : row + height, left : left + thick] = 1
+        values[row + height - thick : row + height, left : left + width] = 1
+    return store(ds, values, ds.BitsStored)
+
+
 VARIATIONS = (
-    Variation("as drawn, 0.2 mm, 12 bits"),
+    Variation("none"),
     Variation("pixel spacing 0.05 mm", spacing_mm=0.05, phantoms_only=True),
     Variation("pixel spacing 0.1 mm", spacing_mm=0.1, phantoms_only=True),
     *(Variation(f"{count} bits", bits(count)) for count in (8, 10, 14, 16)),
@@ -189,6 +241,7 @@ VARIATIONS = (
     Variation("JPEG-LS, error up to 8", compressed(JPEGLSNearLossless, jls_error=8)),
     *(Variation(f"noise, {part:.0%} of the range", noisy(part)) for part in (0.01, 0.03)),
     Variation("an implant", with_implant),
+    Variation("a letter of lead beside the skin", marked),
     Variation("a marker on every image", marker=True, phantoms_only=True),
     Variation("no marker", marker=False, phantoms_only=True),
 )
@@ -230,15 +283,30 @@ class Changed(AnnotatedImage):
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--phantoms", type=int, default=60)
+    parser.add_argument("--phantoms", type=int, default=60, help="0 for none")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--real", type=Path, nargs="*", default=[], metavar="FILE.dcm")
     arguments = parser.parse_args()
     predictor = Predictor(arguments.weights, threshold=LOWEST_SCORE)
-    print(f"{predictor.model.name} {predictor.model.version}, {arguments.phantoms} phantoms from seed {SEED}\n")
+    print(f"{predictor.model.name} {predictor.model.version}")
+    if arguments.phantoms:
+        phantom_table(predictor, arguments.phantoms)
+    if arguments.real:
+        print(f"\n| change | {' | '.join(path.stem for path in arguments.real)} |")
+        print("|---" * (1 + len(arguments.real)) + "|")
+        first = [found(predictor, path, VARIATIONS[0]) for path in arguments.real]
+        for variation in VARIATIONS:
+            if not variation.phantoms_only:
+                cells = [told(found(predictor, p, variation), f) for p, f in zip(arguments.real, first, strict=True)]
+                print(f"| {variation.name} | {' | '.join(cells)} |", flush=True)
+
+
+def phantom_table(predictor: Predictor, count: int) -> None:
+    """Print what each change does to phantoms."""
+    print(f"\n{count} phantoms from seed {SEED}, 0.2 mm, 12 bits\n")
     print("| change | sensitivity at 0.5 (IoU 0.2) | Dice, detected | AUC, true boxes | AUC end to end |")
     print("|---|---:|---:|---:|---:|")
-    images = phantom_images(SEED, arguments.phantoms)
+    images = phantom_images(SEED, count)
     unchanged: list[Statistic] = []
     for variation in VARIATIONS:
         changed = [
@@ -249,14 +317,6 @@ def main() -> None:
         unchanged = unchanged or now
         cells = [cell(n, before, len(images)) for n, before in zip(now, unchanged, strict=True)]
         print(f"| {variation.name} | {' | '.join(cells)} |", flush=True)
-    if arguments.real:
-        print(f"\n| change | {' | '.join(path.stem for path in arguments.real)} |")
-        print("|---" * (1 + len(arguments.real)) + "|")
-        first = [found(predictor, path, VARIATIONS[0]) for path in arguments.real]
-        for variation in VARIATIONS:
-            if not variation.phantoms_only:
-                cells = [told(found(predictor, p, variation), f) for p, f in zip(arguments.real, first, strict=True)]
-                print(f"| {variation.name.split(',')[0]} | {' | '.join(cells)} |", flush=True)
 
 
 def figures(cases: Sequence[ImageCase]) -> list[Statistic]:
@@ -284,14 +344,12 @@ def found(predictor: Predictor, path: Path, variation: Variation) -> StudyResult
 
 
 def told(result: StudyResult, reference: StudyResult) -> str:
-    """The highest lesion probability, and how far its box stayed."""
+    """What became of the unchanged image's most probable finding: its probability, and how far its box stayed."""
     (now,), (before,) = result.images, reference.images
-    if not now.findings:
+    if not before.findings or not now.findings:
         return "none"
-    best = now.findings[0]
-    if not before.findings:
-        return f"{best.lesion_probability:.2f}"
-    return f"{best.lesion_probability:.2f}, IoU {iou(best.box, before.findings[0].box):.2f}"
+    overlap, finding = max(((iou(f.box, before.findings[0].box), f) for f in now.findings), key=lambda pair: pair[0])
+    return f"{finding.lesion_probability:.2f}, IoU {overlap:.2f}" if overlap else "none"
 
 
 if __name__ == "__main__":
