@@ -12,7 +12,7 @@ from ftmtl.datasets.cdd_cesm import KINDS, read_cdd_cesm
 from ftmtl.datasets.files import Faults
 from ftmtl.datasets.inbreast import read_inbreast
 from ftmtl.datasets.mias import read_mias
-from ftmtl.datasets.phantoms import TRAINING_SEED, phantom_images
+from ftmtl.datasets.phantoms import DENSE, TRAINING_SEED, phantom_images
 from ftmtl.datasets.vindr_mammo import read_vindr_mammo
 from ftmtl.errors import DatasetError
 
@@ -44,7 +44,7 @@ class DataSource:
     split
         ``train`` or ``test`` for the publisher's split; empty for all images.
     kinds
-        Kinds of CDD-CESM's images, ``DM`` and ``CM``; empty for both.
+        Kinds of CDD-CESM's images, ``DM`` and ``CM``, empty for both; or ``dense`` for dense phantoms.
     faults
         What becomes of images whose files are missing or damaged.
     repeat
@@ -67,6 +67,8 @@ class DataSource:
             raise DatasetError(f"the split of {self.name} is {' or '.join(SPLITS)}, not {self.split!r}")
         if self.name == PHANTOMS and self.count < 1:
             raise DatasetError(f"phantoms need a count of at least 1, not {self.count}")
+        if self.name == PHANTOMS and set(self.kinds) - {DENSE}:
+            raise DatasetError(f"phantoms are ordinary ones or {DENSE}, not {', '.join(self.kinds)}")
         if self.repeat < 1:
             raise DatasetError(f"{self.name} repeats at least once, not {self.repeat} times")
         if self.name != PHANTOMS and self.folder is None:
@@ -74,7 +76,9 @@ class DataSource:
 
     @classmethod
     def parse(cls, text: str, faults: Faults = "refuse") -> DataSource:
-        """Read ``NAME:FOLDER``, ``NAME:FOLDER#SPLIT``, ``cdd-cesm:FOLDER#DM`` or ``phantoms:COUNT[@FIRST_SEED]``.
+        """Read a data set's text.
+
+        It is ``NAME:FOLDER``, ``NAME:FOLDER#SPLIT``, ``cdd-cesm:FOLDER#DM`` or ``phantoms:COUNT[@FIRST_SEED][#dense]``.
 
         Raises
         ------
@@ -83,8 +87,9 @@ class DataSource:
         """
         name, _, rest = text.partition(":")
         if name == PHANTOMS:
+            rest, _, kind = rest.partition("#")
             count, seed = _phantoms(rest)
-            return cls(name, count=count, seed=seed, faults=faults)
+            return cls(name, count=count, seed=seed, kinds=(kind,) if kind else (), faults=faults)
         place, _, part = rest.partition("#")
         folder = Path(place).expanduser() if place else None
         if name == "cdd-cesm" and part in KINDS:
@@ -93,10 +98,9 @@ class DataSource:
 
     def __str__(self) -> str:
         """Return the text that `parse` reads."""
-        if self.name == PHANTOMS:
-            return f"{self.name}:{self.count}@{self.seed}"
         part = self.split or ",".join(self.kinds)
-        return f"{self.name}:{self.folder}{'#' if part else ''}{part}"
+        place = f"{self.count}@{self.seed}" if self.name == PHANTOMS else self.folder
+        return f"{self.name}:{place}{'#' if part else ''}{part}"
 
 
 def _phantoms(rest: str) -> tuple[int, int]:
@@ -116,7 +120,7 @@ def list_images(source: DataSource) -> list[AnnotatedImage]:
         If a table or, by `DataSource.faults`, an image is missing or damaged; if no image is left.
     """
     if source.name == PHANTOMS:
-        return [*phantom_images(source.seed, source.count)]
+        return [*phantom_images(source.seed, source.count, dense=DENSE in source.kinds)]
     options = {"kinds": source.kinds} if source.kinds else {}
     images = _READERS[source.name](source.folder, faults=source.faults, **options)
     chosen = [image for image in images if source.split in ("", image.split)]

@@ -18,6 +18,8 @@ TRAINING_SEED = 1_000_000
 """Seeds of training phantoms start here."""
 BENCHMARK_SEED = 3_000_000
 """Seeds of the phantoms on which models are compared start here; none of them is ever trained on."""
+DENSE = "dense"
+"""The kind of phantoms whose gland fills the breast as one bright area."""
 _SPACING_MM = 0.3
 _COUNTS, _SHARES = (0, 1, 2, 3), (0.25, 0.4, 0.25, 0.1)
 
@@ -30,12 +32,15 @@ class PhantomImage(AnnotatedImage):
     ----------
     lesions
         What is drawn; a lesion for which the breast has no room is left out of the truth.
+    dense
+        Whether gland fills the breast as one bright area.
     """
 
     seed: int
     lesions: tuple[LesionSpec, ...]
     marker: bool
     spacing_mm: float = _SPACING_MM
+    dense: bool = False
 
     def load(self) -> tuple[Mammogram, tuple[Lesion, ...]]:
         """Draw the image."""
@@ -46,6 +51,7 @@ class PhantomImage(AnnotatedImage):
             spacing_mm=self.spacing_mm,
             lesions=self.lesions,
             marker=self.marker,
+            dense=self.dense,
         )
         grey = (phantom.pixels / MAX_VALUE).astype(np.float32)
         spacing = (self.spacing_mm, self.spacing_mm)
@@ -58,12 +64,12 @@ class PhantomImage(AnnotatedImage):
         return f"{self!r} {_code()}"
 
 
-def phantom_image(seed: int, spacing_mm: float = _SPACING_MM) -> PhantomImage:
+def phantom_image(seed: int, spacing_mm: float = _SPACING_MM, dense: bool = False) -> PhantomImage:
     """Return the phantom of a seed: side, view, lesions and marker follow from it."""
     rng = np.random.default_rng([seed, 7])
     lesions = draw_lesions(rng, int(rng.choice(_COUNTS, p=_SHARES)))
     return PhantomImage(
-        image_id=f"phantom-{seed}",
+        image_id=f"phantom-{DENSE + '-' if dense else ''}{seed}",
         patient=f"phantom-{seed}",
         laterality="LR"[int(rng.random() < 0.5)],
         view=("CC", "MLO")[int(rng.random() < 0.5)],
@@ -72,12 +78,15 @@ def phantom_image(seed: int, spacing_mm: float = _SPACING_MM) -> PhantomImage:
         lesions=lesions,
         marker=bool(rng.random() < 0.7),
         spacing_mm=spacing_mm,
+        dense=dense,
     )
 
 
-def phantom_images(first_seed: int, count: int, spacing_mm: float = _SPACING_MM) -> list[PhantomImage]:
+def phantom_images(
+    first_seed: int, count: int, spacing_mm: float = _SPACING_MM, dense: bool = False
+) -> list[PhantomImage]:
     """Return ``count`` phantoms with consecutive seeds."""
-    return [phantom_image(seed, spacing_mm) for seed in range(first_seed, first_seed + count)]
+    return [phantom_image(seed, spacing_mm, dense) for seed in range(first_seed, first_seed + count)]
 
 
 @cache

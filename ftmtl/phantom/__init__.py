@@ -18,12 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftmtl.findings import Box, LesionMask
-from ftmtl.phantom.anatomy import draw_anatomy
+from ftmtl.phantom.anatomy import dense_gland, draw_anatomy
 from ftmtl.phantom.exposure import MAX_VALUE, burn_marker, expose
 from ftmtl.phantom.fields import FIELD_MM, bounds, power_law, resize
 from ftmtl.phantom.lesions import LesionSpec, Truth, draw_lesions, place_lesion
 
 __all__ = ["FIELD_MM", "MAX_VALUE", "LesionSpec", "Phantom", "Truth", "draw_lesions", "make_phantom"]
+
+_DENSE = 77
+"""Of the generator that dense gland is drawn from: the other phantoms of a seed stay what they are."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ def make_phantom(
     spacing_mm: float = 0.1,
     lesions: Sequence[LesionSpec] | None = None,
     marker: bool = True,
+    dense: bool = False,
 ) -> Phantom:
     """Draw one view of one breast.
 
@@ -72,6 +76,8 @@ def make_phantom(
         What to draw; by default what `draw_lesions` says for this breast.
     marker
         Whether the side and view are burned in at the image's edge, as most detectors do.
+    dense
+        Whether gland fills the breast as one bright area; else it comes in patches.
 
     Raises
     ------
@@ -86,6 +92,9 @@ def make_phantom(
     # A generator for each step: how much noise a fine image needs must not move the lesions that follow.
     streams = np.random.default_rng([seed, side, ("CC", "MLO").index(view)]).spawn(4)
     anatomy = draw_anatomy(streams[0], view)
+    if dense:
+        own = np.random.default_rng([seed, side, ("CC", "MLO").index(view), _DENSE])
+        anatomy = replace(anatomy, signal=anatomy.signal * own.uniform(0.6, 1) + dense_gland(own, anatomy))
     shape = (round(FIELD_MM[0] / spacing_mm), round(FIELD_MM[1] / spacing_mm))
     signal = resize(anatomy.signal, shape)
     tissue = resize(anatomy.tissue, shape)

@@ -228,3 +228,34 @@ def _node(rng: np.random.Generator, shape: tuple[int, int], centre: tuple[float,
     fat = np.exp(-(((u - 0.35 * radius) / (0.5 * radius)) ** 2) - (v / (0.35 * radius)) ** 2)
     node: Floats = rng.uniform(0.08, 0.2) * body * (1 - rng.uniform(0.3, 1) * fat)
     return node
+
+
+def dense_gland(rng: np.random.Generator, anatomy: Anatomy) -> Floats:
+    """Gland that fills the breast, or its front, to a rim of fat under the skin, as one bright area with soft borders.
+
+    As the densest breasts look (BI-RADS d), on film above all: larger than any mass, and no lesion.
+
+    Returns
+    -------
+    signal
+        To be added to the anatomy's own.
+    """
+    shape = anatomy.signal.shape
+    wave = power_law(rng, shape, COARSE_MM, beta=3.4, cutoff_per_mm=0.012)
+    cloud = power_law(rng, shape, COARSE_MM, beta=3.6, cutoff_per_mm=0.01)
+    breast = anatomy.tissue > 0
+    rows, columns = np.flatnonzero(breast.any(axis=1)), np.flatnonzero(breast.any(axis=0))
+    middle = (rows[0] + rng.uniform(0.45, 0.65) * (rows[-1] - rows[0])) * COARSE_MM
+    back = rng.uniform(-20, 0.5 * columns[-1] * COARSE_MM)
+    y = (np.arange(shape[0], dtype=np.float32)[:, None] + 0.5) * COARSE_MM
+    x = (np.arange(shape[1], dtype=np.float32)[None, :] + 0.5) * COARSE_MM
+    extent = _within(anatomy.depth_mm + rng.uniform(3, 9) * wave - rng.uniform(9, 26), rng.uniform(2.5, 7))
+    extent = extent * _within(rng.uniform(14, 60) - np.abs(y - middle), rng.uniform(4, 10))
+    extent = extent * _within(x - back, rng.uniform(3, 8))
+    gland: Floats = (rng.uniform(0.12, 0.45) * extent * (1 + 0.12 * cloud) * anatomy.tissue).astype(np.float32)
+    return gland
+
+
+def _within(distance_mm: NDArray[np.floating], soft_mm: float) -> Floats:
+    """1 well inside a border, 0 outside, over a soft transition."""
+    return (1 / (1 + np.exp(np.clip(-distance_mm / soft_mm, -40, 40)))).astype(np.float32)

@@ -146,6 +146,7 @@ def test_damaged_images_are_named(caplog):
     [
         ("phantoms:500", DataSource("phantoms", count=500, seed=TRAINING_SEED)),
         ("phantoms:5@3000000", DataSource("phantoms", count=5, seed=3_000_000)),
+        ("phantoms:5@7#dense", DataSource("phantoms", count=5, seed=7, kinds=("dense",))),
         ("inbreast:/data/in breast", DataSource("inbreast", Path("/data/in breast"))),
         ("cbis-ddsm:/data#test", DataSource("cbis-ddsm", Path("/data"), split="test")),
         ("cdd-cesm:/data#DM", DataSource("cdd-cesm", Path("/data"), kinds=("DM",))),
@@ -168,6 +169,7 @@ def test_a_source_is_read_from_text(text, source):
         ("phantoms:many", "phantoms:COUNT@SEED, not 'many'"),
         ("phantoms:5@x", "phantoms:COUNT@SEED, not '5@x'"),
         ("phantoms:0", "at least 1"),
+        ("phantoms:5#fatty", "ordinary ones or dense, not fatty"),
     ],
 )
 def test_a_wrong_source_is_refused_in_one_sentence(text, message):
@@ -179,6 +181,7 @@ def test_a_wrong_source_is_refused_in_one_sentence(text, message):
 
 def test_sources_are_listed(tmp_path):
     assert [image.image_id for image in list_images(DataSource.parse("phantoms:2@9"))] == ["phantom-9", "phantom-10"]
+    assert [image.image_id for image in list_images(DataSource.parse("phantoms:1@9#dense"))] == ["phantom-dense-9"]
     (tmp_path / "labels.csv").write_text("image,abnormality,severity,x,y_from_top,radius_px,laterality\n")
     with pytest.raises(DatasetError, match=f"data set mias:{tmp_path} has no images"):
         list_images(DataSource.parse(f"mias:{tmp_path}"))

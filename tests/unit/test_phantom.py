@@ -6,6 +6,7 @@ import numpy as np
 import peers
 import pytest
 from pydicom import dcmread
+from scipy import ndimage
 
 from ftmtl.findings import FindingType
 from ftmtl.phantom import FIELD_MM, LesionSpec, make_phantom
@@ -19,6 +20,18 @@ def test_one_seed_is_one_image() -> None:
     assert np.array_equal(first.pixels, second.pixels)
     assert first.lesions[0].box == second.lesions[0].box
     assert not np.array_equal(first.pixels, make_phantom(6, spacing_mm=0.4).pixels)
+
+
+@pytest.mark.parametrize("view", ["CC", "MLO"])
+def test_dense_gland_is_bright_over_centimetres_and_hides_the_same_lesions(view: str) -> None:
+    for seed in range(40, 44):
+        dense, plain = (make_phantom(seed, view=view, spacing_mm=0.4, dense=dense) for dense in (True, False))
+        assert [lesion.box for lesion in dense.lesions] == [lesion.box for lesion in plain.lesions]
+        x0, y0, x1, y1 = dense.breast
+        added = dense.pixels[y0:y1, x0:x1].astype(float) - plain.pixels[y0:y1, x0:x1]
+        bright = ndimage.gaussian_filter(added, 3 / 0.4) > 0.5 * added.max() / 2
+        assert bright.sum() * 0.4**2 > 15**2
+        assert added[:, -round(4 / 0.4) :].mean() < added.max() / 4  # a rim of fat stays
 
 
 @pytest.mark.parametrize("spacing", [0.2, 0.4])
