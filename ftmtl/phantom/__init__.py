@@ -90,10 +90,11 @@ def make_phantom(
     if lesions is None:
         lesions = draw_lesions(np.random.default_rng([seed, side]))
     # A generator for each step: how much noise a fine image needs must not move the lesions that follow.
-    streams = np.random.default_rng([seed, side, ("CC", "MLO").index(view)]).spawn(4)
+    key = [seed, side, ("CC", "MLO").index(view)]
+    streams = np.random.default_rng(key).spawn(4)
     anatomy = draw_anatomy(streams[0], view)
     if dense:
-        own = np.random.default_rng([seed, side, ("CC", "MLO").index(view), _DENSE])
+        own = np.random.default_rng([*key, _DENSE])
         anatomy = replace(anatomy, signal=anatomy.signal * own.uniform(0.6, 1) + dense_gland(own, anatomy))
     shape = (round(FIELD_MM[0] / spacing_mm), round(FIELD_MM[1] / spacing_mm))
     signal = resize(anatomy.signal, shape)

@@ -224,7 +224,7 @@ def _node(rng: np.random.Generator, shape: tuple[int, int], centre: tuple[float,
     down, right = offsets(shape, centre)
     turn, radius = rng.uniform(0, np.pi), rng.uniform(2.5, 7)
     u, v = right * np.cos(turn) + down * np.sin(turn), -right * np.sin(turn) + down * np.cos(turn)
-    body = 1 / (1 + np.exp(np.clip((np.hypot(u, v * rng.uniform(1.2, 2)) - radius) / 0.4, -40, 40)))
+    body = _within(radius - np.hypot(u, v * rng.uniform(1.2, 2)), 0.4)
     fat = np.exp(-(((u - 0.35 * radius) / (0.5 * radius)) ** 2) - (v / (0.35 * radius)) ** 2)
     node: Floats = rng.uniform(0.08, 0.2) * body * (1 - rng.uniform(0.3, 1) * fat)
     return node
@@ -247,11 +247,10 @@ def dense_gland(rng: np.random.Generator, anatomy: Anatomy) -> Floats:
     rows, columns = np.flatnonzero(breast.any(axis=1)), np.flatnonzero(breast.any(axis=0))
     middle = (rows[0] + rng.uniform(0.45, 0.65) * (rows[-1] - rows[0])) * COARSE_MM
     back = rng.uniform(-20, 0.5 * columns[-1] * COARSE_MM)
-    y = (np.arange(shape[0], dtype=np.float32)[:, None] + 0.5) * COARSE_MM
-    x = (np.arange(shape[1], dtype=np.float32)[None, :] + 0.5) * COARSE_MM
+    down, right = offsets(shape, (back, middle))
     extent = _within(anatomy.depth_mm + rng.uniform(3, 9) * wave - rng.uniform(9, 26), rng.uniform(2.5, 7))
-    extent = extent * _within(rng.uniform(14, 60) - np.abs(y - middle), rng.uniform(4, 10))
-    extent = extent * _within(x - back, rng.uniform(3, 8))
+    extent = extent * _within(rng.uniform(14, 60) - np.abs(down), rng.uniform(4, 10))
+    extent = extent * _within(right, rng.uniform(3, 8))
     gland: Floats = (rng.uniform(0.12, 0.45) * extent * (1 + 0.12 * cloud) * anatomy.tissue).astype(np.float32)
     return gland
 
