@@ -19,7 +19,7 @@ from scipy import spatial
 from ftmtl.errors import WeightsError
 from ftmtl.findings import Box, Finding, FindingType, ImageResult, LesionMask, ModelIdentity, Outcome, StudyResult
 from ftmtl.mammogram import Mammogram
-from ftmtl.preprocess import fit, standardise
+from ftmtl.preprocess import BACKGROUND, fit, standardise
 from ftmtl.targets import Detections
 from ftmtl.weights import SHIPPED, load_weights
 
@@ -152,7 +152,7 @@ class Predictor:
 def _finding(
     mammogram: Mammogram, scale: float, detections: Detections, i: int, kinds: Sequence[str]
 ) -> Finding | None:
-    """Detection ``i``, its box and mask in the stored matrix; None if it lies outside the breast's crop."""
+    """Detection ``i``, its box and mask in the stored matrix; None if most of it lies over air, where no lesion is."""
     height, width = mammogram.pixels.shape
     x0, y0, x1, y1 = (detections.boxes[i] / scale).tolist()
     left, top = max(0, round(x0)), max(0, round(y0))
@@ -171,6 +171,8 @@ def _finding(
         )
     )
     piece = lesion >= min(0.5, float(lesion.max()))
+    if np.median(mammogram.pixels[top:bottom, left:right][piece]) <= BACKGROUND:
+        return None
     mask = LesionMask(*mammogram.mask_to_source(piece, left, top))
     by_pixel, _, _ = mammogram.mask_to_source(np.rint(lesion * 255).astype(np.uint8), left, top)
     types = detections.types[i]

@@ -102,7 +102,7 @@ def test_each_pixel_of_a_mask_has_its_probability(predictor: Predictor, flip: bo
     """In stored pixels like the mask, 0 to 255; also where no pixel reaches one half and only the best are the mask."""
     rows = columns = 512
     geometry = Geometry(rows, columns, (0, 0, columns, rows), flip_columns=flip)
-    mammogram = Mammogram(np.zeros((rows, columns), np.float32), Acquisition(), rows, columns, geometry)
+    mammogram = Mammogram(np.full((rows, columns), 0.5, np.float32), Acquisition(), rows, columns, geometry)
     ramp = torch.linspace(0, 1, 28).expand(28, 28)
     boxes = torch.tensor([[20.0, 30.0, 76.0, 86.0], [100.0, 30.0, 156.0, 86.0]])
     one = torch.ones(2)
@@ -122,12 +122,27 @@ def test_each_pixel_of_a_mask_has_its_probability(predictor: Predictor, flip: bo
     assert unsure.mask.area_px < sure.mask.area_px / 10
 
 
+@pytest.mark.parametrize(("columns_of_tissue", "reported"), [(60, 2), (30, 1), (20, 0)])
+def test_what_lies_over_air_is_no_finding(predictor: Predictor, columns_of_tissue: int, reported: int) -> None:
+    """Film is not quite black beyond the skin. What decides is most of the mask, not most of its box."""
+    pixels = np.full((128, 128), 0.012, np.float32)
+    pixels[:, :columns_of_tissue] = 0.5
+    mammogram = Mammogram(pixels, Acquisition(), 128, 128, Geometry(128, 128, (0, 0, 128, 128)))
+    left_half = torch.zeros(28, 28)
+    left_half[:, :14] = 1
+    boxes = torch.tensor([[10.0, 20.0, 66.0, 76.0], [10.0, 20.0, 66.0, 76.0]])
+    one = torch.ones(2)
+    types = one[:, None].expand(-1, len(LESION_TYPES))
+    found = Detections(boxes, one, one / 2, types, torch.stack([torch.ones(28, 28), left_half]))
+    assert len(predictor._describe(mammogram, 1.0, found).findings) == reported
+
+
 def test_masks_take_memory_by_the_lesion_not_by_the_image(predictor: Predictor) -> None:
     """Thirty lesions on a matrix of 12 million pixels: what stays is as large as their boxes."""
     rows, columns = 4000, 3000
     acquisition = Acquisition(laterality="L", view="CC")
     geometry = Geometry(rows, columns, (0, 0, columns, rows))
-    mammogram = Mammogram(np.zeros((rows, columns), np.float32), acquisition, rows, columns, geometry)
+    mammogram = Mammogram(np.full((rows, columns), 0.5, np.float32), acquisition, rows, columns, geometry)
     rng = np.random.default_rng(0)
     corners = rng.uniform(0, 380, (30, 2))
     boxes = torch.from_numpy(np.concatenate([corners, corners + rng.uniform(8, 30, (30, 2))], axis=1)).float()
