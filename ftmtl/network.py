@@ -143,6 +143,25 @@ class FTMTLNet(nn.Module):
         detections = self._describe(features, sizes, [b for b, _ in found], [s for _, s in found])
         return detections, self._describe(features, sizes, list(boxes), None)
 
+    @torch.no_grad()
+    def region_features(self, images: Tensor, boxes: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Return what each task sees of given boxes, before anything is handed over. Eval mode only.
+
+        Parameters
+        ----------
+        images, boxes
+            As of `predict`.
+
+        Returns
+        -------
+        dict
+            Over the boxes of all images: ``roi->cls`` and ``roi->seg``, the RoI features that a receiver starts from,
+            and ``det``, ``seg``, ``cls``, the views that may be handed over; shape (boxes, channels, s, s), s being 14
+            of segmentation's, 7 of the others. Those of the network's tasks only.
+        """
+        features, sizes = self._features(images)
+        return self._views(self._pooled(features, sizes, list(boxes)))
+
     def _features(self, images: Tensor) -> tuple[OrderedDict[str, Tensor], list[tuple[int, int]]]:
         sides = self.config.contrast
         channels = with_local_contrast(images, sides) if sides else images.expand(-1, _CHANNELS, -1, -1)

@@ -138,10 +138,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "D": {"transfer": _FULL},
     "D-detach": {"transfer": _FULL, "detach": True},
     "D-shuffle": {"transfer": _FULL, "shuffle": True},
+    "D-sum": {"transfer": _FULL, "fusion": "sum"},
 }
 """A: three single-task models. B: plain multi-task. B+: B with the parameters and depth of D, its fusion fed copies of
 its own features: the control. C1, C2: one direction alone. D: full transfer. D-detach: no gradient through the
-fusion. D-shuffle: D, whose RoIs are handed each other's features at inference."""
+fusion. D-shuffle: D, whose RoIs are handed each other's features at inference. D-sum: D, whose fusion
+adds the features."""
 
 WEIGHTS_OF = {"D-shuffle": "D"}
 """Variants that differ at inference only: they are not trained, they take the weights of another."""

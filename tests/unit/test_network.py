@@ -128,6 +128,24 @@ def test_all_directions_at_once() -> None:
     assert len(network.eval().predict(torch.randn(1, 1, 128, 96))) == 1
 
 
+def test_region_features_are_what_the_heads_decide_from() -> None:
+    network = build_network(variant("D", SMALL)).eval()
+    assert isinstance(network, FTMTLNet)
+    images, targets = batch(2)
+    boxes = [t.boxes for t in targets]
+    views = network.region_features(images, boxes)
+    regions, channels = sum(len(b) for b in boxes), SMALL.channels
+    assert {name: tuple(view.shape) for name, view in views.items()} == {
+        "roi->cls": (regions, channels, 7, 7),
+        "roi->seg": (regions, channels, 14, 14),
+        "det": (regions, channels, 7, 7),
+        "seg": (regions, channels, 14, 14),
+        "cls": (regions, channels, 7, 7),
+    }
+    decided = network.classification(views["cls"], [views["det"], views["seg"]])[0].softmax(-1)[:, 1]
+    assert torch.allclose(decided, torch.cat([d.malignancy for d in network.predict(images, boxes)]), atol=1e-6)
+
+
 @pytest.mark.parametrize("name", VARIANTS)
 def test_every_variant_learns_and_predicts(name: str) -> None:
     network = build_network(variant(name, SMALL)).train()
