@@ -31,12 +31,14 @@ from ftmtl.datasets.catalogue import TRAINING_SEED
 from ftmtl.datasets.load import load_samples
 from ftmtl.datasets.phantoms import phantom_images
 from ftmtl.datasets.sample import Sample
+from ftmtl.errors import WeightsError
 from ftmtl.evaluation.statistics import auc
 from ftmtl.heads.classification import ClassificationHead
 from ftmtl.losses import classification_loss
 from ftmtl.network import FTMTLNet
 from ftmtl.preprocess import standardise
 from ftmtl.training.augment import augmented
+from ftmtl.variants import TASKS
 from ftmtl.weights import load_weights
 
 TRAINING, TEST = (TRAINING_SEED, 600), (3_000_000, 500)
@@ -111,12 +113,13 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.use_deterministic_algorithms(True, warn_only=True)
     scores: dict[int, list[list[list[float]]]] = {count: [] for count in arguments.images}
+    along: list[float] = []
     for path in arguments.weights:
-        network = load_weights(path)[0]
-        if not isinstance(network, FTMTLNet):
-            sys.exit(f"{path}: its tasks share nothing")
+        network = loaded(path)
         network.eval()
         learned, tested = (phantoms(network, seen, arguments.cache) for seen in (TRAINING, TEST))
+        along.append(trained_along(network, tested))
+        print(path, "its own head", f"{along[-1]:.4f}", sep=" | ", file=sys.stderr, flush=True)
         training, test = see(network, regions(network, learned)), see(network, whole(tested))
         for count in arguments.images:
             few, rows = training.image < count, []
@@ -125,8 +128,20 @@ def main() -> None:
                 cells = (path, count, kind.name, *(f"{value:.4f}" for value in rows[-1]))
                 print(*cells, sep=" | ", file=sys.stderr, flush=True)
             scores[count].append(rows)
+    print(f"The networks' own heads, trained along with them: {told(np.array(along))}\n")
     for count in arguments.images:
         print(table(np.array(scores[count]), count))
+
+
+def loaded(path: Path) -> FTMTLNet:
+    """A network with all tasks, from its weights; ends the program if there is none."""
+    try:
+        network = load_weights(path)[0]
+    except WeightsError as error:
+        sys.exit(str(error))
+    if not isinstance(network, FTMTLNet) or set(network.config.tasks) != set(TASKS):
+        sys.exit(f"{path}: one network that has all tasks is needed")
+    return network
 
 
 def phantoms(network: FTMTLNet, seen: tuple[int, int], cache: Path | None) -> list[Sample]:
@@ -168,6 +183,15 @@ def see(network: FTMTLNet, images: Iterator[tuple[int, Tensor, Tensor, Tensor]])
         malignant.append(labels)
         image.append(torch.full_like(labels, number))
     return Regions({name: torch.cat(v) for name, v in views.items()}, torch.cat(malignant), torch.cat(image))
+
+
+def trained_along(network: FTMTLNet, tested: Sequence[Sample]) -> float:
+    """AUC of the classification that the network was trained with."""
+    scores, labels = [], []
+    for _, pixels, rois, malignant in whole(tested):
+        scores.append(network.predict(pixels[None], [rois])[0].malignancy)
+        labels.append(malignant)
+    return auc(torch.cat(scores).numpy(), torch.cat(labels).numpy() == 1)
 
 
 def measured(network: FTMTLNet, training: Regions, chosen: Tensor, test: Regions, kind: Fusion, seed: int) -> float:
@@ -223,12 +247,17 @@ def table(scores: np.ndarray[tuple[int, ...], np.dtype[np.float64]], count: int)
     ]
     for number, kind in enumerate(FUSIONS):
         values, control = each[:, number], CONTROLS[kind.own]
-        cells = [f"{values.mean():.4f}" + (f" ± {values.std(ddof=1):.4f}" if len(values) > 1 else "")]
+        cells = [told(values)]
         for other in (control, NOTHING):
             compared = kind is not other and kind.own == other.own
             cells.append(difference(values - each[:, FUSIONS.index(other)]) if compared else "")
         lines.append(f"| {kind.name} | {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
+
+
+def told(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> str:
+    """Mean ± standard deviation over networks."""
+    return f"{values.mean():.4f}" + (f" ± {values.std(ddof=1):.4f}" if len(values) > 1 else "")
 
 
 def difference(gaps: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> str:
