@@ -20,10 +20,12 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor, nn
 
@@ -32,12 +34,14 @@ from ftmtl.datasets.load import load_samples
 from ftmtl.datasets.phantoms import phantom_images
 from ftmtl.datasets.sample import Sample
 from ftmtl.errors import WeightsError
+from ftmtl.evaluation.plots import with_spread
 from ftmtl.evaluation.statistics import auc
 from ftmtl.heads.classification import ClassificationHead
 from ftmtl.losses import classification_loss
 from ftmtl.network import FTMTLNet
 from ftmtl.preprocess import standardise
 from ftmtl.training.augment import augmented
+from ftmtl.training.validation import true_boxes
 from ftmtl.variants import TASKS
 from ftmtl.weights import load_weights
 
@@ -51,6 +55,8 @@ OWN, FINER = "roi->cls", "roi->seg"
 
 Views = dict[str, Tensor]
 """By the names of `FTMTLNet.region_features`: float16, shape (regions, channels, s, s)."""
+Scales = dict[str, tuple[Tensor, Tensor]]
+"""By the same names, for the views that are standardised: mean and standard deviation of each channel."""
 
 
 @dataclass(frozen=True)
@@ -116,11 +122,10 @@ def main() -> None:
     along: list[float] = []
     for path in arguments.weights:
         network = loaded(path)
-        network.eval()
-        learned, tested = (phantoms(network, seen, arguments.cache) for seen in (TRAINING, TEST))
-        along.append(trained_along(network, tested))
-        print(path, "its own head", f"{along[-1]:.4f}", sep=" | ", file=sys.stderr, flush=True)
+        learned, tested = (phantoms(seen, network.config.input_size, arguments.cache) for seen in (TRAINING, TEST))
         training, test = see(network, regions(network, learned)), see(network, whole(tested))
+        along.append(scored(network.classification, test, own(network), {}))
+        print(path, "its own head", f"{along[-1]:.4f}", sep=" | ", file=sys.stderr, flush=True)
         for count in arguments.images:
             few, rows = training.image < count, []
             for kind in FUSIONS:
@@ -128,7 +133,7 @@ def main() -> None:
                 cells = (path, count, kind.name, *(f"{value:.4f}" for value in rows[-1]))
                 print(*cells, sep=" | ", file=sys.stderr, flush=True)
             scores[count].append(rows)
-    print(f"The networks' own heads, trained along with them: {told(np.array(along))}\n")
+    print(f"The networks' own heads, trained along with them: {with_spread(along, '.4f')}\n")
     for count in arguments.images:
         print(table(np.array(scores[count]), count))
 
@@ -144,9 +149,10 @@ def loaded(path: Path) -> FTMTLNet:
     return network
 
 
-def phantoms(network: FTMTLNet, seen: tuple[int, int], cache: Path | None) -> list[Sample]:
-    """Phantoms, fitted to the network's input."""
-    return load_samples(phantom_images(*seen), network.config.input_size, cache=cache)
+@lru_cache(maxsize=2)
+def phantoms(seen: tuple[int, int], size: tuple[int, int], cache: Path | None) -> list[Sample]:
+    """Phantoms, fitted to a network's input; drawn or read once for all networks of one size."""
+    return load_samples(phantom_images(*seen), size, cache=cache)
 
 
 def whole(samples: Sequence[Sample]) -> Iterator[tuple[int, Tensor, Tensor, Tensor]]:
@@ -154,13 +160,7 @@ def whole(samples: Sequence[Sample]) -> Iterator[tuple[int, Tensor, Tensor, Tens
     for number, sample in enumerate(samples):
         if len(sample.masks):
             pixels = torch.from_numpy(standardise(sample.pixels.astype(np.float32)))[None]
-            yield number, pixels, boxes(sample), torch.from_numpy(sample.malignant)
-
-
-def boxes(sample: Sample) -> Tensor:
-    """Tight boxes around a sample's lesions, half-open, shape (lesions, 4)."""
-    spans = [(np.flatnonzero(m.any(0)), np.flatnonzero(m.any(1))) for m in sample.masks]
-    return torch.tensor([[c[0], r[0], c[-1] + 1, r[-1] + 1] for c, r in spans], dtype=torch.float32)
+            yield number, pixels, true_boxes(sample), torch.from_numpy(sample.malignant)
 
 
 def regions(network: FTMTLNet, samples: Sequence[Sample]) -> Iterator[tuple[int, Tensor, Tensor, Tensor]]:
@@ -185,13 +185,10 @@ def see(network: FTMTLNet, images: Iterator[tuple[int, Tensor, Tensor, Tensor]])
     return Regions({name: torch.cat(v) for name, v in views.items()}, torch.cat(malignant), torch.cat(image))
 
 
-def trained_along(network: FTMTLNet, tested: Sequence[Sample]) -> float:
-    """AUC of the classification that the network was trained with."""
-    scores, labels = [], []
-    for _, pixels, rois, malignant in whole(tested):
-        scores.append(network.predict(pixels[None], [rois])[0].malignancy)
-        labels.append(malignant)
-    return auc(torch.cat(scores).numpy(), torch.cat(labels).numpy() == 1)
+def own(network: FTMTLNet) -> Fusion:
+    """What the network's own head is handed."""
+    handed = tuple(OWN if source == "roi" else source for source in network.config.sources("cls"))
+    return Fusion("its own head", handed, network.config.fusion)
 
 
 def measured(network: FTMTLNet, training: Regions, chosen: Tensor, test: Regions, kind: Fusion, seed: int) -> float:
@@ -212,15 +209,18 @@ def measured(network: FTMTLNet, training: Regions, chosen: Tensor, test: Regions
         nn.utils.clip_grad_norm_(head.parameters(), 5.0)
         optimiser.step()
         schedule.step()
-    with torch.no_grad():
-        parts = torch.arange(len(test.malignant)).split(BATCH)
-        logits = torch.cat([decided(head, test.views, part, kind, scales) for part in parts])
+    return scored(head, test, kind, scales)
+
+
+@torch.no_grad()
+def scored(head: ClassificationHead, test: Regions, kind: Fusion, scales: Scales) -> float:
+    """AUC of a head."""
+    parts = torch.arange(len(test.malignant)).split(BATCH)
+    logits = torch.cat([decided(head, test.views, part, kind, scales) for part in parts])
     return auc((logits[:, 1] - logits[:, 0]).numpy(), test.malignant.numpy() == 1)
 
 
-def decided(
-    head: ClassificationHead, views: Views, chosen: Tensor, kind: Fusion, scales: dict[str, tuple[Tensor, Tensor]]
-) -> Tensor:
+def decided(head: ClassificationHead, views: Views, chosen: Tensor, kind: Fusion, scales: Scales) -> Tensor:
     """A head's logits of benign and malignant, shape (regions, 2)."""
     maps = {}
     for name in {kind.own, *kind.handed}:
@@ -238,7 +238,7 @@ def spread(view: Tensor) -> tuple[Tensor, Tensor]:
     return some.mean((0, 2, 3), keepdim=True), some.std((0, 2, 3), keepdim=True) + 1e-3
 
 
-def table(scores: np.ndarray[tuple[int, ...], np.dtype[np.float64]], count: int) -> str:
+def table(scores: NDArray[np.float64], count: int) -> str:
     """AUC over networks, and differences from the controls, of shape (networks, fusions, heads)."""
     each = scores.mean(axis=2)
     lines = [
@@ -247,7 +247,7 @@ def table(scores: np.ndarray[tuple[int, ...], np.dtype[np.float64]], count: int)
     ]
     for number, kind in enumerate(FUSIONS):
         values, control = each[:, number], CONTROLS[kind.own]
-        cells = [told(values)]
+        cells = [with_spread(values, ".4f")]
         for other in (control, NOTHING):
             compared = kind is not other and kind.own == other.own
             cells.append(difference(values - each[:, FUSIONS.index(other)]) if compared else "")
@@ -255,12 +255,7 @@ def table(scores: np.ndarray[tuple[int, ...], np.dtype[np.float64]], count: int)
     return "\n".join([*lines, ""])
 
 
-def told(values: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> str:
-    """Mean ± standard deviation over networks."""
-    return f"{values.mean():.4f}" + (f" ± {values.std(ddof=1):.4f}" if len(values) > 1 else "")
-
-
-def difference(gaps: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> str:
+def difference(gaps: NDArray[np.float64]) -> str:
     """Mean of the networks' differences, with its 95% interval."""
     if len(gaps) < 2:
         return f"{gaps.mean():+.4f}"

@@ -26,7 +26,7 @@ from ftmtl.evaluation.cases import ImageCase, read_cases, write_cases
 from ftmtl.evaluation.evaluate import LOWEST_SCORE, evaluate
 from ftmtl.evaluation.figures import TITLES, statistics
 from ftmtl.evaluation.measure import compare_runs
-from ftmtl.evaluation.plots import with_interval
+from ftmtl.evaluation.plots import with_interval, with_spread
 from ftmtl.mammogram import Mammogram
 from ftmtl.predictor import Predictor
 from ftmtl.training.data import held_out_images
@@ -214,21 +214,14 @@ def _markdown(plan: Plan, table: dict[str, Any]) -> str:
     """Figures as mean ± standard deviation over seeds; differences with their 95% interval over patients."""
     lines = [f"| variant | {' | '.join(TITLES.values())} |", "|---" * (len(TITLES) + 1) + "|"]
     for name, row in table["variants"].items():
-        lines.append(f"| {name} | {' | '.join(_spread(row['seeds'][key]) for key in TITLES)} |")
+        lines.append(f"| {name} | {' | '.join(with_spread(row['seeds'][key]) for key in TITLES)} |")
         if row["difference"] is not None:
             gaps = [with_interval(row["difference"][key], sign="+") for key in TITLES]
             lines.append(f"| {name} − {plan.control} | {' | '.join(gaps)} |")
-            by_seed = [_spread(row["by_seed"][key], "+.3f") for key in TITLES]
+            by_seed = [with_spread(row["by_seed"][key], "+.3f") for key in TITLES]
             lines.append(f"| {name} − {plan.control}, by seed | {' | '.join(by_seed)} |")
     tested = f"{plan.folds} folds of patients" if plan.folds else ", ".join(str(source) for source in plan.data)
     seeds = f"{plan.seeds} seed{'s' if plan.seeds > 1 else ''}"
     words = f"{seeds}, tested on {tested}. Mean ± standard deviation over seeds; differences with the 95% interval "
     words += "of a paired bootstrap over patients, and by seed as mean ± standard deviation. Research use only."
     return "\n".join([*lines, "", words, ""])
-
-
-def _spread(values: Sequence[float | None], form: str = ".3f") -> str:
-    known = [value for value in values if value is not None]
-    if not known:
-        return "–"
-    return f"{np.mean(known):{form}}" + (f" ± {np.std(known, ddof=1):.3f}" if len(known) > 1 else "")

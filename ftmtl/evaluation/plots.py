@@ -177,3 +177,11 @@ def with_interval(figure: dict[str, Any] | None, digits: int = 3, sign: str = ""
     form = f"{sign}.{digits}f"
     text = f"{figure['value']:{form}}"
     return text if figure["low"] is None else f"{text} ({figure['low']:{form}} to {figure['high']:{form}})"
+
+
+def with_spread(values: Sequence[float | None], form: str = ".3f") -> str:
+    """Write the mean ± standard deviation of runs; of one run its figure alone; a dash where none has one."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return "–"
+    return f"{np.mean(known):{form}}" + (f" ± {np.std(known, ddof=1):{form.lstrip('+')}}" if len(known) > 1 else "")

@@ -39,7 +39,7 @@ def validate(
     """
     network.eval()
     tasks = network.config.tasks
-    truths = [_boxes(sample) for sample in samples]
+    truths = [true_boxes(sample) for sample in samples]
     found: list[Detections] = []
     given: list[Detections] = []
     for start in range(0, len(samples), batch):
@@ -60,8 +60,8 @@ def validate(
     return metrics | {"score": float(np.mean(list(metrics.values())))} if metrics else {}
 
 
-def _boxes(sample: Sample) -> Tensor:
-    """Tight boxes of a sample's lesions, shape (lesions, 4)."""
+def true_boxes(sample: Sample) -> Tensor:
+    """Return tight boxes of a sample's lesions, half-open, float32, shape (lesions, 4)."""
     edges = []
     for mask in sample.masks:
         rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
