@@ -25,10 +25,10 @@ from pathlib import Path
 import torch
 from torchvision.models.detection import MaskRCNN
 
-from ftmtl.backbone import build_backbone
-from ftmtl.network import FTMTLNet
-from ftmtl.proposals import proposal_network
-from ftmtl.variants import NetworkConfig, variant
+from ftmtl.network.backbone import build_backbone
+from ftmtl.network.ftmtlnet import FTMTLNet
+from ftmtl.network.proposals import proposal_network
+from ftmtl.network.variants import NetworkConfig, variant
 
 LIMIT_SINGLE_TASK, LIMIT_MASK_RCNN = 0.45, 1.15
 SINGLE = ("detector", "segmenter", "classifier")

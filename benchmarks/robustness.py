@@ -37,9 +37,9 @@ from ftmtl.evaluation.hits import IOU_02, iou
 from ftmtl.evaluation.plots import with_interval
 from ftmtl.evaluation.statistics import Statistic, paired_bootstrap
 from ftmtl.findings import StudyResult
-from ftmtl.mammogram import Mammogram, load_mammogram
-from ftmtl.phantom import Phantom, make_phantom
-from ftmtl.phantom_dicom import phantom_dataset
+from ftmtl.mammogram.load import Mammogram, load_mammogram
+from ftmtl.phantom.dicom import phantom_dataset
+from ftmtl.phantom.make import Phantom, make_phantom
 from ftmtl.predictor import Predictor
 
 SEED = 4_000_000

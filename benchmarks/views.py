@@ -25,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from ftmtl.network.heads.classification import ClassificationHead
 from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor, nn
@@ -36,13 +37,12 @@ from ftmtl.datasets.sample import Sample
 from ftmtl.errors import WeightsError
 from ftmtl.evaluation.plots import with_spread
 from ftmtl.evaluation.statistics import auc
-from ftmtl.heads.classification import ClassificationHead
-from ftmtl.losses import classification_loss
-from ftmtl.network import FTMTLNet
+from ftmtl.network.ftmtlnet import FTMTLNet
+from ftmtl.network.losses import classification_loss
+from ftmtl.network.variants import TASKS
 from ftmtl.preprocess import standardise
 from ftmtl.training.augment import augmented
 from ftmtl.training.validation import true_boxes
-from ftmtl.variants import TASKS
 from ftmtl.weights import load_weights
 
 TRAINING, TEST = (TRAINING_SEED, 600), (3_000_000, 500)

@@ -25,16 +25,16 @@ from pydicom.uid import UID
 from pynetdicom import sop_class
 
 from ftmtl.findings import Finding, FindingType, ImageResult, LesionMask, ModelIdentity, Outcome, StudyResult
-from ftmtl.mammogram import display_pixels
-from ftmtl.phantom_dicom import write_study
-from node import listener
+from ftmtl.mammogram.pixels import display_pixels
+from ftmtl.phantom.dicom import write_study
 from node.config import DeliverySection, NodeSection
-from node.delivery import TRANSFER_SYNTAXES, sending_entity
-from node.domain import ObjectKind
-from node.results import build_results, codes
-from node.results.content import children
-from node.results.identity import IMPLEMENTATION_CLASS_UID, implementation_version_name
-from node.status import REFUSALS, SOP_CLASS_NOT_SUPPORTED, WARNINGS, StoreStatus, meaning
+from node.dimse.entity import ACCEPTED_SYNTAXES, RESULT_SYNTAXES, accepting_entity, sending_entity
+from node.dimse.status import REFUSALS, SOP_CLASS_NOT_SUPPORTED, WARNINGS, StoreStatus, meaning
+from node.identity import IMPLEMENTATION_CLASS_UID, implementation_version_name
+from node.kinds import ObjectKind
+from node.results.build import build_results
+from node.results.common import codes
+from node.results.common.content import children
 
 FILE = Path(__file__).with_name("conformance-statement.md")
 
@@ -185,16 +185,16 @@ No Query/Retrieve, no Worklist, no Storage Commitment, no Print, no media.
 
 
 def _networking(samples: Sequence[Sample]) -> str:
-    receiving = listener.application_entity("FTMTL", NodeSection().max_associations)
+    receiving = accepting_entity("FTMTL", NodeSection().max_associations)
     classes = _classes(samples)
     sending = sending_entity("FTMTL", list(classes))
     storage = [str(cx.abstract_syntax) for cx in receiving.supported_contexts]
-    syntaxes = "\n".join(f"| {UID(s).name} | {s} |" for s in listener.TRANSFER_SYNTAXES)
+    syntaxes = "\n".join(f"| {UID(s).name} | {s} |" for s in ACCEPTED_SYNTAXES)
     accepted = "\n".join(f"| {_class(uid)} | {uid} |" for uid in sorted(storage, key=_class))
     proposed = "\n".join(
         f"| {_class(uid)} | {uid} | {UID(syntax).name} {syntax} | SCU | none |"
         for uid in classes
-        for syntax in TRANSFER_SYNTAXES
+        for syntax in RESULT_SYNTAXES
     )
     answers = "\n".join(f"| 0x{status:04X} | {_ANSWERS[status]} |" for status in StoreStatus)
     taken = "\n".join(_taken())
@@ -263,7 +263,7 @@ One association a destination and study at a time. Implementation Class UID and 
 as above. The AE accepts none.
 
 **4.2.2.2 Initiation.** Two presentation contexts for each SOP class that is to be sent, one a transfer syntax. Where
-both are accepted, {UID(TRANSFER_SYNTAXES[0]).name} is used:
+both are accepted, {UID(RESULT_SYNTAXES[0]).name} is used:
 
 | SOP class | UID | Transfer syntax | Role | Extended negotiation |
 |---|---|---|---|---|
@@ -514,7 +514,7 @@ def _class(uid: str) -> str:
 
 
 def _codes() -> Iterable[codes.Code]:
-    """Every code of :mod:`node.results.codes`, once."""
+    """Every code of :mod:`node.results.common.codes`, once."""
     found: dict[tuple[str, str], codes.Code] = {}
     for value in vars(codes).values():
         for code in value.values() if isinstance(value, dict) else [value]:

@@ -1,4 +1,4 @@
-"""The science's commands: train, evaluate, compare, ablate, weights, data. ``node.cli`` adds its own to them.
+"""The science's commands: train, evaluate, compare, ablate, weights, data. ``node.cli.main`` adds its own to them.
 
 Each command imports what it needs when it runs; ``python -m ftmtl.cli`` has these commands alone.
 """
@@ -184,8 +184,8 @@ def _progress(done: int, of: int) -> None:
 
 def _ablate(arguments: argparse.Namespace) -> int:
     import_module("matplotlib")
+    from ftmtl.ablation.ablate import Plan, ablate
     from ftmtl.datasets.catalogue import DataSource
-    from ftmtl.evaluation.ablate import Plan, ablate
     from ftmtl.training.recipe import read_recipe
 
     plan = Plan(

@@ -18,9 +18,9 @@ from scipy import spatial
 
 from ftmtl.errors import WeightsError
 from ftmtl.findings import Box, Finding, FindingType, ImageResult, LesionMask, ModelIdentity, Outcome, StudyResult
-from ftmtl.mammogram import Mammogram
+from ftmtl.mammogram.load import Mammogram
+from ftmtl.network.targets import Detections
 from ftmtl.preprocess import BACKGROUND, fit, standardise
-from ftmtl.targets import Detections
 from ftmtl.weights import SHIPPED, load_weights
 
 log = logging.getLogger(__name__)

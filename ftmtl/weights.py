@@ -19,8 +19,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ftmtl.errors import WeightsError
-from ftmtl.network import FTMTLNet, SingleTaskNetworks, build_network
-from ftmtl.variants import NetworkConfig
+from ftmtl.network.ftmtlnet import FTMTLNet, SingleTaskNetworks, build_network
+from ftmtl.network.variants import NetworkConfig
 
 SHIPPED = Path(__file__).parent / "shipped" / "ftmtl-cesm.safetensors"
 """The weights that are used where none are named: phantoms, then phantoms and CDD-CESM. Others lie beside them."""

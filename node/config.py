@@ -15,8 +15,9 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from node.domain import DEFAULT_OBJECTS, Destination, ObjectKind, object_kinds
+from node.domain import Destination
 from node.errors import ConfigError
+from node.kinds import DEFAULT_OBJECTS, ObjectKind, object_kinds
 
 AETitle = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[^\\@\x00-\x1f]{1,16}$")]
 Port = Annotated[int, Field(ge=0, le=65535)]

@@ -6,14 +6,16 @@ Times are seconds since the epoch (UTC).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from node.kinds import DEFAULT_OBJECTS, ObjectKind
+
 
 class JobState(StrEnum):
-    """Where a job is; `node.ledger.TRANSITIONS` says where it may go."""
+    """Where a job is; `node.ledger.ledger.TRANSITIONS` says where it may go."""
 
     RECEIVING = "receiving"
     COMPLETE = "complete"
@@ -34,78 +36,6 @@ class DeliveryState(StrEnum):
     REPLACED = "replaced"
     """The destination does not take such objects; another kind is sent to it instead."""
     FAILED = "failed"
-
-
-class ObjectKind(StrEnum):
-    """What a result object is, in the order of sending: a report comes after what it refers to."""
-
-    SEG = "seg"
-    SEG_FRACTIONAL = "seg-fractional"
-    SEG_LABELMAP = "seg-labelmap"
-    SEG_OHIF = "seg-ohif"
-    SR = "sr"
-    SR_COMPREHENSIVE = "sr-comprehensive"
-    SR_OHIF = "sr-ohif"
-    CAD = "cad"
-    PR = "pr"
-    SC = "sc"
-
-    @property
-    def place(self) -> int:
-        """Its place in the order of sending, from 0."""
-        return list(ObjectKind).index(self)
-
-    @property
-    def fallback(self) -> ObjectKind | None:
-        """What is sent in its place to a destination that refuses its SOP class; None where nothing is left."""
-        return _FALLBACKS.get(self)
-
-
-_FALLBACKS = {
-    ObjectKind.SEG_LABELMAP: ObjectKind.SEG,
-    ObjectKind.SEG_FRACTIONAL: ObjectKind.PR,
-    ObjectKind.SEG_OHIF: ObjectKind.PR,
-    ObjectKind.SEG: ObjectKind.PR,
-    ObjectKind.SR_OHIF: ObjectKind.SC,
-    ObjectKind.SR: ObjectKind.SR_COMPREHENSIVE,
-    ObjectKind.SR_COMPREHENSIVE: ObjectKind.CAD,
-    ObjectKind.CAD: ObjectKind.SC,
-    ObjectKind.PR: ObjectKind.SC,
-}
-
-CHOICES = tuple(
-    kind for kind in ObjectKind if kind not in (ObjectKind.SEG_OHIF, ObjectKind.SR_OHIF, ObjectKind.SR_COMPREHENSIVE)
-)
-"""Kinds that a configuration may name; the others come of its profile, or in place of refused ones."""
-
-DEFAULT_OBJECTS = (ObjectKind.SEG, ObjectKind.SR)
-
-PROFILES: Mapping[str, Mapping[ObjectKind, ObjectKind]] = {
-    "": {},
-    "ohif": {ObjectKind.SEG: ObjectKind.SEG_OHIF, ObjectKind.SR: ObjectKind.SR_OHIF},
-}
-"""What a viewer needs in place of the plain kinds, by its name."""
-
-
-def object_kinds(names: Iterable[str], profile: str = "") -> tuple[ObjectKind, ...]:
-    """Return the kinds that a configuration asks for, each once, in the order of sending.
-
-    Raises
-    ------
-    ValueError
-        If there is no such kind or profile, none at all, or a report without the masks that it refers to.
-    """
-    asked = list(names)
-    unknown = [name for name in asked if name not in CHOICES]
-    if unknown or not asked:
-        fault = f"{unknown[0]!r} is no kind of object" if unknown else "no kind of object is named"
-        raise ValueError(f"{fault}; there are {', '.join(CHOICES)}")
-    if ObjectKind.SR in asked and ObjectKind.SEG not in asked:
-        raise ValueError("'sr' refers to the masks of 'seg': name both")
-    if profile not in PROFILES:
-        raise ValueError(f"there is no profile {profile!r}; there is 'ohif'")
-    kinds = {PROFILES[profile].get(ObjectKind(name), ObjectKind(name)) for name in asked}
-    return tuple(sorted(kinds, key=lambda kind: kind.place))
 
 
 @dataclass(frozen=True)
@@ -184,6 +114,27 @@ class ResultObject:
 
 
 @dataclass(frozen=True)
+class Analysed:
+    """What an analysis leaves to be delivered.
+
+    Attributes
+    ----------
+    objects
+        What it made, in the order of sending.
+    forward_seconds
+        Time that the network's forward passes took.
+    outcome, reason
+        How it ended (:class:`ftmtl.findings.Outcome`) and why; a job whose analysis was not processed or failed ends
+        so, too, once that is delivered.
+    """
+
+    objects: Sequence[ResultObject]
+    forward_seconds: float
+    outcome: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class Delivery:
     """One result object on its way to one destination.
 
@@ -252,3 +203,13 @@ class Job:
     destinations: tuple[str, ...]
     outcome: str = ""
     outcome_reason: str = ""
+
+
+@dataclass(frozen=True)
+class Predecessor:
+    """A report that a new one replaces, because another model analysed the study again (PS3.3 C.17.2)."""
+
+    study_uid: str
+    series_uid: str
+    sop_class_uid: str
+    sop_instance_uid: str

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from peers import NodeProcess, Orthanc, running_orthanc
+from support.peers import NodeProcess, Orthanc, running_orthanc
 
-from ftmtl.phantom import Phantom
-from ftmtl.phantom_dicom import write_study
+from ftmtl.phantom.dicom import write_study
+from ftmtl.phantom.make import Phantom
 
 STUDY_SEED = 211
 

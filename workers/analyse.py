@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,20 +16,22 @@ from sqlalchemy.exc import SQLAlchemyError
 from ftmtl.acquisition import Acquisition, read_header
 from ftmtl.errors import NotAnalysable
 from ftmtl.findings import FindingType, ImageResult, Outcome, StudyResult
-from ftmtl.mammogram import Mammogram, display_pixels, load_mammogram
-from ftmtl.phantom import LesionSpec
-from ftmtl.phantom_dicom import write_study
+from ftmtl.mammogram.load import Mammogram, load_mammogram
+from ftmtl.mammogram.pixels import display_pixels
+from ftmtl.phantom.dicom import write_study
+from ftmtl.phantom.make import LesionSpec
 from ftmtl.predictor import Predictor
-from node.dispatch import DELIVER, Dispatcher
-from node.domain import DEFAULT_OBJECTS, JobState, ObjectKind, ResultObject
+from node.config import Config
+from node.domain import Analysed, JobState, Predecessor, ResultObject
 from node.errors import LeaseLost, QueueUnavailable, ResultRejected
-from node.ledger import Ledger
-from node.results import build_results
-from node.results.identity import Predecessor
+from node.flow.dispatch import DELIVER, Dispatcher
+from node.kinds import DEFAULT_OBJECTS, ObjectKind
+from node.ledger.ledger import Ledger
+from node.results.build import build_results
+from node.results.common.source import read_source
 from node.results.kept import keep_result
-from node.results.source import read_source
 from node.results.summary import study_summary, summary
-from node.spool import Spool
+from node.store.spool import Spool
 from workers.lease import held
 
 log = logging.getLogger(__name__)
@@ -133,87 +135,84 @@ def rehearse(predictor: Predictor) -> None:
         analyse_study([path for path, _ in written], predictor, Path(folder) / "results")
 
 
-def run(
-    job_id: str,
-    ledger: Ledger,
-    spool: Spool,
-    dispatcher: Dispatcher,
-    predictor: Predictor,
-    wanted: Mapping[str, Sequence[ObjectKind]],
-    *,
-    lease_s: float,
-    task_limit_s: float,
-    secondary_capture: bool,
-) -> None:
-    """The task: claim a job, analyse it, record its objects, hand it to delivery.
+@dataclass(frozen=True)
+class AnalysisTask:
+    """The analysis of one job after another, with what a worker process needs for it.
 
-    Whatever goes wrong is recorded as the job's reason. A job that somebody else holds is left alone.
-    ``wanted`` has the kinds of objects that each destination gets, by its name.
+    Attributes
+    ----------
+    config
+        The whole configuration.
+    ledger, spool, dispatcher
+        Where jobs, files and messages are.
+    predictor
+        The model, loaded.
     """
-    attempt = ledger.claim(job_id, JobState.ANALYSING, lease_s)
-    if attempt is None:
-        log.info("not claimed job=%s", job_id)
-        return
-    with held(ledger, job_id, attempt, lease_s=lease_s, limit_s=task_limit_s):
+
+    config: Config
+    ledger: Ledger
+    spool: Spool
+    dispatcher: Dispatcher
+    predictor: Predictor
+
+    def run(self, job_id: str) -> None:
+        """Claim a job, analyse it, record its objects, hand it to delivery.
+
+        Whatever goes wrong is recorded as the job's reason. A job that another worker holds is left alone.
+        """
+        queue = self.config.queue
+        attempt = self.ledger.jobs.claim(job_id, JobState.ANALYSING, queue.lease_s)
+        if attempt is None:
+            log.info("not claimed job=%s", job_id)
+            return
+        with held(self.ledger, job_id, attempt, lease_s=queue.lease_s, limit_s=queue.task_limit_s):
+            delivering = self._try(job_id, attempt)
+        if delivering:
+            try:
+                self.dispatcher.send(DELIVER, job_id)
+                self.ledger.jobs.mark_dispatched(job_id)
+            except QueueUnavailable as error:
+                log.warning("job=%s %s", job_id, error)  # the reconciler will
+
+    def _try(self, job_id: str, attempt: int) -> bool:
+        """Analyse and record, or record why not; True if there is something to deliver."""
         try:
-            delivering = _analyse_job(job_id, attempt, ledger, spool, predictor, wanted, secondary_capture)
+            return self._analyse(job_id, attempt)
         except LeaseLost as error:
             log.warning("%s", error)
-            return
         except ResultRejected as error:
-            ledger.finish(job_id, attempt, JobState.FAILED, f"a result failed its check and was held back: {error}")
-            return
+            reason = f"a result failed its check and was held back: {error}"
+            self.ledger.jobs.finish(job_id, attempt, JobState.FAILED, reason)
         except SQLAlchemyError as error:  # a ledger that is away: the lease runs out, the study is analysed again
             log.error("analysis not recorded job=%s error=%s", job_id, type(error).__name__)
-            return
         except Exception as error:  # the boundary: a study always ends in a named state
             log.exception("analysis failed job=%s", job_id)
-            ledger.finish(job_id, attempt, JobState.FAILED, f"{type(error).__name__}: {error}")
-            return
-    if delivering:
-        try:
-            dispatcher.send(DELIVER, job_id)
-            ledger.mark_dispatched(job_id)
-        except QueueUnavailable as error:
-            log.warning("job=%s %s", job_id, error)  # the reconciler will
-
-
-def _analyse_job(
-    job_id: str,
-    attempt: int,
-    ledger: Ledger,
-    spool: Spool,
-    predictor: Predictor,
-    wanted: Mapping[str, Sequence[ObjectKind]],
-    secondary_capture: bool,
-) -> bool:
-    """Analyse and record; True if there is something to deliver."""
-    folder = spool.results(job_id)
-    paths = [instance.path for instance in ledger.instances(job_id)]
-    destinations = ledger.job(job_id).destinations
-    kinds = {kind for name in destinations for kind in wanted.get(name, DEFAULT_OBJECTS)} or DEFAULT_OBJECTS
-    analysis = analyse_study(paths, predictor, folder, tuple(kinds), secondary_capture=secondary_capture)
-    result, objects = analysis.result, analysis.objects
-    predecessor = _predecessor(result.study_uid, ledger.delivered(job_id, ObjectKind.SR), objects)
-    if predecessor is not None:
-        objects = tuple(_build(result, paths, folder, tuple(kinds), predecessor))
-    keep_result(folder, result, predecessor)
-    document = summary(result.model, [study_summary(result, objects)])
-    (folder / "summary.json").write_text(json.dumps(document, indent=2))
-    log.info("analysed job=%s outcome=%s forward_s=%.3f", job_id, result.outcome, result.forward_seconds)
-    if not objects:
-        ledger.finish(job_id, attempt, JobState(result.outcome.value), result.reason)
+            self.ledger.jobs.finish(job_id, attempt, JobState.FAILED, f"{type(error).__name__}: {error}")
         return False
-    ledger.finish_analysis(
-        job_id,
-        attempt,
-        objects,
-        result.forward_seconds,
-        wanted=wanted,
-        outcome=result.outcome.value,
-        reason=result.reason,
-    )
-    return True
+
+    def _analyse(self, job_id: str, attempt: int) -> bool:
+        folder = self.spool.results(job_id)
+        paths = [instance.path for instance in self.ledger.arrivals.instances(job_id)]
+        wanted = {destination.name: destination.objects for destination in self.config.destination_list()}
+        destinations = self.ledger.jobs.get(job_id).destinations
+        kinds = {kind for name in destinations for kind in wanted.get(name, DEFAULT_OBJECTS)} or DEFAULT_OBJECTS
+        film = self.config.model.secondary_capture
+        analysis = analyse_study(paths, self.predictor, folder, tuple(kinds), secondary_capture=film)
+        result, objects = analysis.result, analysis.objects
+        delivered = self.ledger.deliveries.delivered(job_id, ObjectKind.SR)
+        predecessor = _predecessor(result.study_uid, delivered, objects)
+        if predecessor is not None:
+            objects = tuple(_build(result, paths, folder, tuple(kinds), predecessor))
+        keep_result(folder, result, predecessor)
+        document = summary(result.model, [study_summary(result, objects)])
+        (folder / "summary.json").write_text(json.dumps(document, indent=2))
+        log.info("analysed job=%s outcome=%s forward_s=%.3f", job_id, result.outcome, result.forward_seconds)
+        if not objects:
+            self.ledger.jobs.finish(job_id, attempt, JobState(result.outcome.value), result.reason)
+            return False
+        analysed = Analysed(objects, result.forward_seconds, result.outcome.value, result.reason)
+        self.ledger.deliveries.begin(job_id, attempt, analysed, wanted)
+        return True
 
 
 def _predecessor(

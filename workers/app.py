@@ -9,16 +9,14 @@ from __future__ import annotations
 import logging
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
-from celery import Celery
-
 from node.config import Config
-from node.delivery import RetryPolicy
-from node.dispatch import ANALYSE, DELIVER, QUEUES, Dispatcher, celery_app
-from node.ledger import Ledger
-from node.spool import Spool
-from workers import deliver
+from node.flow.dispatch import ANALYSE, DELIVER, QUEUES, Dispatcher, celery_app
+from node.ledger.ledger import Ledger
+from node.store.spool import Spool
+from workers.deliver import DeliveryTask
 
 log = logging.getLogger(__name__)
 
@@ -32,12 +30,12 @@ def run_worker(config: Config, queue: str) -> int:
         If the weights or the device cannot be used (queue ``gpu``).
     """
     app = celery_app(config.queue.url, config.queue.task_limit_s)
-    ledger = Ledger(config.ledger_url)
-    if queue == QUEUES[ANALYSE]:
-        _register_analyse(app, config, ledger)
-    else:
-        _register_deliver(app, config, ledger)
+    ledger, spool = Ledger(config.ledger_url), Spool(config.spool_folder)
     alone = queue == QUEUES[ANALYSE]
+    if alone:
+        app.task(name=ANALYSE)(_analysis(config, ledger, spool, Dispatcher(app)))
+    else:
+        app.task(name=DELIVER)(DeliveryTask(config, ledger, spool).run)
     worker = app.Worker(
         hostname=f"{queue}-{os.getpid()}@{socket.gethostname()}",
         queues=[queue],
@@ -52,47 +50,12 @@ def run_worker(config: Config, queue: str) -> int:
     return int(worker.exitcode or 0)
 
 
-def _register_analyse(app: Celery, config: Config, ledger: Ledger) -> None:
+def _analysis(config: Config, ledger: Ledger, spool: Spool, dispatcher: Dispatcher) -> Callable[[str], None]:
+    """Load the model, try it, and return the task; here alone torch is imported."""
     from ftmtl.predictor import Predictor
-    from workers import analyse
+    from workers.analyse import AnalysisTask, rehearse
 
-    spool = Spool(config.spool_folder)
-    dispatcher = Dispatcher(app)
     weights = Path(config.model.weights) if config.model.weights else None
     predictor = Predictor(weights, device=config.model.device or None)
-    wanted = {destination.name: destination.objects for destination in config.destination_list()}
-    analyse.rehearse(predictor)
-
-    @app.task(name=ANALYSE)
-    def analyse_job(job_id: str) -> None:
-        analyse.run(
-            job_id,
-            ledger,
-            spool,
-            dispatcher,
-            predictor,
-            wanted,
-            lease_s=config.queue.lease_s,
-            task_limit_s=config.queue.task_limit_s,
-            secondary_capture=config.model.secondary_capture,
-        )
-
-
-def _register_deliver(app: Celery, config: Config, ledger: Ledger) -> None:
-    spool = Spool(config.spool_folder)
-    destinations = {destination.name: destination for destination in config.destination_list()}
-    section = config.delivery
-    retry = RetryPolicy(section.first_retry_s, section.longest_retry_s, section.give_up_after_s)
-
-    @app.task(name=DELIVER)
-    def deliver_job(job_id: str) -> None:
-        deliver.run(
-            job_id,
-            ledger,
-            spool,
-            destinations,
-            retry,
-            calling_ae=config.node.ae_title,
-            lease_s=config.queue.lease_s,
-            task_limit_s=config.queue.task_limit_s,
-        )
+    rehearse(predictor)
+    return AnalysisTask(config, ledger, spool, dispatcher, predictor).run

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from node.ledger import Ledger
+from node.ledger.ledger import Ledger
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def held(ledger: Ledger, job_id: str, attempt: int, *, lease_s: float, limit_s: 
                 log.critical("task over its limit: ending this worker job=%s limit_s=%.0f", job_id, limit_s)
                 os._exit(70)
             try:
-                if not ledger.renew(job_id, attempt, lease_s):
+                if not ledger.jobs.renew(job_id, attempt, lease_s):
                     log.warning("lease lost job=%s attempt=%d", job_id, attempt)
                     return
             except SQLAlchemyError as error:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ftmtl.errors import DatasetError
 from ftmtl.findings import Box, FindingType, LesionMask
-from ftmtl.mammogram import Mammogram
+from ftmtl.mammogram.load import Mammogram
 
 
 @dataclass(frozen=True, eq=False)

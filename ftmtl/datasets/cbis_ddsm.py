@@ -26,7 +26,7 @@ from ftmtl.datasets.files import (
 )
 from ftmtl.errors import DatasetError
 from ftmtl.findings import FindingType
-from ftmtl.mammogram import Mammogram
+from ftmtl.mammogram.load import Mammogram
 
 _SIDES = {"LEFT": "L", "RIGHT": "R"}
 _MALIGNANT = {"MALIGNANT": True, "BENIGN": False, "BENIGN_WITHOUT_CALLBACK": False}

@@ -19,7 +19,7 @@ from ftmtl.datasets.annotated import AnnotatedImage, Lesion
 from ftmtl.datasets.files import Faults, existing, read_grey, read_table, stamp, tolerated
 from ftmtl.errors import DatasetError, NotAnalysable
 from ftmtl.findings import FindingType
-from ftmtl.mammogram import Mammogram, from_array
+from ftmtl.mammogram.load import Mammogram, from_array
 
 KINDS = ("DM", "CM")
 """``DM``: low energy, looks like an ordinary mammogram; ``CM``: subtracted, shows the contrast agent."""

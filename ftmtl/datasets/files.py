@@ -19,7 +19,7 @@ from ftmtl.acquisition import ODD_VALUE, read_acquisition
 from ftmtl.datasets.annotated import Lesion
 from ftmtl.errors import DatasetError, NotAnalysable
 from ftmtl.findings import FindingType
-from ftmtl.mammogram import Mammogram, load_mammogram
+from ftmtl.mammogram.load import Mammogram, load_mammogram
 
 log = logging.getLogger(__name__)
 

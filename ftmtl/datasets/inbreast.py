@@ -22,7 +22,7 @@ from ftmtl.datasets.annotated import AnnotatedImage, Lesion
 from ftmtl.datasets.files import Faults, existing, lesion_of_mask, read_dicom, read_table, stamp, tolerated
 from ftmtl.errors import DatasetError
 from ftmtl.findings import FindingType
-from ftmtl.mammogram import Mammogram
+from ftmtl.mammogram.load import Mammogram
 
 SINGLE_MM = 2.0
 """Calcifications outlined one by one are smaller than this; a cluster is larger."""

@@ -19,13 +19,15 @@ from tempfile import NamedTemporaryFile
 import numpy as np
 
 import ftmtl.acquisition
-import ftmtl.breast
 import ftmtl.datasets.annotated
 import ftmtl.datasets.files
 import ftmtl.datasets.sample
-import ftmtl.geometry
-import ftmtl.grayscale
-import ftmtl.mammogram
+import ftmtl.mammogram.breast
+import ftmtl.mammogram.geometry
+import ftmtl.mammogram.grayscale
+import ftmtl.mammogram.load
+import ftmtl.mammogram.pixels
+import ftmtl.mammogram.spacing
 import ftmtl.preprocess
 from ftmtl.datasets.annotated import AnnotatedImage
 from ftmtl.datasets.files import Faults
@@ -37,13 +39,15 @@ log = logging.getLogger(__name__)
 
 _PIXEL_CHAIN = (
     ftmtl.acquisition,
-    ftmtl.breast,
     ftmtl.datasets.annotated,
     ftmtl.datasets.files,
     ftmtl.datasets.sample,
-    ftmtl.geometry,
-    ftmtl.grayscale,
-    ftmtl.mammogram,
+    ftmtl.mammogram.breast,
+    ftmtl.mammogram.geometry,
+    ftmtl.mammogram.grayscale,
+    ftmtl.mammogram.load,
+    ftmtl.mammogram.pixels,
+    ftmtl.mammogram.spacing,
     ftmtl.preprocess,
 )
 _IMAGES_A_WORKER = 16

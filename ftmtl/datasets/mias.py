@@ -17,7 +17,7 @@ from ftmtl.datasets.annotated import AnnotatedImage, Lesion
 from ftmtl.datasets.files import Faults, existing, number, read_grey, read_table, stamp, tolerated
 from ftmtl.errors import DatasetError, NotAnalysable
 from ftmtl.findings import Box, FindingType
-from ftmtl.mammogram import Mammogram, from_array
+from ftmtl.mammogram.load import Mammogram, from_array
 
 log = logging.getLogger(__name__)
 

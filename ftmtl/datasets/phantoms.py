@@ -11,8 +11,8 @@ import numpy as np
 
 import ftmtl.phantom
 from ftmtl.datasets.annotated import AnnotatedImage, Lesion
-from ftmtl.mammogram import Mammogram, from_array
-from ftmtl.phantom import MAX_VALUE, LesionSpec, draw_lesions, make_phantom
+from ftmtl.mammogram.load import Mammogram, from_array
+from ftmtl.phantom.make import MAX_VALUE, LesionSpec, draw_lesions, make_phantom
 
 TRAINING_SEED = 1_000_000
 """Seeds of training phantoms start here."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ftmtl.datasets.annotated import AnnotatedImage, Lesion
 from ftmtl.errors import DatasetError, NotAnalysable
 from ftmtl.findings import LESION_TYPES, FindingType
-from ftmtl.mammogram import Mammogram
+from ftmtl.mammogram.load import Mammogram
 from ftmtl.preprocess import INPUT_SIZE, fit
 
 

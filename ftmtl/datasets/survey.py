@@ -11,7 +11,7 @@ from PIL import Image
 
 from ftmtl.datasets.annotated import AnnotatedImage, Lesion
 from ftmtl.errors import DatasetError, NotAnalysable
-from ftmtl.mammogram import Mammogram
+from ftmtl.mammogram.load import Mammogram
 from ftmtl.overlay import Mark, draw, sheet
 
 _STATES = {True: "malignant", False: "not malignant", None: "unknown"}

@@ -15,7 +15,7 @@ from ftmtl.datasets.annotated import AnnotatedImage, Lesion
 from ftmtl.datasets.files import Faults, existing, number, read_dicom, read_table, stamp, tolerated
 from ftmtl.errors import DatasetError
 from ftmtl.findings import Box, FindingType
-from ftmtl.mammogram import Mammogram
+from ftmtl.mammogram.load import Mammogram
 
 _TYPES = {
     "Mass": FindingType.MASS,

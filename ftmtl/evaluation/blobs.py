@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ftmtl.findings import Box, Finding, FindingType, ImageResult, LesionMask, ModelIdentity, Outcome, StudyResult
-from ftmtl.mammogram import Mammogram
+from ftmtl.mammogram.load import Mammogram
 from ftmtl.preprocess import BACKGROUND, fit, standardise
 
 SIGMAS_PX = tuple(float(s) for s in np.geomspace(4, 28, 9))

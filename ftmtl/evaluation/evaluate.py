@@ -14,7 +14,7 @@ from ftmtl.evaluation.hits import MEASURES, Detected
 from ftmtl.evaluation.measure import compare, compare_runs, measure
 from ftmtl.evaluation.report import write_report
 from ftmtl.findings import Box, Finding, ImageResult, ModelIdentity, StudyResult
-from ftmtl.mammogram import Mammogram
+from ftmtl.mammogram.load import Mammogram
 
 __all__ = [
     "Evaluation",

@@ -15,7 +15,7 @@ from ftmtl.evaluation.cases import FindingCase, ImageCase
 from ftmtl.evaluation.figures import hits, matches, natural_rule
 from ftmtl.evaluation.hits import assign, iou
 from ftmtl.findings import Box, Finding, LesionMask, StudyResult
-from ftmtl.mammogram import Mammogram
+from ftmtl.mammogram.load import Mammogram
 from ftmtl.overlay import sheet
 
 Predict = Callable[[str, Sequence[Mammogram]], StudyResult]

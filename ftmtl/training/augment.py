@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ftmtl.datasets.sample import Sample
+from ftmtl.network.targets import Target
 from ftmtl.preprocess import AIR, BACKGROUND, standardise
-from ftmtl.targets import Target
 
 MIN_SIDE_PX = 6
 """Lesions cut to less than this many pixels by crop, turn and scale are no truth to learn from."""

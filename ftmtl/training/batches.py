@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ftmtl.datasets.sample import Sample
 from ftmtl.datasets.sampling import batch_indices
-from ftmtl.targets import Target
+from ftmtl.network.targets import Target
 from ftmtl.training.augment import augmented
 
 Batch = tuple[Tensor, list[Target]]

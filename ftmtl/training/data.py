@@ -18,9 +18,9 @@ from ftmtl.datasets.sample import Sample
 from ftmtl.datasets.splits import patient_folds, split_patients
 from ftmtl.datasets.survey import survey
 from ftmtl.errors import TrainingError
+from ftmtl.network.variants import NetworkConfig
 from ftmtl.training import distributed
 from ftmtl.training.recipe import Recipe
-from ftmtl.variants import NetworkConfig
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ import os
 import torch
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
 
-from ftmtl.network import FTMTLNet, SingleTaskNetworks
+from ftmtl.network.ftmtlnet import FTMTLNet, SingleTaskNetworks
 from ftmtl.training import distributed
 from ftmtl.training.recipe import MachineSection
 

@@ -25,8 +25,8 @@ from pydantic import (
 
 from ftmtl.datasets.catalogue import DataSource
 from ftmtl.errors import DatasetError, RecipeError
+from ftmtl.network.variants import WEIGHTS_OF, NetworkConfig, variant
 from ftmtl.training.checked import STRICT, checked, describe, flat
-from ftmtl.variants import WEIGHTS_OF, NetworkConfig, variant
 
 _PACKAGE = "package:"
 _INDIFFERENT = {"cache", "machine.device", "machine.workers"}
@@ -174,7 +174,7 @@ class Recipe(_Section):
     threshold
         Lesion probability from which the weights report a detection.
     variant
-        One of `ftmtl.variants.VARIANTS`.
+        One of `ftmtl.network.variants.VARIANTS`.
     data
         What to train on: texts as `DataSource.parse` takes them, or tables of its fields.
     cache

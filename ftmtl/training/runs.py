@@ -29,7 +29,7 @@ from typing import IO, Any
 import torch
 
 from ftmtl.errors import TrainingError
-from ftmtl.network import FTMTLNet, SingleTaskNetworks
+from ftmtl.network.ftmtlnet import FTMTLNet, SingleTaskNetworks
 from ftmtl.training.curves import draw_curves
 from ftmtl.weights import WeightsCard, save_weights
 

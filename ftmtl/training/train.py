@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 
-from ftmtl.backbone import load_pretrained
 from ftmtl.datasets.sample import Sample
 from ftmtl.errors import TrainingError
-from ftmtl.network import SingleTaskNetworks, build_network
+from ftmtl.network.backbone import load_pretrained
+from ftmtl.network.ftmtlnet import SingleTaskNetworks, build_network
 from ftmtl.training import distributed
 from ftmtl.training.data import TrainingData, list_data
 from ftmtl.training.engine import Engine, Hooks, Step

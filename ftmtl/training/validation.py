@@ -16,9 +16,9 @@ from ftmtl.datasets.sample import Sample
 from ftmtl.errors import EvaluationError
 from ftmtl.evaluation.metrics import Detected, ImageTruth, auc, dice, froc, iou
 from ftmtl.findings import LesionMask
-from ftmtl.network import FTMTLNet, SingleTaskNetworks
+from ftmtl.network.ftmtlnet import FTMTLNet, SingleTaskNetworks
+from ftmtl.network.targets import Detections
 from ftmtl.preprocess import standardise
-from ftmtl.targets import Detections
 
 FALSE_POSITIVES = (0.25, 0.5, 1.0, 2.0)
 """False positives an image at which sensitivity is read off."""

@@ -1,40 +1,32 @@
 """Reads a result object back from the disk and compares it with what was found, before anything is sent.
 
-The general rules of DICOM are the validators' business, in the tests. Here stands what a validator
-can't know: that the masks are the findings' masks, that the boxes lie on the image, that every
+The general rules of DICOM are the validators' business, in the tests. This module and the ``check`` module of each room check what a
+validator can't know: that the masks are the masks of the findings, that the boxes lie on the image, that every
 reference leads somewhere, and that the object names the right patient and study.
+
+The checks prove that what was computed is what was written. They share with the builders how a finding is put into
+words and how its outline is drawn, so they can't prove that this is right: the tests do, which compare the objects
+with the findings by other means.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from os import PathLike
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
-from ftmtl.findings import ModelIdentity, StudyResult
+from ftmtl.findings import ModelIdentity
 from node.errors import ResultRejected
-from node.results import codes
-from node.results.cad_check import cad_faults
-from node.results.classes import (
-    LABEL_MAP_SEGMENTATION,
-    MAMMOGRAPHY_CAD_SR,
-    PRESENTATION_STATE,
-    REPORTS,
-    SECONDARY_CAPTURE,
-    SEGMENTATION,
-)
-from node.results.identity import IMPLEMENTATION_CLASS_UID, Predecessor, device_uid
-from node.results.picture_checks import (
-    capture_faults,
-    presentation_faults,
-    referenced_images,
-)
-from node.results.report_check import report_faults
-from node.results.segmentation_check import segmentation_faults
-from node.results.stamp import equipment
+from node.identity import IMPLEMENTATION_CLASS_UID
+from node.kinds import room_of
+from node.results.common import codes
+from node.results.common.naming import device_uid
+from node.results.common.stamp import equipment
+from node.results.study import Expected
 
 PRESENT = (
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "Manufacturer",
@@ -42,11 +34,6 @@ PRESENT = (
     "InstanceCreationDate", "InstanceCreationTime", "SeriesDescription",
 )  # fmt: skip
 """Attributes that every result has, with a value."""
-
-MADE = ("ContentDate", "ContentTime")
-"""Attributes with a value that say when a result was made; a presentation state has others."""
-
-PRESENTATION_MADE = ("PresentationCreationDate", "PresentationCreationTime")
 
 INHERITED = ("StudyInstanceUID", "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber",
              "StudyID", "StudyDate", "StudyTime")  # fmt: skip
@@ -56,40 +43,23 @@ EQUIPMENT = {
     "manufacturer": "Manufacturer", "manufacturer_model_name": "ManufacturerModelName",
     "software_versions": "SoftwareVersions", "device_serial_number": "DeviceSerialNumber",
 }  # fmt: skip
-"""Keywords of the General Equipment Module, by the names that :func:`node.results.stamp.equipment` gives them."""
-
-FLAGS = {"CompletionFlag": "COMPLETE", "VerificationFlag": "UNVERIFIED", "PreliminaryFlag": "PRELIMINARY"}
+"""Keywords of the General Equipment Module, by the names that :func:`node.results.common.stamp.equipment` gives them."""
 
 
-def check_object(
-    path: str | PathLike[str],
-    result: StudyResult,
-    sources: Mapping[str, Dataset],
-    segmentations: Mapping[str, Dataset],
-    missing: Mapping[str, Dataset] = {},
-    predecessor: Predecessor | None = None,
-) -> None:
+def check_object(path: str | PathLike[str], expected: Expected) -> None:
     """Check one written object.
 
     Parameters
     ----------
     path
-        A segmentation, a report, a CAD report, a presentation state or a page.
-    result
-        What was found.
-    sources
-        By SOP Instance UID: normalised headers of the images that were analysed.
-    segmentations
-        By SOP Instance UID of the source image: the segmentations made with it.
-    missing
-        By SOP Instance UID: normalised headers of images that reports name though they were not analysed.
-    predecessor
-        The report that a report replaces, if there is one.
+        An object of any kind (`node.kinds`).
+    expected
+        What it has to say.
 
     Raises
     ------
     ResultRejected
-        If the object does not say what ``result`` says; it lists every fault.
+        If the object says anything else; it lists every fault.
     """
     try:
         ds = dcmread(path)
@@ -97,7 +67,7 @@ def check_object(
         raise ResultRejected(str(path), [f"can't be read back: {error}"]) from error
     faults: list[str] = []
     try:
-        for fault in _faults(ds, result, sources, segmentations, missing, predecessor):
+        for fault in _faults(ds, expected):
             faults.append(fault)
     except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
         faults.append(f"is malformed: {error}")
@@ -105,36 +75,18 @@ def check_object(
         raise ResultRejected(f"{ds.get('Modality', 'object')} {ds.get('SOPInstanceUID', '?')}", faults)
 
 
-def _faults(
-    ds: Dataset,
-    result: StudyResult,
-    sources: Mapping[str, Dataset],
-    segmentations: Mapping[str, Dataset],
-    missing: Mapping[str, Dataset],
-    predecessor: Predecessor | None,
-) -> Iterator[str]:
-    yield from _header_faults(ds, {**sources, **missing})
-    yield from _equipment_faults(ds, result.model)
-    if ds.get("SOPClassUID") in (SEGMENTATION, LABEL_MAP_SEGMENTATION):
-        yield from segmentation_faults(ds, result, sources)
-    elif ds.get("SOPClassUID") in REPORTS:
-        masks = {seg.SOPInstanceUID: seg for seg in segmentations.values()}
-        yield from _document_faults(ds, {**sources, **missing, **masks})
-        yield from report_faults(ds, result, sources, segmentations, missing, predecessor)
-    elif ds.get("SOPClassUID") == MAMMOGRAPHY_CAD_SR:
-        yield from _document_faults(ds, {**sources, **missing})
-        yield from cad_faults(ds, result, sources, missing)
-    elif ds.get("SOPClassUID") == PRESENTATION_STATE:
-        yield from _presentation_faults(ds, result, sources)
-    elif ds.get("SOPClassUID") == SECONDARY_CAPTURE:
-        yield from capture_faults(ds, result, list(sources.values()))
-    else:
+def _faults(ds: Dataset, expected: Expected) -> Iterator[str]:
+    yield from _header_faults(ds, {**expected.sources, **expected.missing})
+    yield from _equipment_faults(ds, expected.result.model)
+    room = room_of(str(ds.get("SOPClassUID")))
+    if room is None:
         yield f"unexpected SOP Class {ds.get('SOPClassUID')}"
+    else:
+        yield from import_module(f"{room}.check").faults(ds, expected)
 
 
 def _header_faults(ds: Dataset, sources: Mapping[str, Dataset]) -> Iterator[str]:
-    made = PRESENTATION_MADE if ds.get("SOPClassUID") == PRESENTATION_STATE else MADE
-    for keyword in (*PRESENT, *made):
+    for keyword in PRESENT:
         if not ds.get(keyword):
             yield f"{keyword} is missing"
     if ds.get("ContentQualification") != "RESEARCH":
@@ -165,32 +117,3 @@ def _equipment_faults(ds: Dataset, model: ModelIdentity) -> Iterator[str]:
             yield f"equipment is {told}, not the model's"
     if contributions[0].get("DeviceUID") != device_uid(model):
         yield f"DeviceUID is {contributions[0].get('DeviceUID')}, not that of the model"
-
-
-def _presentation_faults(ds: Dataset, result: StudyResult, sources: Mapping[str, Dataset]) -> Iterator[str]:
-    """Find the image that a presentation state is of, and compare the two."""
-    uids = [str(item.ReferencedSOPInstanceUID) for item in referenced_images(ds)]
-    image = next((i for i in result.images if [i.sop_instance_uid] == uids), None)
-    if image is None or image.sop_instance_uid not in sources:
-        yield f"references {', '.join(uids) or 'no image'}, which is no analysed source"
-        return
-    yield from presentation_faults(ds, image, sources[image.sop_instance_uid], result.model)
-
-
-def _document_faults(ds: Dataset, known: Mapping[str, Dataset]) -> Iterator[str]:
-    """Check what every structured report says of itself, and what it rests on (PS3.3 C.17.2)."""
-    for keyword, value in FLAGS.items():
-        if ds.get(keyword) != value:
-            yield f"{keyword} is not {value}"
-    evidence = set(_evidence(ds))
-    for uid in sorted(known.keys() - evidence):
-        yield f"{uid} is no evidence"
-    for uid in sorted(evidence - known.keys()):
-        yield f"evidence {uid} does not exist"
-
-
-def _evidence(ds: Dataset) -> Iterator[str]:
-    for study in ds.get("CurrentRequestedProcedureEvidenceSequence") or ():
-        for series in study.ReferencedSeriesSequence:
-            for item in series.ReferencedSOPSequence:
-                yield str(item.ReferencedSOPInstanceUID)

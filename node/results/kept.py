@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ftmtl.findings import Finding, FindingType, ImageResult, LesionMask, ModelIdentity, Outcome, StudyResult
-from node.results.identity import Predecessor
-from node.spool import sync_folder
+from node.domain import Predecessor
+from node.store.spool import sync_folder
 
 FILE_NAME = "result.npz"
 

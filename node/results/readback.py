@@ -11,13 +11,21 @@ from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
+from pydicom.uid import (
+    Comprehensive3DSRStorage,
+    ComprehensiveSRStorage,
+    GrayscaleSoftcopyPresentationStateStorage,
+    SegmentationStorage,
+)
 
 from ftmtl.findings import Box
+from node.domain import Predecessor
 from node.errors import ReportUnusable
-from node.results import codes
-from node.results.classes import PRESENTATION_STATE, REPORTS, SEGMENTATION
-from node.results.content import children, item_at, name_of, points_of, value_of, walk
-from node.results.identity import Predecessor
+from node.results.common import codes
+from node.results.common.content import children, item_at, name_of, points_of, value_of, walk
+
+REPORTS = (Comprehensive3DSRStorage, ComprehensiveSRStorage)
+"""SOP classes of measurement reports."""
 
 _TRACKING_UID, _PROBABILITY, _CERTAINTY, _REGION, _GROUP = "112040", "111047", "111012", "111030", "125007"
 
@@ -77,11 +85,11 @@ def read_findings(paths: Iterable[Path]) -> list[ReadFinding]:
     outlines: dict[str, NDArray[np.float64]] = {}
     for path in paths:
         ds = dcmread(path)
-        if ds.SOPClassUID == SEGMENTATION and ds.SegmentationType == "BINARY":
+        if ds.SOPClassUID == SegmentationStorage and ds.SegmentationType == "BINARY":
             segments |= dict(_segments(ds))
         elif ds.SOPClassUID in REPORTS:
             found |= {f.tracking_uid: f for f in _regions(ds)}
-        elif ds.SOPClassUID == PRESENTATION_STATE:
+        elif ds.SOPClassUID == GrayscaleSoftcopyPresentationStateStorage:
             outlines |= dict(_outlines(ds))
     return [replace(f, mask=segments.get(uid), outline=outlines.get(uid)) for uid, f in found.items()]
 

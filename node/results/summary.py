@@ -7,7 +7,7 @@ from typing import Any
 
 from ftmtl.findings import Finding, ImageResult, ModelIdentity, StudyResult
 from node.domain import ResultObject
-from node.results.identity import tracking_uid
+from node.results.common.naming import tracking_uid
 
 
 def summary(model: ModelIdentity, studies: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

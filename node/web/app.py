@@ -19,8 +19,8 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from node.errors import LedgerError
-from node.ledger import Ledger
-from node.report import job_entries, job_entry
+from node.ledger.ledger import Ledger
+from node.web.entries import job_entries, job_entry
 
 _PAGE = Path(__file__).with_name("jobs.html")
 _NEWEST = 500
@@ -41,13 +41,13 @@ def make_app(ledger: Ledger) -> Starlette:
 
     def one(request: Request) -> Response:
         try:
-            return JSONResponse(job_entry(ledger, ledger.job(request.path_params["job_id"]), objects=True))
+            return JSONResponse(job_entry(ledger, ledger.jobs.get(request.path_params["job_id"]), objects=True))
         except LedgerError as error:
             return JSONResponse({"error": str(error)}, status_code=404)
 
     def health(request: Request) -> Response:
         try:
-            ledger.jobs(newest=1)
+            ledger.jobs.find(newest=1)
         except SQLAlchemyError as error:
             return JSONResponse({"status": "ledger unavailable", "error": type(error).__name__}, status_code=503)
         return JSONResponse({"status": "ok"})

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import peers
 import pytest
-from studies import NAMES, Study, make_study
+from support import peers
+from support.studies import NAMES, Study, make_study
 
 
 @pytest.fixture(params=NAMES)

@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-import mg
 import numpy as np
 import pytest
 from highdicom.seg import segread
@@ -17,40 +16,28 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.valuerep import PersonName
-from reader import L_SHAPE, Reader
-from realdata import real_data
-from test_geometry import COLUMNS, ROWS, breast
-from test_results_validate import AWKWARD, about_a_source_alone, errors
+from support import mg
+from support.breasts import COLUMNS, ROWS, breast
+from support.every_kind import OF_THE_STUDY, REPORTS
+from support.headers import AWKWARD, TOMOSYNTHESIS, image
+from support.reader import L_SHAPE, Reader
+from support.realdata import real_data
+from support.validators import about_a_source_alone, errors
 
 from ftmtl.acquisition import MG_FOR_PRESENTATION
 from ftmtl.findings import ImageResult, Outcome
-from node.domain import ObjectKind as Kind
+from node.cli import analyze as offline
 from node.domain import ResultObject
-from node.results import codes
-from node.results.content import value_of, walk
-from node.results.source import METHOD_NOT_STATED, read_source
-from workers import offline
+from node.kinds import ObjectKind as Kind
+from node.results.common import codes
+from node.results.common.content import value_of, walk
+from node.results.common.source import METHOD_NOT_STATED, read_source
 from workers.analyse import Analysis, analyse_study
 
 Run = Callable[..., tuple[int, list[str]]]
 
-REPORTS = (Kind.SR, Kind.SR_COMPREHENSIVE, Kind.SR_OHIF)
-OF_THE_STUDY = [Kind.SR, Kind.SR_COMPREHENSIVE, Kind.CAD, Kind.SC]
-"""What there is of every study, whatever happened."""
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
-
-
-def image(changes: dict[str, object], uid: str = "2.25.20", number: int = 1) -> Dataset:
-    """Return a mammogram with a breast on it, with attributes replaced, or removed where the new value is None."""
-    ds = mg.mg_header(rows=ROWS, columns=COLUMNS, uid=uid, number=number)
-    ds.PixelData = breast().tobytes()
-    for keyword, value in changes.items():
-        if value is None:
-            delattr(ds, keyword)
-        else:
-            setattr(ds, keyword, value)
-    return ds
 
 
 def analyse(paths: Sequence[Path], folder: Path, reader: Reader | None = None) -> Analysis:
@@ -278,9 +265,6 @@ def words(path: Path) -> str:
     """Return all that a report says in words, or a page in its comments."""
     ds = dcmread(path)
     return "\n".join([value_of(i.ds) for i in walk(ds) if i.type == "TEXT"] or [ds.get("ImageComments", "")])
-
-
-TOMOSYNTHESIS = "This is a tomosynthesis object; the model reads 2D mammograms only."
 
 
 @pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside a mammogram"])

@@ -7,88 +7,36 @@ from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
-import mg
 import numpy as np
 import pytest
-from peers import pixelmed_errors
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.sequence import Sequence as Items
-from spoilers import faults_of, for_the_clinic, other_patient, verified
-from studies import Study, make_study
-from test_results_validate import AWKWARD, about_a_source_alone, broken, errors
+from support import mg
+from support.headers import AWKWARD, broken
+from support.outcomes import KINDS, REASON, below, by_uid, case, failed, study_case, two_views, write
+from support.peers import pixelmed_errors
+from support.spoilers import faults_of, for_the_clinic, other_patient, verified
+from support.studies import Study, make_study
+from support.validators import about_a_source_alone, errors
 
-from ftmtl.findings import FindingType, ImageResult, LesionMask, Outcome, StudyResult
-from node.results import codes
-from node.results.cad import build_cad_report
-from node.results.cad_check import cad_faults
+from ftmtl.findings import LesionMask, Outcome
+from node.results.cad.build import build_cad_report
+from node.results.cad.check import faults as cad_faults
+from node.results.common import codes
+from node.results.common.content import children, item_at, name_of, points_of, value_of, walk
+from node.results.common.naming import tracking_id, tracking_uid
+from node.results.common.outline import MOST_POINTS, outline
+from node.results.common.source import PATIENT_AND_STUDY, read_source
 from node.results.conformance import check_object
-from node.results.content import children, item_at, name_of, points_of, value_of, walk
-from node.results.identity import tracking_id, tracking_uid
-from node.results.outline import MOST_POINTS, outline
 from node.results.readback import read_cad_findings
-from node.results.report import build_report
-from node.results.source import PATIENT_AND_STUDY, read_source
+from node.results.sr.measurement_report import build_report
+from node.results.study import Expected
 
 Run = Callable[..., tuple[int, list[str]]]
-Headers = dict[str, Dataset]
-
-KINDS = ("findings", "none", "partial", "failed")
-REASON = "This is a spot compression view; the model reads whole-breast views only."
-
-
-def failed(image: ImageResult, reason: str = REASON) -> ImageResult:
-    """Return an image that was not analysed after all."""
-    return replace(image, outcome=Outcome.NOT_PROCESSED, reason=reason, findings=())
-
-
-def case(headers: list[Dataset], result: StudyResult, kind: str) -> tuple[list[Dataset], StudyResult, Headers]:
-    """Return what a CAD report is built from: everything analysed, all but the last image, or nothing.
-
-    Of a study of one image in part, the image that was not analysed has no readable header.
-    """
-    if kind in ("findings", "none"):
-        return headers, result, {}
-    if kind == "failed":
-        return [], replace(result, images=tuple(map(failed, result.images))), by_uid(headers)
-    if len(headers) == 1:
-        unread = ImageResult("2.25.404", None, None, Outcome.FAILED, "The file can't be read.")
-        return headers, replace(result, images=(*result.images, unread)), {}
-    *images, last = result.images
-    return headers[:-1], replace(result, images=(*images, failed(last))), by_uid(headers[-1:])
-
-
-def by_uid(headers: list[Dataset]) -> Headers:
-    return {header.SOPInstanceUID: header for header in headers}
-
-
-def study_case(study: Study, kind: str) -> tuple[list[Dataset], StudyResult, Headers]:
-    return case(study.headers, study.result(findings=kind != "none"), kind)
-
-
-def write(ds: Dataset, path: Path) -> Path:
-    ds.save_as(path, enforce_file_format=True)
-    return path
-
-
-def two_views(folder: Path) -> tuple[list[Dataset], StudyResult]:
-    """Return a study of two images with a lesion of every kind, one improbable; the second view has a modifier."""
-    folder.mkdir(parents=True, exist_ok=True)
-    ccs = [mg.mg_header("L", "CC", uid="2.25.21"), mg.mg_header("R", "CC", uid="2.25.22", number=2)]
-    ccs[1].ViewCodeSequence[0].ViewModifierCodeSequence = Items([mg.code("399209000", "SCT", "Implant Displaced")])
-    headers = [read_source(mg.write(cc, folder)) for cc in ccs]
-    lesions = [replace(mg.finding(10 + 50 * n, 80), type=kind) for n, kind in enumerate(FindingType)]
-    lesions[-1] = replace(lesions[-1], lesion_probability=0.2)
-    return headers, mg.study_result([mg.image_result(headers[0], lesions), mg.image_result(headers[1])])
 
 
 def items(ds: Dataset, name: codes.Code) -> list[Dataset]:
     return [item.ds for item in walk(ds) if item.name == name.value]
-
-
-def below(parent: Dataset, name: codes.Code) -> Dataset:
-    (found,) = (item.ds for item in children(parent) if item.name == name.value)
-    return found
 
 
 def referenced(ds: Dataset, parent: Dataset) -> list[str]:
@@ -101,7 +49,7 @@ def referenced(ds: Dataset, parent: Dataset) -> list[str]:
 def test_dciodvfy_dsrdump_and_our_own_checks_accept_it(study: Study, kind: str, tmp_path: Path, run_tool: Run) -> None:
     sources, result, missing = study_case(study, kind)
     path = write(build_cad_report(sources, result, missing), tmp_path / "cad.dcm")
-    check_object(path, result, by_uid(sources), {}, missing)
+    check_object(path, Expected(result, by_uid(sources), {}, missing))
     status, lines = run_tool("dciodvfy", "-new", path)
     assert not errors(lines)
     assert status == 0
@@ -228,7 +176,7 @@ def test_a_ragged_outline_is_thinned(tmp_path: Path) -> None:
     lesion = replace(mg.finding(), mask=LesionMask(ragged, 20, 30))
     result = replace(result, images=(replace(result.images[0], findings=(lesion,)), result.images[1]))
     path = write(build_cad_report(headers, result), tmp_path / "cad.dcm")
-    check_object(path, result, by_uid(headers), {})
+    check_object(path, Expected(result, by_uid(headers), {}))
     (told,) = items(dcmread(path), codes.OUTLINE)
     assert len(points_of(told)) == MOST_POINTS + 1
 
@@ -465,7 +413,7 @@ SPOILERS: dict[Callable[[Dataset], None], str] = {
 def test_a_spoilt_report_is_rejected(spoil: Callable[[Dataset], None], fault: str, tmp_path: Path) -> None:
     headers, result = two_views(tmp_path)
     path = write(build_cad_report(headers, result), tmp_path / "cad.dcm")
-    sound = path, lambda copy: check_object(copy, result, by_uid(headers), {})
+    sound = path, lambda copy: check_object(copy, Expected(result, by_uid(headers), {}))
     assert fault in faults_of(spoil, sound, tmp_path)
 
 
@@ -473,10 +421,12 @@ def test_faults_of_a_report_of_other_outcomes(tmp_path: Path) -> None:
     """A report that hides an image that was not analysed, and one that tells of a failure that never was."""
     headers, result = two_views(tmp_path)
     sources, partial, missing = case(headers, result, "partial")
-    hiding = list(cad_faults(build_cad_report(headers, result), partial, by_uid(sources), missing))
+    hiding = list(cad_faults(build_cad_report(headers, result), Expected(partial, by_uid(sources), missing=missing)))
     assert any("Failed Detections" in fault for fault in hiding)
     assert any("111242" in fault for fault in hiding)
-    inventing = list(cad_faults(build_cad_report(sources, partial, missing), result, by_uid(headers), {}))
+    inventing = list(cad_faults(build_cad_report(sources, partial, missing), Expected(result, by_uid(headers))))
     assert any("Successful Detections" in fault for fault in inventing)
     assert any("111244" in fault for fault in inventing)
-    assert not list(cad_faults(build_cad_report(sources, partial, missing), partial, by_uid(sources), missing))
+    assert not list(
+        cad_faults(build_cad_report(sources, partial, missing), Expected(partial, by_uid(sources), missing=missing))
+    )

@@ -9,24 +9,26 @@ from dataclasses import replace
 from datetime import datetime, tzinfo
 from pathlib import Path
 
-import mg
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from realdata import real_data
 from scipy import ndimage
-from spoilers import faults_of, for_the_clinic
-from studies import Study
+from support import mg
+from support.realdata import real_data
+from support.spoilers import faults_of, for_the_clinic
+from support.studies import Study
 
 from ftmtl.findings import ImageResult, Outcome, StudyResult
-from node.results import build_results, page
-from node.results.capture import MORE, build_capture
+from node.results.build import build_results
+from node.results.common.source import read_source
 from node.results.conformance import check_object
-from node.results.hanging import Hung, arrange, hanging_turns
-from node.results.source import read_source
+from node.results.sc import page
+from node.results.sc.build import MORE, build_capture
+from node.results.sc.hanging import Hung, arrange, hanging_turns
+from node.results.study import Expected
 
 Run = Callable[..., tuple[int, list[str]]]
 Pixels = Mapping[str, NDArray[np.float32]]
@@ -71,7 +73,7 @@ def write_page(study: Study, result: StudyResult, path: Path) -> Dataset:
     missing = {str(h.SOPInstanceUID): h for h in study.headers if h.SOPInstanceUID not in analysed}
     ds = build_capture(list(sources.values()), result, displayed(list(sources.values())), missing)
     ds.save_as(path, enforce_file_format=True)
-    check_object(path, result, sources, {})
+    check_object(path, Expected(result, sources, {}))
     return dcmread(path)
 
 
@@ -435,7 +437,7 @@ def test_a_spoilt_page_is_rejected(
     spoil: Callable[[Dataset], None], fault: str, sound: tuple[Path, Dataset, StudyResult], tmp_path: Path
 ) -> None:
     path, source, result = sound
-    checked = path, lambda copy: check_object(copy, result, {source.SOPInstanceUID: source}, {})
+    checked = path, lambda copy: check_object(copy, Expected(result, {source.SOPInstanceUID: source}, {}))
     assert fault in faults_of(spoil, checked, tmp_path)
 
 

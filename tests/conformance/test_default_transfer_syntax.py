@@ -7,15 +7,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from peers import tool, wait_for
 from pydicom import dcmread
 from pydicom.uid import ImplicitVRLittleEndian
-from test_dicomweb import every_object
+from support.every_kind import every_object
+from support.peers import tool, wait_for
 
-from node.delivery import echo, send
-from node.domain import Destination, ObjectKind, ResultObject
-from node.standalone import free_port
-from node.status import Answer
+from node.cli.standalone import free_port
+from node.delivery.send import send
+from node.dimse.scu import echo
+from node.dimse.status import Answer
+from node.domain import Destination, ResultObject
+from node.kinds import ObjectKind
 
 
 @contextmanager

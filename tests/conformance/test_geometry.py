@@ -12,25 +12,20 @@ from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
-import mg
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from pydicom import dcmread
-from pydicom.dataset import Dataset
-from reader import L_SHAPE, Mask, Reader, bounds
-from test_presentation import enclosed
+from support import mg
+from support.breasts import COLUMNS, MAXIMUM, ROWS, Pixels, breast, enclosed, source_of
+from support.reader import L_SHAPE, Mask, Reader, bounds
 
-from ftmtl.mammogram import Mammogram
-from node.domain import ObjectKind as Kind
+from ftmtl.mammogram.load import Mammogram
+from node.kinds import ObjectKind as Kind
 from node.results.readback import ReadFinding, read_cad_findings, read_findings
 from workers.analyse import analyse_study
 
-Pixels = NDArray[np.uint16]
-
 VIEWS = tuple(product("LR", ("CC", "MLO", "ML")))
 KINDS = (Kind.SEG, Kind.SR, Kind.CAD, Kind.PR)
-ROWS, COLUMNS, MAXIMUM = 160, 120, 4095
 BRIGHT = 3500
 """Above all tissue, below the lesion."""
 
@@ -62,17 +57,6 @@ def ways(laterality: str, view: str) -> Iterator[Way]:
         down = down.translate(str.maketrans("LRHF", "RLFH")) if upside_down else down
         row, column = (down, along) if transposed else (along, down)
         yield Way(row, column, *turn, photometric)
-
-
-def breast() -> Pixels:
-    """Draw a breast as it hangs: chest wall at the left, the lateral side or the head at the top; it ends before them.
-
-    It ends nearer to the top than to the bottom, so that no crop is the whole, and no flip leaves it in its place.
-    """
-    y, x = np.mgrid[:ROWS, :COLUMNS]
-    pixels = np.where((x / 75) ** 2 + ((y - 70) / 50) ** 2 < 1, 1200 + 3 * x + 2 * y, 0).astype(np.uint16)
-    pixels[54:78, 22:40][L_SHAPE] = 3900
-    return pixels
 
 
 def write_image(folder: Path, laterality: str, view: str, number: int, way: Way) -> Path:
@@ -127,11 +111,6 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Read:
         ]
 
     return read
-
-
-def source_of(seg: Dataset) -> str:
-    """Return the image that a segmentation's series refers to."""
-    return str(seg.ReferencedSeriesSequence[0].ReferencedInstanceSequence[0].ReferencedSOPInstanceUID)
 
 
 def by_image(findings: list[ReadFinding]) -> dict[str, ReadFinding]:

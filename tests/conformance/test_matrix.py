@@ -12,28 +12,29 @@ from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
-import mg
 import numpy as np
 import pytest
 from highdicom.seg import segread
 from highdicom.sr import srread
-from peers import pixelmed_errors
 from pydicom import dcmread
-from reader import Mask, Reader, in_the_middle
-from studies import WITH_PIXELS, make_study
-from test_awkward_headers import OF_THE_STUDY, REPORTS, TOMOSYNTHESIS, image
-from test_cad import KINDS as OUTCOMES
-from test_cad import REASON, study_case
-from test_results_validate import about_a_source_alone, errors
-from test_segmentation_kinds import about_a_label_map
+from support import mg
+from support.every_kind import OF_THE_STUDY, REPORTS
+from support.headers import TOMOSYNTHESIS, image
+from support.outcomes import KINDS as OUTCOMES
+from support.outcomes import REASON, study_case
+from support.peers import pixelmed_errors
+from support.reader import Mask, Reader, in_the_middle
+from support.studies import WITH_PIXELS, make_study
+from support.validators import about_a_label_map, about_a_source_alone, errors
 
 from ftmtl.findings import StudyResult
-from ftmtl.mammogram import Mammogram, display_pixels
-from node.domain import ObjectKind as Kind
+from ftmtl.mammogram.load import Mammogram
+from ftmtl.mammogram.pixels import display_pixels
 from node.domain import ResultObject
-from node.results import build_results
-from node.results.content import walk
-from node.results.segmentation_check import LABEL_MAP_SEGMENTATION
+from node.kinds import ObjectKind as Kind
+from node.results.build import build_results
+from node.results.common.content import walk
+from node.results.seg.check import LABEL_MAP_SEGMENTATION
 from workers.analyse import analyse_study
 
 Run = Callable[..., tuple[int, list[str]]]

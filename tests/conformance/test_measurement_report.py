@@ -10,36 +10,40 @@ from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
-import mg
 import numpy as np
 import pytest
 from highdicom.sr import ValueTypeValues, srread
 from highdicom.sr.utils import find_content_items
-from peers import pixelmed_errors
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
-from realdata import real_data
-from spoilers import Checked, faults_of, other_patient, verified
-from studies import NAMES, Study, make_study
-from test_cad import KINDS, REASON, Headers, below, by_uid, case, failed, study_case, two_views, write
-from test_results_validate import AWKWARD, about_a_source_alone, broken, errors
+from support import mg
+from support.headers import AWKWARD, broken
+from support.outcomes import KINDS, REASON, Headers, below, by_uid, case, failed, study_case, two_views, write
+from support.peers import pixelmed_errors
+from support.realdata import real_data
+from support.spoilers import Checked, faults_of, other_patient, verified
+from support.studies import NAMES, Study, make_study
+from support.validators import about_a_source_alone, errors
 
 from ftmtl.findings import ImageResult, LesionMask, Outcome, StudyResult
-from ftmtl.mammogram import read_spacing
+from ftmtl.mammogram.spacing import read_spacing
 from ftmtl.predictor import _area_mm2, _long_axis_mm
+from node.domain import Predecessor
 from node.errors import ResultRejected
-from node.results import build_results, codes
-from node.results.cad import build_cad_report
-from node.results.capture import build_capture
+from node.results.build import build_results
+from node.results.cad.build import build_cad_report
+from node.results.common import codes
+from node.results.common.content import children, name_of, value_of, walk
+from node.results.common.naming import device_uid, tracking_uid
+from node.results.common.source import read_source
 from node.results.conformance import check_object
-from node.results.content import children, name_of, value_of, walk
-from node.results.identity import Predecessor, device_uid, tracking_uid
-from node.results.presentation import build_presentation
+from node.results.pr.build import build_presentation
 from node.results.readback import read_findings
-from node.results.report import build_report
-from node.results.segmentation import build_segmentation
-from node.results.source import read_source
+from node.results.sc.build import build_capture
+from node.results.seg.build import build_segmentation
+from node.results.sr.measurement_report import build_report
+from node.results.study import Expected
 
 Run = Callable[..., tuple[int, list[str]]]
 
@@ -90,7 +94,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
         segmentations = masks(sources, result)
         ds = build_report(sources, result, segmentations, missing, comprehensive=comprehensive)
         path = write(ds, folder / f"{name} {kind} {comprehensive}.dcm")
-        check_object(path, result, by_uid(sources), segmentations, missing)
+        check_object(path, Expected(result, by_uid(sources), segmentations, missing))
         return Built(path, study, sources, result, missing, segmentations)
 
     return build
@@ -289,14 +293,14 @@ def test_it_names_the_report_that_it_replaces(tmp_path: Path) -> None:
     headers, result = two_views(tmp_path)
     assert "PredecessorDocumentsSequence" not in report(headers, result, {})
     path = write(report(headers, result, {}, predecessor=OLDER), tmp_path / "sr.dcm")
-    check_object(path, result, by_uid(headers), masks(headers, result), {}, OLDER)
+    check_object(path, Expected(result, by_uid(headers), masks(headers, result), {}, OLDER))
     (study,) = dcmread(path).PredecessorDocumentsSequence
     (series,) = study.ReferencedSeriesSequence
     (instance,) = series.ReferencedSOPSequence
     assert (study.StudyInstanceUID, series.SeriesInstanceUID) == ("2.25.10", "2.25.900")
     assert (instance.ReferencedSOPClassUID, instance.ReferencedSOPInstanceUID) == (COMPREHENSIVE_3D, "2.25.901")
     with pytest.raises(ResultRejected, match=r"replaces 2\.25\.901"):
-        check_object(path, result, by_uid(headers), masks(headers, result))
+        check_object(path, Expected(result, by_uid(headers), masks(headers, result)))
     with pytest.raises(ValueError, match=r"predecessor 2\.25\.901 is not of study"):
         report(headers, result, {}, predecessor=replace(OLDER, study_uid="2.25.99"))
 
@@ -348,7 +352,7 @@ def test_every_object_names_the_model_as_its_equipment(sha256: str, tmp_path: Pa
     check = result, by_uid(headers), masks(headers, result)
     for kind, ds in every_object(headers, result).items():
         path = write(ds, tmp_path / kind)
-        check_object(path, *check)
+        check_object(path, Expected(*check))
         (made_by,) = dcmread(path).ContributingEquipmentSequence
         purpose = made_by.PurposeOfReferenceCodeSequence[0]
         assert (purpose.CodeValue, purpose.CodingSchemeDesignator) == ("109102", "DCM")
@@ -362,7 +366,7 @@ def test_every_object_names_the_model_as_its_equipment(sha256: str, tmp_path: Pa
             spoilt = dcmread(path)
             spoil(spoilt)
             with pytest.raises(ResultRejected, match=r"equipment|DeviceUID"):
-                check_object(write(spoilt, tmp_path / "spoilt"), *check)
+                check_object(write(spoilt, tmp_path / "spoilt"), Expected(*check))
 
 
 def other_device(ds: Dataset) -> None:
@@ -410,7 +414,7 @@ def test_sizes_on_an_image_with_two_spacings(tmp_path: Path) -> None:
         image = replace(mg.image_result(header, [lesion]), spacing_mm=told, spacing_source=source)
         result = mg.study_result([image], header.StudyInstanceUID)
         path = write(report([header], result, {}), tmp_path / "sr.dcm")
-        check_object(path, result, by_uid([header]), masks([header], result))
+        check_object(path, Expected(result, by_uid([header]), masks([header], result)))
         _, mask_group = groups(dcmread(path))
         assert value_of(below(mask_group, codes.AREA)) == pytest.approx(69 * spacing**2, abs=0.006)
         assert value_of(below(mask_group, codes.LONG_AXIS)) == pytest.approx(50 * spacing, abs=0.006)
@@ -424,7 +428,7 @@ def test_awkward_headers_that_were_not_analysed(changes: dict[str, object], tmp_
     header = read_source(mg.write(broken(**changes), tmp_path))
     result = mg.study_result([failed(mg.image_result(header))])
     path = write(report([], result, by_uid([header])), tmp_path / "sr.dcm")
-    check_object(path, result, {}, {}, by_uid([header]))
+    check_object(path, Expected(result, {}, {}, by_uid([header])))
     status, lines = run_tool("dciodvfy", "-new", path)
     assert not errors(lines)
     assert status == 0
@@ -445,7 +449,7 @@ def test_an_image_of_a_class_that_highdicom_does_not_know(tmp_path: Path) -> Non
     header = read_source(mg.write(broken(SOPClassUID="1.2.840.10008.5.1.4.1.1.6"), tmp_path))
     result = mg.study_result([failed(mg.image_result(header))])
     path = write(report([], result, by_uid([header])), tmp_path / "sr.dcm")
-    check_object(path, result, {}, {}, by_uid([header]))
+    check_object(path, Expected(result, {}, {}, by_uid([header])))
     found = find_content_items(srread(path), value_type=ValueTypeValues.IMAGE, recursive=True)
     assert [i.ReferencedSOPSequence[0].ReferencedSOPClassUID for i in found] == [header.SOPClassUID] * 2
 
@@ -595,7 +599,7 @@ def checked(sources: list[Dataset], result: StudyResult, missing: Headers, path:
     write(report(sources, result, missing), path)
 
     def check(copy: Path) -> None:
-        check_object(copy, result, by_uid(sources), segmentations, missing)
+        check_object(copy, Expected(result, by_uid(sources), segmentations, missing))
 
     return path, check
 
@@ -665,7 +669,7 @@ def test_faults_of_a_report_of_another_outcome(tmp_path: Path) -> None:
     sources, partial, missing = case(headers, result, "partial")
     hiding = write(report(headers, result, {}), tmp_path / "hiding.dcm")
     with pytest.raises(ResultRejected, match="it is not told of an image: R CC not processed"):
-        check_object(hiding, partial, by_uid(sources), masks(sources, partial), missing)
+        check_object(hiding, Expected(partial, by_uid(sources), masks(sources, partial), missing))
     inventing = write(report(sources, partial, missing), tmp_path / "inventing.dcm")
     with pytest.raises(ResultRejected, match="it is told of an image what did not happen: R CC not processed"):
-        check_object(inventing, result, by_uid(headers), masks(headers, result))
+        check_object(inventing, Expected(result, by_uid(headers), masks(headers, result)))

@@ -14,20 +14,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import mg
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from peers import ROOT, Orthanc, tool, viewer_modules
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from screens import Misplaced, Rectangle, burn_ring, check_filled, check_outlined, read_screen
+from support import mg
+from support.peers import ROOT, Orthanc, tool, viewer_modules
+from support.screens import Misplaced, Rectangle, burn_ring, check_filled, check_outlined, read_screen
 
 from ftmtl.findings import Finding, ImageResult, LesionMask
-from node.results.content import points_of, walk
-from node.results.ohif import build_reports_ohif
-from node.results.segmentation import build_segmentation
-from node.results.source import read_source
+from node.results.common.content import points_of, walk
+from node.results.common.source import read_source
+from node.results.seg.build import build_segmentation
+from node.results.sr.ohif import build_reports_ohif
 
 VIEWS = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
 PLACES = ((300, 200), (90, 130), (250, 330), (70, 400))

@@ -10,21 +10,21 @@ from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
-import mg
 import numpy as np
 import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from studies import WITH_PIXELS, Study, make_study
-from test_geometry import source_of
-from test_presentation import enclosed
+from support import mg
+from support.breasts import enclosed, source_of
+from support.studies import WITH_PIXELS, Study, make_study
 
 from ftmtl.findings import Finding, StudyResult
-from ftmtl.mammogram import display_pixels
-from node.domain import ObjectKind as Kind
-from node.results import build_results, codes
-from node.results.content import children, value_of, walk
-from node.results.identity import tracking_id, tracking_uid
+from ftmtl.mammogram.pixels import display_pixels
+from node.kinds import ObjectKind as Kind
+from node.results.build import build_results
+from node.results.common import codes
+from node.results.common.content import children, value_of, walk
+from node.results.common.naming import tracking_id, tracking_uid
 from node.results.readback import ReadFinding, read_cad_findings, read_findings
 
 MASKS = (Kind.SEG, Kind.SEG_OHIF, Kind.SEG_FRACTIONAL, Kind.SEG_LABELMAP)

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, tzinfo
-from itertools import pairwise
 from pathlib import Path
 
-import mg
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -16,19 +14,22 @@ from PIL import Image
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
-from realdata import real_data
-from spoilers import faults_of, for_the_clinic, other_patient
-from studies import GH133, Study
+from support import mg
+from support.breasts import enclosed
+from support.realdata import real_data
+from support.spoilers import faults_of, for_the_clinic, other_patient
+from support.studies import GH133, Study
 
 from ftmtl.findings import ImageResult, LesionMask
-from ftmtl.mammogram import display_pixels
-from node.results import build_results
+from ftmtl.mammogram.pixels import display_pixels
+from node.results.build import build_results
+from node.results.common.naming import tracking_uid
+from node.results.common.outline import contour
+from node.results.common.source import read_source
 from node.results.conformance import check_object
-from node.results.identity import tracking_uid
-from node.results.outline import contour
-from node.results.presentation import MAX_POINTS, build_presentation, line
+from node.results.pr.build import MAX_POINTS, build_presentation, line
 from node.results.readback import read_findings
-from node.results.source import read_source
+from node.results.study import Expected
 
 Run = Callable[..., tuple[int, list[str]]]
 NOTICE = "RESEARCH USE ONLY - NOT FOR DIAGNOSIS"
@@ -48,7 +49,7 @@ def write_states(study: Study, folder: Path) -> list[Path]:
             ds = build_presentation(header, image, result.model, 921 + n)
             paths.append(folder / f"{ds.SOPInstanceUID}.dcm")
             ds.save_as(paths[-1], enforce_file_format=True)
-            check_object(paths[-1], result, {header.SOPInstanceUID: header}, {})
+            check_object(paths[-1], Expected(result, {header.SOPInstanceUID: header}, {}))
     return paths
 
 
@@ -101,19 +102,6 @@ def test_each_finding_is_outlined_and_named(study: Study, tmp_path: Path) -> Non
         f"{NOTICE}\r\nFT-MTL-Net 1.2.0",
     ]
     assert [text.BoundingBoxAnnotationUnits for text in texts] == ["PIXEL", "PIXEL", "DISPLAY"]
-
-
-def enclosed(points: NDArray[np.float64], rows: int, columns: int, mask: LesionMask | None = None) -> NDArray[np.bool_]:
-    """Return which pixels' centres a closed line encloses; its coordinates as PS3.3 C.10.5 defines them."""
-    y, x = np.mgrid[:rows, :columns] + 0.5
-    if mask is not None:
-        y, x = y + mask.row, x + mask.column
-    inside = np.zeros((rows, columns), dtype=bool)
-    for (x0, y0), (x1, y1) in pairwise(points):
-        if y0 != y1:
-            crossing = x0 + (y - y0) / (y1 - y0) * (x1 - x0)
-            inside ^= ((y > min(y0, y1)) & (y < max(y0, y1))) & (x > crossing)
-    return inside
 
 
 @pytest.mark.parametrize(("right", "down"), [(0, 0), (1, 0), (-1, 0), (0, 1), (0, -1)])
@@ -256,7 +244,7 @@ def test_awkward_headers_give_valid_states(changes: dict[str, object], tmp_path:
     header = read_source(mg.awkward(changes))
     image = mg.image_result(header, [mg.finding()])
     build_presentation(header, image, mg.MODEL, 921).save_as(tmp_path / "state", enforce_file_format=True)
-    check_object(tmp_path / "state", mg.study_result([image]), {header.SOPInstanceUID: header}, {})
+    check_object(tmp_path / "state", Expected(mg.study_result([image]), {header.SOPInstanceUID: header}, {}))
     assert not errors(run_tool("dciodvfy", "-new", tmp_path / "state")[1])
     assert str(dcmread(tmp_path / "state").PatientName or "") == str(header.PatientName or "")
 
@@ -273,7 +261,7 @@ def test_lesions_at_every_edge_keep_their_labels_on_the_image(tmp_path: Path, ru
     image = mg.image_result(header, [mg.finding(column, row) for column, row in corners])
     ds = build_presentation(header, image, mg.MODEL, 921)
     ds.save_as(tmp_path / "state", enforce_file_format=True)
-    check_object(tmp_path / "state", mg.study_result([image]), {header.SOPInstanceUID: header}, {})
+    check_object(tmp_path / "state", Expected(mg.study_result([image]), {header.SOPInstanceUID: header}, {}))
     assert not errors(run_tool("dciodvfy", "-new", tmp_path / "state")[1])
 
 
@@ -287,7 +275,7 @@ def test_a_ragged_lesion_still_fits_into_graphic_data(tmp_path: Path) -> None:
     header = read_source(mg.mg_header(rows=40, columns=12000))
     image = mg.image_result(header, [replace(mg.finding(), mask=LesionMask(comb, 0, 5))])
     build_presentation(header, image, mg.MODEL, 921).save_as(tmp_path / "state", enforce_file_format=True)
-    check_object(tmp_path / "state", mg.study_result([image]), {header.SOPInstanceUID: header}, {})
+    check_object(tmp_path / "state", Expected(mg.study_result([image]), {header.SOPInstanceUID: header}, {}))
     graphic = dcmread(tmp_path / "state").GraphicAnnotationSequence[0].GraphicObjectSequence[0]
     assert graphic["GraphicData"].VR == "FL"
 
@@ -409,5 +397,8 @@ def test_a_spoilt_state_is_rejected(
     spoil: Callable[[Dataset], None], fault: str, sound: tuple[Path, Dataset, ImageResult], tmp_path: Path
 ) -> None:
     path, source, image = sound
-    checked = path, lambda copy: check_object(copy, mg.study_result([image]), {source.SOPInstanceUID: source}, {})
+    checked = (
+        path,
+        lambda copy: check_object(copy, Expected(mg.study_result([image]), {source.SOPInstanceUID: source}, {})),
+    )
     assert fault in faults_of(spoil, checked, tmp_path)

@@ -9,23 +9,24 @@ from datetime import datetime, tzinfo
 from pathlib import Path
 
 import highdicom as hd
-import mg
 import numpy as np
 import pytest
 from highdicom.sr import srread
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
-from studies import Study
+from support import mg
+from support.studies import Study
 
 from ftmtl.findings import ImageResult, Outcome, StudyResult
 from node.errors import ResultRejected
-from node.results import build_results
+from node.results.build import build_results
+from node.results.common.naming import tracking_uid
+from node.results.common.source import read_source
 from node.results.conformance import check_object
-from node.results.identity import tracking_uid
-from node.results.report import build_report
-from node.results.segmentation import build_segmentation
-from node.results.source import read_source
+from node.results.seg.build import build_segmentation
+from node.results.sr.measurement_report import build_report
+from node.results.study import Expected
 from node.results.summary import study_summary
 
 
@@ -275,14 +276,14 @@ def test_a_spoilt_object_is_rejected(spoil: Callable[[Dataset, Dataset], None], 
     sr = build_report([source], result, {source.SOPInstanceUID: seg})
     for ds, name in ((seg, "seg"), (sr, "sr")):
         ds.save_as(tmp_path / name, enforce_file_format=True)
-        check_object(tmp_path / name, result, sources, {source.SOPInstanceUID: seg})
+        check_object(tmp_path / name, Expected(result, sources, {source.SOPInstanceUID: seg}))
     broken = dcmread(tmp_path / "seg"), dcmread(tmp_path / "sr")
     spoil(*broken)
     rejections = []
     for ds, name in zip(broken, ("seg", "sr"), strict=True):
         ds.save_as(tmp_path / name)
         try:
-            check_object(tmp_path / name, result, sources, {source.SOPInstanceUID: seg})
+            check_object(tmp_path / name, Expected(result, sources, {source.SOPInstanceUID: seg}))
         except ResultRejected as rejection:
             rejections.append(str(rejection))
     assert len(rejections) == 1
@@ -298,7 +299,7 @@ def test_every_fault_is_listed_at_once(tmp_path: Path) -> None:
     stray_pixel(seg, seg)
     seg.save_as(tmp_path / "seg")
     with pytest.raises(ResultRejected) as caught:
-        check_object(tmp_path / "seg", mg.study_result([image]), {source.SOPInstanceUID: source}, {})
+        check_object(tmp_path / "seg", Expected(mg.study_result([image]), {source.SOPInstanceUID: source}, {}))
     assert len(caught.value.faults) == 3
 
 
@@ -311,13 +312,13 @@ def test_a_truncated_file_is_rejected(tmp_path: Path) -> None:
         cut = tmp_path / "cut.dcm"
         cut.write_bytes(made.path.read_bytes()[:length])
         with pytest.raises(ResultRejected):
-            check_object(cut, result, {source.SOPInstanceUID: source}, {})
+            check_object(cut, Expected(result, {source.SOPInstanceUID: source}, {}))
 
 
 def test_a_rejected_object_never_gets_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = mg.write(mg.mg_header(), tmp_path)
     result = mg.study_result([mg.image_result(read_source(path), [mg.finding()])])
-    monkeypatch.setattr("node.results.segmentation.pack_frames", lambda masks, rows, columns: bytes(15000))
+    monkeypatch.setattr("node.results.seg.build.pack_frames", lambda masks, rows, columns: bytes(15000))
     with pytest.raises(ResultRejected, match="frame 1 is not the mask"):
         build_results(result, [path], tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []

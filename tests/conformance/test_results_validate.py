@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import mg
 import pytest
 from pydicom import dcmread
-from pydicom.dataset import Dataset
-from realdata import real_data
-from studies import Study
+from support import mg
+from support.headers import AWKWARD, broken
+from support.realdata import real_data
+from support.studies import Study
+from support.validators import about_a_source_alone, errors
 
-from node.results import build_results
-from node.results.source import read_source
+from node.results.build import build_results
+from node.results.common.source import read_source
 
 Run = Callable[..., tuple[int, list[str]]]
-
-
-def errors(lines: list[str]) -> list[str]:
-    return [line for line in lines if line.startswith("Error")]
 
 
 @pytest.mark.parametrize("findings", [True, False], ids=["findings", "no findings"])
@@ -82,11 +79,6 @@ def test_dcentvfy_accepts_the_whole_study(study: Study, findings: bool, tmp_path
     assert not own
 
 
-def about_a_source_alone(line: str, paths: list[Path]) -> bool:
-    """A source may refer to images that nobody sent us, such as its raw image."""
-    return "Missing SOPInstanceUID that was referenced" in line and any(str(path) in line for path in paths)
-
-
 @pytest.mark.parametrize("findings", [True, False], ids=["findings", "no findings"])
 def test_dsrdump_reads_the_report(study: Study, findings: bool, tmp_path: Path, run_tool: Run) -> None:
     objects = build_results(study.result(findings=findings), study.paths, tmp_path / "out")
@@ -97,32 +89,6 @@ def test_dsrdump_reads_the_report(study: Study, findings: bool, tmp_path: Path, 
     assert ("POLYLINE" in text) is findings
     assert ("without findings" in text) is not findings
     assert all(flag in text for flag in ("PRELIMINARY", "UNVERIFIED", "COMPLETE"))
-
-
-def broken(**changes: object) -> Dataset:
-    """Return a synthetic header with attributes replaced, or removed where the new value is None."""
-    ds = mg.mg_header()
-    for keyword, value in changes.items():
-        if value is None:
-            delattr(ds, keyword)
-        else:
-            ds.add_new(keyword, ds[keyword].VR if keyword in ds else "LO", value)
-    return ds
-
-
-AWKWARD = {
-    "type 2 missing": dict.fromkeys(
-        ("AccessionNumber", "StudyID", "StudyDate", "StudyTime", "PatientName", "PatientID", "PatientBirthDate",
-         "PatientSex", "ReferringPhysicianName", "Manufacturer", "PatientOrientation")
-    ),
-    "sex unknown": {"PatientSex": "U"},
-    "dates zero": {"PatientBirthDate": "00000000", "StudyDate": "00000000", "ContentDate": "", "StudyTime": "25"},
-    "too long": {"PatientID": "9" * 80, "AccessionNumber": "A" * 40, "StudyID": "S" * 17},
-    "orientation is a view": {"PatientOrientation": "CC"},
-    "no dates at all": dict.fromkeys(
-        ("StudyDate", "StudyTime", "ContentDate", "ContentTime", "AcquisitionDate", "AcquisitionTime")
-    ),
-}  # fmt: skip
 
 
 @pytest.mark.parametrize("changes", AWKWARD.values(), ids=AWKWARD.keys())

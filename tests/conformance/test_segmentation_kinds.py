@@ -8,25 +8,25 @@ from datetime import datetime, tzinfo
 from pathlib import Path
 
 import highdicom as hd
-import mg
 import numpy as np
 import pytest
 from highdicom.sr import srread
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from spoilers import faults_of
-from studies import Study
-from test_results_validate import about_a_source_alone, errors
+from support import mg
+from support.spoilers import faults_of
+from support.studies import Study
+from support.validators import about_a_label_map, about_a_source_alone, errors
 
 from ftmtl.findings import Finding, ImageResult, LesionMask, StudyResult
-from node.results import build_results
+from node.results.build import build_results
+from node.results.common.naming import tracking_uid
+from node.results.common.source import read_source
 from node.results.conformance import check_object
-from node.results.identity import tracking_uid
-from node.results.ohif import build_reports_ohif
-from node.results.segmentation import SERIES_NUMBERS, Kind, build_segmentation
-from node.results.source import read_source
-
-KINDS = tuple(SERIES_NUMBERS)
+from node.results.seg.build import Kind, build_segmentation
+from node.results.seg.check import KINDS
+from node.results.sr.ohif import build_reports_ohif
+from node.results.study import Expected
 
 Run = Callable[..., tuple[int, list[str]]]
 SIZES = {"even": (400, 300), "odd": (401, 299)}
@@ -63,7 +63,7 @@ def write(ds: Dataset, path: Path) -> Path:
 
 
 def check(path: Path, source: Dataset, image: ImageResult) -> None:
-    check_object(path, mg.study_result([image], source.StudyInstanceUID), {source.SOPInstanceUID: source}, {})
+    check_object(path, Expected(mg.study_result([image], source.StudyInstanceUID), {source.SOPInstanceUID: source}, {}))
 
 
 def masks(image: ImageResult, source: Dataset) -> list[np.ndarray]:
@@ -354,12 +354,12 @@ def test_each_image_with_findings_has_a_report_of_its_own(study: Study, tmp_path
     segs, reports = reports_of(study, result)
     assert list(reports) == [h.SOPInstanceUID for h in study.headers if h.SOPInstanceUID in segs]
     assert len({report.SeriesInstanceUID for report in reports.values()}) == len(reports)
-    assert [report.SeriesNumber for report in reports.values()] == list(range(951, 951 + len(reports)))
+    assert [report.SeriesNumber for report in reports.values()] == list(range(4901, 4901 + len(reports)))
     headers = {header.SOPInstanceUID: header for header in study.headers}
     images = {image.sop_instance_uid: image for image in result.images}
     for uid, report in reports.items():
         path = write(report, tmp_path / "sr")
-        check_object(path, replace(result, images=(images[uid],)), {uid: headers[uid]}, {uid: segs[uid]})
+        check_object(path, Expected(replace(result, images=(images[uid],)), {uid: headers[uid]}, {uid: segs[uid]}))
         _, lines = run_tool("dciodvfy", "-new", path)
         assert not [line for line in errors(lines) if not about_a_label_map(line, segs[uid])]
         assert {instance for _, _, instance, _ in srread(path).get_evidence()} == {uid, segs[uid].SOPInstanceUID}
@@ -368,11 +368,6 @@ def test_each_image_with_findings_has_a_report_of_its_own(study: Study, tmp_path
     assert [write(r, tmp_path / "a").read_bytes() for r in reports.values()] == [
         write(r, tmp_path / "b").read_bytes() for r in again.values()
     ]
-
-
-def about_a_label_map(line: str, seg: Dataset) -> bool:
-    """dciodvfy of 2026 does not count a Label Map Segmentation as a Segmentation where segments are referenced."""
-    return seg.SegmentationType == "LABELMAP" and "Referenced SOP Class that is not segmentation" in line
 
 
 def test_a_report_for_ohif_is_another_object_than_the_studys(tmp_path: Path) -> None:

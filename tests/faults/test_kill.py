@@ -7,10 +7,10 @@ import signal
 from pathlib import Path
 
 import pytest
-from peers import NodeProcess, Orthanc, wait_for
-from states import assert_whole_and_once, delivered, ledger
+from support.peers import NodeProcess, Orthanc, wait_for
+from support.states import assert_whole_and_once, delivered, ledger
 
-from ftmtl.phantom import Phantom
+from ftmtl.phantom.make import Phantom
 
 pytestmark = pytest.mark.peer
 

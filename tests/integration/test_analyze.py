@@ -7,12 +7,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from peers import BIN
 from pydicom import dcmread
-from realdata import real_data
+from support.peers import BIN
+from support.realdata import real_data
 
-from ftmtl.phantom import Phantom
-from ftmtl.phantom_dicom import phantom_dataset
+from ftmtl.phantom.dicom import phantom_dataset
+from ftmtl.phantom.make import Phantom
 
 
 def analyze(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -3,15 +3,18 @@
 import socket
 
 import pytest
-from peers import wait_for
 from pydicom import dcmread
 from pydicom.uid import ImplicitVRLittleEndian
 from pynetdicom import AE, _config, evt
-from wire import data_set, encode, poll_often, receiver, write_file
+from support.peers import wait_for
+from support.wire import data_set, encode, poll_often, receiver, write_file
 
-from node.delivery import RetryPolicy, echo, next_state, send
-from node.domain import Delivery, DeliveryState, Destination, ObjectKind, ResultObject
-from node.status import Answer
+from node.delivery.retry import RetryPolicy, next_state
+from node.delivery.send import send
+from node.dimse.scu import echo
+from node.dimse.status import Answer
+from node.domain import Delivery, DeliveryState, Destination, ResultObject
+from node.kinds import ObjectKind
 
 SEG, SR = "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.88.34"
 POLICY = RetryPolicy(first_retry_s=10, longest_retry_s=3600, give_up_after_s=86400)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from peers import BIN
 from PIL import Image
+from support.peers import BIN
 
-from ftmtl.phantom import Phantom
+from ftmtl.phantom.make import Phantom
 
 
 def demo(*arguments: str | Path) -> subprocess.CompletedProcess[str]:

@@ -10,7 +10,6 @@ from collections import namedtuple
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from peers import tool, wait_for
 from pydicom import dcmread
 from pydicom.uid import (
     JPEG2000,
@@ -24,7 +23,8 @@ from pydicom.uid import (
 )
 from pynetdicom import AE, _config
 from sqlalchemy.exc import OperationalError
-from wire import (
+from support.peers import tool, wait_for
+from support.wire import (
     MG,
     PATIENT_ID,
     PATIENT_NAME,
@@ -38,9 +38,11 @@ from wire import (
 )
 
 from node.config import Peer
-from node.ledger import Ledger
-from node.listener import TRANSFER_SYNTAXES, Listener
-from node.spool import Spool
+from node.dimse.entity import ACCEPTED_SYNTAXES
+from node.intake.intake import Intake
+from node.intake.scp import Listener
+from node.ledger.ledger import Ledger
+from node.store.spool import Spool
 
 UID = f"{STUDY}.2.1"
 
@@ -76,7 +78,8 @@ def listen(spool, ledger, monkeypatch):
     started = []
 
     def start(**options):
-        listener = Listener(spool, ledger, ae_title="FTMTL", **options)
+        intake = Intake(spool, ledger, **{k: options.pop(k) for k in ["on_received"] if k in options})
+        listener = Listener(intake, ae_title="FTMTL", **options)
         listener.port = listener.start("127.0.0.1", 0)
         started.append(listener)
         return listener
@@ -94,7 +97,7 @@ def listener(listen):
 
 
 def kept(ledger):
-    return [instance for job in ledger.jobs() for instance in ledger.instances(job.job_id)]
+    return [instance for job in ledger.jobs.find() for instance in ledger.arrivals.instances(job.job_id)]
 
 
 def files(spool, kind):
@@ -112,7 +115,7 @@ def test_answers_c_echo(listener):
     assoc.release()
 
 
-@pytest.mark.parametrize("syntax", TRANSFER_SYNTAXES, ids=lambda uid: uid.removeprefix("1.2.840.10008.1."))
+@pytest.mark.parametrize("syntax", ACCEPTED_SYNTAXES, ids=lambda uid: uid.removeprefix("1.2.840.10008.1."))
 def test_keeps_the_bytes_that_were_sent(listener, spool, ledger, syntax):
     sent = encode(data_set(), syntax, b"\xff\xd8not a picture" * 100)
     with Sender(listener.port, [syntax]) as sender:
@@ -146,7 +149,7 @@ def test_calls_on_received_after_the_ledger_knows(listen, ledger):
 
 def test_0x0000_comes_after_file_folder_and_ledger_are_synced(listener, ledger, monkeypatch):
     events = []
-    real_register, real_sync = ledger.register, os.fsync
+    real_register, real_sync = ledger.arrivals.register, os.fsync
 
     def register(instance):
         assert instance.path.exists()
@@ -154,7 +157,7 @@ def test_0x0000_comes_after_file_folder_and_ledger_are_synced(listener, ledger, 
         return real_register(instance)
 
     monkeypatch.setattr(os, "fsync", lambda fd: (events.append("sync"), real_sync(fd))[1])
-    monkeypatch.setattr(ledger, "register", register)
+    monkeypatch.setattr(ledger.arrivals, "register", register)
     with Sender(listener.port) as sender:
         sender.store(encode(data_set()))
         events.append("answer")
@@ -170,7 +173,7 @@ def test_0x0000_comes_after_file_folder_and_ledger_are_synced(listener, ledger, 
         ([ImplicitVRLittleEndian, JPEGLosslessSV1], JPEGLosslessSV1),
         ([ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian], DeflatedExplicitVRLittleEndian),
         ([ExplicitVRBigEndian, ImplicitVRLittleEndian], ImplicitVRLittleEndian),
-        (list(reversed(TRANSFER_SYNTAXES)), ExplicitVRLittleEndian),
+        (list(reversed(ACCEPTED_SYNTAXES)), ExplicitVRLittleEndian),
     ],
 )
 def test_prefers_explicit_then_lossless_and_lossy_last(listener, offered, chosen):
@@ -186,7 +189,7 @@ def test_the_same_instance_twice_is_acknowledged_and_entered_once(listener, spoo
         with Sender(listener.port) as sender:
             assert sender.store(encode(data_set())).Status == 0x0000
     assert len(kept(ledger)) == len(files(spool, "instances")) == 1
-    assert ledger.rejected() == []
+    assert ledger.arrivals.rejected() == []
 
 
 def test_the_same_uid_with_other_bytes_is_refused_and_both_are_kept_apart(listener, spool, ledger):
@@ -201,7 +204,7 @@ def test_the_same_uid_with_other_bytes_is_refused_and_both_are_kept_apart(listen
     assert [split(path)[1] for path in files(spool, "rejected")] == [second]
     (instance,) = kept(ledger)
     assert instance.path == files(spool, "instances")[0]
-    (row,) = ledger.rejected()
+    (row,) = ledger.arrivals.rejected()
     assert (row["status"], row["sop_instance_uid"], row["path"]) == (0x0111, UID, str(files(spool, "rejected")[0]))
 
 
@@ -214,7 +217,7 @@ def test_parallel_senders_meet_in_one_job(listener, spool, ledger):
     with ThreadPoolExecutor(8) as pool:
         statuses = list(pool.map(send, range(8)))
     assert {status for row in statuses for status in row} == {0x0000}
-    assert len(ledger.jobs()) == 1
+    assert len(ledger.jobs.find()) == 1
     assert sorted(i.sop_instance_uid for i in kept(ledger)) == sorted(f"{STUDY}.2.{n}" for n in range(33))
     assert len(files(spool, "instances")) == 33
     assert all(instance.path.exists() for instance in kept(ledger))
@@ -246,7 +249,7 @@ def test_what_cannot_be_parsed_is_refused_and_kept_apart(listener, spool, ledger
     with Sender(listener.port) as sender:
         assert sender.store(bad).Status == 0xC000
         assert sender.store(encode(data_set(2)), f"{STUDY}.2.2").Status == 0x0000, "and the association goes on"
-    (row,) = ledger.rejected()
+    (row,) = ledger.arrivals.rejected()
     assert row["status"] == 0xC000
     assert [split(path)[1] for path in files(spool, "rejected")] == [bad]
     assert len(kept(ledger)) == 1
@@ -270,7 +273,7 @@ def test_a_uid_that_is_missing_is_refused(listener, missing):
 def test_a_data_set_that_is_not_what_the_request_says_is_refused(listener, spool, ledger, values):
     with Sender(listener.port) as sender:
         assert sender.store(encode(data_set(**values))).Status == 0xA900
-    assert (len(files(spool, "rejected")), len(ledger.rejected()), kept(ledger)) == (1, 1, [])
+    assert (len(files(spool, "rejected")), len(ledger.arrivals.rejected()), kept(ledger)) == (1, 1, [])
 
 
 @pytest.mark.parametrize("uid", ["../../etc/x", "/etc/passwd", "1.2.03", "1..2", "1.2.x", "1.2\n.3"])
@@ -283,7 +286,7 @@ def test_an_invalid_uid_is_refused_and_reaches_no_path(listener, spool, ledger, 
     assert kept(ledger) == []
     (path,) = files(spool, "rejected")
     assert set(path.stem) <= set("0123456789abcdef")
-    assert ledger.rejected()[0]["sop_instance_uid"] == uid
+    assert ledger.arrivals.rejected()[0]["sop_instance_uid"] == uid
 
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
@@ -319,7 +322,7 @@ def test_a_disk_that_fails_is_a_processing_failure(listener, ledger, monkeypatch
     def sync(folder):
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("node.spool.sync_folder", sync)
+    monkeypatch.setattr("node.store.spool.sync_folder", sync)
     with Sender(listener.port) as sender:
         assert sender.store(encode(data_set())).Status == 0x0110
     assert kept(ledger) == []
@@ -332,7 +335,7 @@ def test_a_broken_ledger_is_a_processing_failure_and_the_sender_can_send_again(l
     sent = encode(data_set())
     with Sender(listener.port) as sender:
         with monkeypatch.context() as patch:
-            patch.setattr(ledger, "register", register)
+            patch.setattr(ledger.arrivals, "register", register)
             assert sender.store(sent).Status == 0x0110
         assert kept(ledger) == [], "it was not acknowledged"
         assert sender.store(sent).Status == 0x0000
@@ -356,7 +359,7 @@ def test_a_known_title_from_another_address_is_not_authorised(listen, spool, led
     with Sender(listener.port, calling="CT1") as sender:
         assert sender.store(encode(data_set())).Status == 0x0124
     assert (kept(ledger), files(spool, "instances"), files(spool, "rejected")) == ([], [], [])
-    assert ledger.rejected()[0]["status"] == 0x0124
+    assert ledger.arrivals.rejected()[0]["status"] == 0x0124
 
 
 def test_without_peers_only_this_machine_may_send(listener, ledger, monkeypatch):
@@ -391,14 +394,14 @@ def test_an_aborted_association_is_closed(listener):
 
 def test_a_sender_that_leaves_before_its_answer_is_not_waited_for(listen, ledger, monkeypatch):
     """The connection is closed while its instance is being registered."""
-    real, closed, hung_up = ledger.register, [], []
+    real, closed, hung_up = ledger.arrivals.register, [], []
     monkeypatch.setattr(Listener, "_on_close", lambda self, event: closed.append(event))
 
     def register(instance):
         wait_for(lambda: hung_up)
         return real(instance)
 
-    monkeypatch.setattr(ledger, "register", register)
+    monkeypatch.setattr(ledger.arrivals, "register", register)
     listener = listen()
     sender = Sender(listener.port)
     sender.post(encode(data_set()))
@@ -446,7 +449,7 @@ def test_the_log_names_no_patient(listener, caplog):
 
 def test_a_port_that_is_taken_is_an_os_error(listen, spool, ledger, listener):
     with pytest.raises(OSError, match="in use"):
-        Listener(spool, ledger, ae_title="SECOND").start("127.0.0.1", listener.port)
+        Listener(Intake(spool, ledger), ae_title="SECOND").start("127.0.0.1", listener.port)
 
 
 # -- dcmtk ---------------------------------------------------------------------------------------------------------
@@ -480,4 +483,4 @@ def test_dcmtk_is_told_of_a_conflict(listener, ledger, tmp_path):
         sender.store(encode(data_set()))
     path = write_file(tmp_path / "other.dcm", encode(data_set(ViewPosition="MLO")))
     assert "0x111" in call("storescu", listener.port, str(path)).stdout
-    assert len(ledger.rejected()) == 1
+    assert len(ledger.arrivals.rejected()) == 1

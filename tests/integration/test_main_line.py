@@ -7,12 +7,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from peers import BIN, NodeProcess, Orthanc, run_tool, wait_for
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from realdata import real_data
+from support.peers import BIN, NodeProcess, Orthanc, run_tool, wait_for
+from support.realdata import real_data
 
-from ftmtl.phantom import Phantom
+from ftmtl.phantom.make import Phantom
 
 SEG = "1.2.840.10008.5.1.4.1.1.66.4"
 SR = "1.2.840.10008.5.1.4.1.1.88.34"

@@ -9,16 +9,18 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 from pynetdicom import evt
-from wire import poll_often, receiver
+from support.records import configuration
+from support.wire import poll_often, receiver
 
 from ftmtl.findings import Finding, ImageResult, LesionMask, ModelIdentity, Outcome, StudyResult
-from ftmtl.mammogram import Mammogram
-from ftmtl.phantom_dicom import write_study
-from node.delivery import RetryPolicy
-from node.domain import DeliveryState, Destination, Instance, JobState, ObjectKind, object_kinds
-from node.ledger import Ledger
-from node.spool import Spool
-from workers import analyse, deliver
+from ftmtl.mammogram.load import Mammogram
+from ftmtl.phantom.dicom import write_study
+from node.domain import DeliveryState, Destination, Instance, JobState
+from node.kinds import ObjectKind, object_kinds
+from node.ledger.ledger import Ledger
+from node.store.spool import Spool
+from workers.analyse import AnalysisTask
+from workers.deliver import DeliveryTask
 
 K, S = ObjectKind, JobState
 CLASSES = {
@@ -64,17 +66,18 @@ class Station:
         self.kinds: dict[str, ObjectKind] = {}
         views = [("L", "CC"), ("R", "CC")]
         for path, _ in write_study(folder / "study", 1, spacing_mm=0.4, views=views, lesions=[]):
-            self.ledger.register(_instance(path))
-        self.job_id = self.ledger.jobs()[0].job_id
-        self.ledger.move(self.job_id, S.COMPLETE)
+            self.ledger.arrivals.register(_instance(path))
+        self.job_id = self.ledger.jobs.find()[0].job_id
+        self.ledger.jobs.move(self.job_id, S.COMPLETE)
 
     def send(self, queue: str, job_id: str) -> None:
         """Stand for the dispatcher."""
 
     def analyse(self, kinds: Sequence[ObjectKind]) -> None:
-        self.ledger.route(self.job_id, [Destination("archive", "PACS", "127.0.0.1", 104)])
-        options = {"lease_s": 30, "task_limit_s": 60, "secondary_capture": True}
-        analyse.run(self.job_id, self.ledger, self.spool, self, self.reader, {"archive": kinds}, **options)  # type: ignore[arg-type]
+        archive = Destination("archive", "PACS", "127.0.0.1", 104, tuple(kinds))
+        self.ledger.jobs.route(self.job_id, [archive])
+        config = configuration([archive])
+        AnalysisTask(config, self.ledger, self.spool, self, self.reader).run(self.job_id)  # type: ignore[arg-type]
 
     def deliver(self, taken: Sequence[ObjectKind]) -> None:
         """Deliver to a PACS that takes these kinds."""
@@ -85,14 +88,12 @@ class Station:
 
         accepted = [CLASSES[kind] for kind in taken] or ["1.2.840.10008.5.1.4.1.1.2"]
         with receiver([(evt.EVT_C_STORE, store)], accepted) as port:
-            known = {"archive": Destination("archive", "PACS", "127.0.0.1", port)}
-            retry = RetryPolicy(10, 100, 1000)
-            options = {"calling_ae": "FTMTL", "lease_s": 30, "task_limit_s": 60}
-            deliver.run(self.job_id, self.ledger, self.spool, known, retry, **options)  # type: ignore[arg-type]
+            config = configuration([Destination("archive", "PACS", "127.0.0.1", port)])
+            DeliveryTask(config, self.ledger, self.spool).run(self.job_id)
         self._remember()
 
     def _remember(self) -> None:
-        self.kinds |= {made.sop_instance_uid: made.kind for made in self.ledger.objects(self.job_id)}
+        self.kinds |= {made.sop_instance_uid: made.kind for made in self.ledger.deliveries.objects(self.job_id)}
 
     @property
     def kinds_got(self) -> list[ObjectKind]:
@@ -100,7 +101,7 @@ class Station:
 
     def deliveries(self) -> dict[ObjectKind, tuple[DeliveryState, str]]:
         self._remember()
-        return {self.kinds[d.sop_instance_uid]: (d.state, d.comment) for d in self.ledger.deliveries(self.job_id)}
+        return {self.kinds[d.sop_instance_uid]: (d.state, d.comment) for d in self.ledger.deliveries.of(self.job_id)}
 
 
 def _instance(path: Path) -> Instance:
@@ -148,9 +149,9 @@ def test_what_a_pacs_does_not_take_is_replaced_and_the_ledger_says_by_what(
 ) -> None:
     kinds = object_kinds(asked)
     station.analyse(kinds)
-    assert {made.kind for made in station.ledger.objects(station.job_id)} == set(kinds)
+    assert {made.kind for made in station.ledger.deliveries.objects(station.job_id)} == set(kinds)
     station.deliver(taken)
-    job = station.ledger.job(station.job_id)
+    job = station.ledger.jobs.get(station.job_id)
     assert (job.state, job.reason) == (S.DELIVERED, "")
     assert station.kinds_got == got
     for kind, (state, comment) in station.deliveries().items():
@@ -167,13 +168,13 @@ def test_what_a_pacs_does_not_take_is_replaced_and_the_ledger_says_by_what(
 def test_a_pacs_that_takes_nothing_ends_in_a_failure_that_names_it(station: Station) -> None:
     station.analyse(object_kinds(("seg", "sr")))
     station.deliver(())
-    job = station.ledger.job(station.job_id)
+    job = station.ledger.jobs.get(station.job_id)
     assert job.state is S.FAILED
     assert job.reason.startswith("archive: accepts none of: ")
     assert "Secondary Capture Image Storage" in job.reason
-    assert station.ledger.retry(station.job_id) is S.DELIVERING
+    assert station.ledger.deliveries.retry(station.job_id) is S.DELIVERING
     station.deliver((K.SC,))
-    assert station.ledger.job(station.job_id).state is S.DELIVERED
+    assert station.ledger.jobs.get(station.job_id).state is S.DELIVERED
     assert station.kinds_got == [K.SC]
 
 
@@ -181,27 +182,27 @@ def test_an_algorithm_that_failed_is_told_to_the_pacs_and_what_comes_of_a_retry_
     station.reader.fails = True
     station.analyse(object_kinds(("seg", "sr", "cad")))
     station.deliver((K.SEG, K.SR, K.CAD))
-    job = station.ledger.job(station.job_id)
+    job = station.ledger.jobs.get(station.job_id)
     assert (job.state, job.reason) == (S.FAILED, "the algorithm failed (RuntimeError)")
     assert station.kinds_got == [K.SR, K.CAD]
-    (first,) = station.ledger.delivered(station.job_id, K.SR)
+    (first,) = station.ledger.deliveries.delivered(station.job_id, K.SR)
     assert b"L CC failed: the algorithm failed (RuntimeError)" in first.path.read_bytes()
 
-    assert station.ledger.retry(station.job_id) is S.COMPLETE
+    assert station.ledger.deliveries.retry(station.job_id) is S.COMPLETE
     station.analyse(object_kinds(("seg", "sr", "cad")))
-    (again,) = (made for made in station.ledger.objects(station.job_id) if made.kind is K.SR)
+    (again,) = (made for made in station.ledger.deliveries.objects(station.job_id) if made.kind is K.SR)
     assert again == first, "the same failure is the same report"
     station.deliver((K.SEG, K.SR, K.CAD))
     assert len(station.got) == 2, "and is not sent twice"
 
     station.reader.fails = False
-    assert station.ledger.retry(station.job_id) is S.COMPLETE
+    assert station.ledger.deliveries.retry(station.job_id) is S.COMPLETE
     station.analyse(object_kinds(("seg", "sr", "cad")))
     station.deliver((K.SEG, K.SR_COMPREHENSIVE, K.CAD))
-    job = station.ledger.job(station.job_id)
+    job = station.ledger.jobs.get(station.job_id)
     assert (job.state, job.reason) == (S.DELIVERED, "")
     for kind in (K.SR, K.SR_COMPREHENSIVE):
-        (made,) = (made for made in station.ledger.objects(station.job_id) if made.kind is kind)
+        (made,) = (made for made in station.ledger.deliveries.objects(station.job_id) if made.kind is kind)
         report = dcmread(made.path)
         (study,) = report.PredecessorDocumentsSequence
         (replaced,) = study.ReferencedSeriesSequence[0].ReferencedSOPSequence
@@ -213,18 +214,18 @@ def test_a_damaged_kept_result_is_a_failure_not_a_wrong_object(station: Station)
     station.analyse(object_kinds(("seg", "sr")))
     (station.spool.results(station.job_id) / "result.npz").write_bytes(b"no archive")
     station.deliver((K.SC,))
-    assert station.ledger.job(station.job_id).state is S.FAILED
+    assert station.ledger.jobs.get(station.job_id).state is S.FAILED
     assert station.got == []
 
 
 def test_each_destination_gets_its_own_kinds(station: Station) -> None:
-    names = ["archive", "viewer"]
-    station.ledger.route(station.job_id, [Destination(name, "PACS", "127.0.0.1", 104) for name in names])
     wanted = {"archive": object_kinds(("seg", "sr")), "viewer": object_kinds(("seg", "sr", "sc"), "ohif")}
-    options = {"lease_s": 30, "task_limit_s": 60, "secondary_capture": True}
-    analyse.run(station.job_id, station.ledger, station.spool, station, station.reader, wanted, **options)  # type: ignore[arg-type]
-    kinds = {made.sop_instance_uid: made.kind for made in station.ledger.objects(station.job_id)}
-    opened = {name: set() for name in names}
-    for delivery in station.ledger.deliveries(station.job_id):
+    known = [Destination(name, "PACS", "127.0.0.1", 104, kinds) for name, kinds in wanted.items()]
+    station.ledger.jobs.route(station.job_id, known)
+    config = configuration(known)
+    AnalysisTask(config, station.ledger, station.spool, station, station.reader).run(station.job_id)  # type: ignore[arg-type]
+    kinds = {made.sop_instance_uid: made.kind for made in station.ledger.deliveries.objects(station.job_id)}
+    opened = {name: set() for name in wanted}
+    for delivery in station.ledger.deliveries.of(station.job_id):
         opened[delivery.destination].add(kinds[delivery.sop_instance_uid])
     assert opened == {"archive": {K.SEG, K.SR}, "viewer": {K.SEG_OHIF, K.SR_OHIF, K.SC}}

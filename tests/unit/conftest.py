@@ -1,7 +1,7 @@
 """Fixtures of the unit tests."""
 
 import pytest
-from records import open_ledger
+from support.records import open_ledger
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from node.cli import _parser
+from node.cli.main import _parser
 from node.config import Config, DestinationSection, Peer, load_config
 
 ROOT = Path(__file__).parents[2]
@@ -183,7 +183,7 @@ def test_orthanc_and_the_node_know_each_other() -> None:
 
 def test_the_images_hold_every_package_and_no_privileges() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    packages = {name.split(".")[0] for name in project["tool"]["setuptools"]["packages"]}
+    packages = {name.split(".")[0] for name in project["tool"]["setuptools"]["packages"]["find"]["include"]}
     text, passed = (DEPLOY / "Dockerfile").read_text(), (ROOT / ".dockerignore").read_text().splitlines()
     for package in packages:
         assert f"COPY {package} {package}" in text

@@ -10,13 +10,15 @@ ROOT = Path(__file__).parents[2]
 LISTEN = """
 import sys, tempfile
 from pathlib import Path
-import node.cli, node.standalone, node.listener
-from node.ledger import Ledger
-from node.spool import Spool
+import node.cli.main, node.cli.standalone
+from node.intake.intake import Intake
+from node.intake.scp import Listener
+from node.ledger.ledger import Ledger
+from node.store.spool import Spool
 folder = Path(sys.argv[1])
 ledger = Ledger(f"sqlite:///{folder / 'ledger.sqlite'}")
 ledger.upgrade()
-listener = node.listener.Listener(Spool(folder / "spool"), ledger, ae_title="FTMTL")
+listener = Listener(Intake(Spool(folder / "spool"), ledger), ae_title="FTMTL")
 print(listener.start("127.0.0.1", 0))
 listener.stop()
 print(sorted({"torch", "torchvision", "workers"} & {name.partition(".")[0] for name in sys.modules}))

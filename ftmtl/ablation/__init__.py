@@ -1,0 +1,1 @@
+"""Variants of the network, trained over seeds and folds, and compared."""

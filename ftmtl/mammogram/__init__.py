@@ -1,0 +1,1 @@
+"""DICOM pixels to one oriented, normalised mammogram, and the exact way back."""

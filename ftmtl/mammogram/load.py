@@ -1,0 +1,173 @@
+"""DICOM pixels to one oriented, normalised mammogram; or the reason why it can't be analysed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from ftmtl.acquisition import HEADER_TAGS, Acquisition, read_acquisition, why_not_analysed
+from ftmtl.errors import NotAnalysable
+from ftmtl.findings import Box
+from ftmtl.mammogram.breast import Breast, find_breast, stride_for
+from ftmtl.mammogram.geometry import Geometry, Pixel, choose_turn
+from ftmtl.mammogram.grayscale import codes, display_table
+from ftmtl.mammogram.pixels import LOSSY, decode, is_lossy, read_file
+from ftmtl.mammogram.spacing import read_spacing
+
+
+@dataclass(frozen=True, eq=False)
+class Mammogram:
+    """One mammogram, cropped to the breast and turned to hang one way, at the source's full resolution.
+
+    Attributes
+    ----------
+    pixels
+        float32, (height, width), 0 (black) to 1 (white): tissue bright, background dark, chest wall at
+        column 0, anterior to the right, superior or lateral at the top.
+    acquisition
+        What the header says.
+    rows, columns
+        Size of the stored matrix.
+    orientation
+        The crop and the turn, with the exact way back.
+    spacing_mm
+        (row, column) spacing of the stored matrix in mm, or None.
+    spacing_source
+        What the spacing describes: ``calibrated``, ``corrected`` (for magnification), ``detector plane`` or empty.
+    notes
+        Sentences about what was odd.
+    """
+
+    pixels: NDArray[np.float32]
+    acquisition: Acquisition
+    rows: int
+    columns: int
+    orientation: Geometry
+    spacing_mm: tuple[float, float] | None = None
+    spacing_source: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def canonical_spacing_mm(self) -> tuple[float, float] | None:
+        """(row, column) spacing of ``pixels`` in mm: the stored one, exchanged if the image was transposed."""
+        if self.spacing_mm and self.orientation.transpose:
+            return self.spacing_mm[1], self.spacing_mm[0]
+        return self.spacing_mm
+
+    def box_to_source(self, box: Box) -> Box:
+        """Return the stored pixels' box of a box in ``pixels``; both half-open (column, row, column, row)."""
+        return self.orientation.box_to_source(box)
+
+    def box_from_source(self, box: Box) -> Box:
+        """Return the box in ``pixels`` of a box in stored pixels; it may leave the crop."""
+        return self.orientation.box_from_source(box)
+
+    def mask_to_source(self, mask: NDArray[Pixel], column: int = 0, row: int = 0) -> tuple[NDArray[Pixel], int, int]:
+        """Turn a piece of mask, whose first pixel is at `column`, `row` of ``pixels``, back to the stored matrix.
+
+        The mask may be of probabilities.
+
+        Returns
+        -------
+        tuple
+            The piece as stored, and the column and row of its first pixel there.
+        """
+        return self.orientation.mask_to_source(mask, column, row)
+
+
+def load_mammogram(source: Path | Dataset, *, voi_window: int = 0, secondary_capture: bool = True) -> Mammogram:
+    """Read, decode, window, turn and crop one mammogram.
+
+    Parameters
+    ----------
+    source
+        A DICOM file, or a data set with its pixels.
+    voi_window
+        Which of the image's alternative VOI LUTs or windows to use.
+    secondary_capture
+        Whether Secondary Capture images of modality MG are accepted.
+
+    Raises
+    ------
+    NotAnalysable
+        If the file is not DICOM, not a mammogram of the kind that the model reads, or can't be decoded.
+    OSError
+        If the file can't be read, which may pass.
+    """
+    if not isinstance(source, Dataset):
+        _refuse(
+            read_acquisition(read_file(Path(source), specific_tags=HEADER_TAGS, stop_before_pixels=True)),
+            secondary_capture,
+        )
+    ds = source if isinstance(source, Dataset) else read_file(Path(source))
+    acq = read_acquisition(ds)
+    _refuse(acq, secondary_capture)
+    stored = decode(ds)
+    table, notes = display_table(ds, stored, voi_window)
+    patterns = codes(stored)
+    stride = stride_for(stored.shape)
+    breast = find_breast(table[patterns[::stride, ::stride]], stride, stored.shape)
+    if breast is None:
+        raise NotAnalysable("No breast was found on this image; it is empty or nearly uniform.")
+    geometry, turning = _geometry(acq, breast, stored.shape)
+    spacing, meaning = read_spacing(ds)
+    return Mammogram(
+        pixels=np.ascontiguousarray(np.take(table, geometry.apply(patterns))),
+        acquisition=acq,
+        rows=stored.shape[0],
+        columns=stored.shape[1],
+        orientation=geometry,
+        spacing_mm=spacing,
+        spacing_source=meaning,
+        notes=(*notes, *turning, *((LOSSY,) if is_lossy(ds) else ())),
+    )
+
+
+def from_array(
+    pixels: NDArray[Any],
+    laterality: str | None = None,
+    spacing_mm: tuple[float, float] | None = None,
+    *,
+    view: str | None = None,
+) -> Mammogram:
+    """Make a mammogram of an image that is not DICOM: a data set's PNG, or a phantom.
+
+    Parameters
+    ----------
+    pixels
+        (rows, columns), 0 (black) to 1 (white), tissue bright.
+    laterality, view
+        ``L`` or ``R``, and ``CC``, ``MLO``..., if known.
+    spacing_mm
+        (row, column) spacing, if known.
+
+    Raises
+    ------
+    NotAnalysable
+        If no breast is found.
+    """
+    rows, columns = pixels.shape
+    stride = stride_for((rows, columns))
+    breast = find_breast(pixels[::stride, ::stride], stride, (rows, columns))
+    if breast is None:
+        raise NotAnalysable("No breast was found on this image; it is empty or nearly uniform.")
+    acq = Acquisition(modality="MG", laterality=laterality, view=view)
+    geometry, notes = _geometry(acq, breast, (rows, columns))
+    turned = np.ascontiguousarray(geometry.apply(pixels), dtype=np.float32)
+    meaning = "detector plane" if spacing_mm else ""
+    return Mammogram(turned, acq, rows, columns, geometry, spacing_mm, meaning, notes)
+
+
+def _refuse(acq: Acquisition, secondary_capture: bool) -> None:
+    if reason := why_not_analysed(acq, secondary_capture=secondary_capture):
+        raise NotAnalysable(reason)
+
+
+def _geometry(acq: Acquisition, breast: Breast, shape: tuple[int, int]) -> tuple[Geometry, tuple[str, ...]]:
+    (transpose, flip_rows, flip_columns), notes = choose_turn(acq, breast.contact)
+    return Geometry(shape[0], shape[1], breast.box, transpose, flip_rows, flip_columns), notes

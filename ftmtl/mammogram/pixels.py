@@ -1,0 +1,105 @@
+"""From a DICOM file to its stored values, and to the picture that a workstation shows of them.
+
+pydicom and numpy only, besides the decoders of compressed pixels.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+
+from ftmtl.acquisition import ODD_VALUE
+from ftmtl.errors import NotAnalysable
+from ftmtl.mammogram.grayscale import codes, display_table
+
+LOSSY = "The image was compressed with loss."
+
+
+_LOSSY_SYNTAXES = {f"1.2.840.10008.1.2.4.{n}" for n in ("50", "51", "81", "91", "203")}
+
+
+_SIDES_PX = (64, 20_000)
+
+
+def display_pixels(path: Path, *, voi_window: int = 0) -> NDArray[np.float32]:
+    """Decode and window an image as a workstation shows it: the whole stored matrix, not turned, not cropped.
+
+    Returns
+    -------
+    ndarray
+        float32, (rows, columns), 0 (black) to 1 (white).
+
+    Raises
+    ------
+    NotAnalysable
+        If the file is not DICOM or can't be decoded.
+    """
+    ds = read_file(path)
+    stored = decode(ds)
+    table, _ = display_table(ds, stored, voi_window)
+    return np.take(table, codes(stored))
+
+
+def read_file(path: Path, **options: Any) -> Dataset:
+    """Read a DICOM file; ``options`` go to :func:`pydicom.dcmread`.
+
+    Raises
+    ------
+    NotAnalysable
+        If the file is not DICOM, or damaged.
+    OSError
+        If the file can't be read, which may pass.
+    """
+    try:
+        return pydicom.dcmread(path, **options)
+    except InvalidDicomError as error:
+        raise NotAnalysable("This is not a DICOM file.") from error
+    except (*ODD_VALUE, EOFError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise NotAnalysable("This DICOM file is damaged.") from error
+
+
+def decode(ds: Dataset) -> NDArray[Any]:
+    """Return the stored values of an image, shape (rows, columns), in the machine's byte order.
+
+    Raises
+    ------
+    NotAnalysable
+        If there are none, they are of a colour image, or they can't be decoded.
+    """
+    if "PixelData" not in ds:
+        raise NotAnalysable("This object has no pixel data.")
+    try:
+        rows, columns, samples = int(ds.Rows), int(ds.Columns), int(ds.get("SamplesPerPixel", 1))
+        interpretation = str(ds.PhotometricInterpretation).strip()
+    except ODD_VALUE as error:
+        raise NotAnalysable("The header does not describe the pixel data.") from error
+    if samples != 1 or not interpretation.startswith("MONOCHROME"):
+        raise NotAnalysable(f"This is a colour image ({interpretation}), not a mammogram.")
+    if not all(_SIDES_PX[0] <= side <= _SIDES_PX[1] for side in (rows, columns)):
+        raise NotAnalysable(f"The image is {columns} x {rows} pixels; that is no mammogram.")
+    try:
+        stored: NDArray[Any] = ds.pixel_array
+    except (*ODD_VALUE, EOFError, MemoryError) as error:
+        raise NotAnalysable(f"The pixels can't be decoded (transfer syntax {_syntax(ds)}).") from error
+    if stored.shape != (rows, columns):
+        raise NotAnalysable(f"The pixel data have the shape {stored.shape}, not one image of {columns} x {rows}.")
+    return stored.astype(stored.dtype.newbyteorder("="), copy=False)
+
+
+def _syntax(ds: Dataset) -> str:
+    uid = getattr(getattr(ds, "file_meta", None), "TransferSyntaxUID", None)
+    return "unknown" if uid is None else str(uid.name)
+
+
+def is_lossy(ds: Dataset) -> bool:
+    """Tell whether an image was ever compressed with loss (PS3.3 C.7.6.1.1.5)."""
+    uid = getattr(getattr(ds, "file_meta", None), "TransferSyntaxUID", "")
+    return str(ds.get("LossyImageCompression", "")).strip() == "01" or str(uid) in _LOSSY_SYNTAXES

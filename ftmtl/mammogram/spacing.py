@@ -1,0 +1,46 @@
+"""The pixel spacing of a mammogram, and what it describes (PS3.3 10.7)."""
+
+from __future__ import annotations
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from ftmtl.acquisition import ODD_VALUE
+
+_SPACING_MM = (0.005, 5.0)
+
+
+def read_spacing(ds: Dataset) -> tuple[tuple[float, float] | None, str]:
+    """Return the (row, column) spacing in mm, and what it describes (PS3.3 10.7).
+
+    A Pixel Spacing that differs from Imager Pixel Spacing has been calibrated or corrected already;
+    one that equals it has not. So the magnification is divided out once at most.
+
+    Returns
+    -------
+    tuple
+        The spacing or None, and ``calibrated``, ``corrected``, ``detector plane`` or an empty string.
+    """
+    pixel, imager = _pair(ds, "PixelSpacing"), _pair(ds, "ImagerPixelSpacing")
+    kind = str(ds.get("PixelSpacingCalibrationType") or "").strip().upper()
+    if pixel and (kind or imager) and not (imager and np.allclose(pixel, imager, rtol=1e-3)):
+        return pixel, "corrected" if kind == "GEOMETRY" else "calibrated"
+    plane = imager or pixel or _pair(ds, "NominalScannedPixelSpacing")
+    if plane is None:
+        return None, ""
+    try:
+        factor = float(ds.get("EstimatedRadiographicMagnificationFactor") or 0)
+    except ODD_VALUE:
+        factor = 0.0
+    if imager and 1 <= factor <= 2.5:
+        return (plane[0] / factor, plane[1] / factor), "corrected"
+    return plane, "detector plane"
+
+
+def _pair(ds: Dataset, keyword: str) -> tuple[float, float] | None:
+    try:
+        row, column = (float(value) for value in ds.get(keyword) or ())
+    except ODD_VALUE:
+        return None
+    low, high = _SPACING_MM
+    return (row, column) if low <= row <= high and low <= column <= high else None

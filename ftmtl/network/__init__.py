@@ -1,0 +1,1 @@
+"""FT-MTL-Net, one part per file."""

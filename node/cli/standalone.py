@@ -1,0 +1,105 @@
+"""The small shape: node, queue server and workers in one process tree, nothing to install."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from pathlib import Path
+
+from node.cli.embedded import Child
+from node.config import Config, load_config, save_config
+from node.errors import QueueUnavailable
+from node.flow.dispatch import QUEUES, Dispatcher, celery_app
+from node.flow.service import Node
+from node.ledger.ledger import Ledger
+from node.store.spool import Spool
+from node.web.app import WebServer
+
+log = logging.getLogger(__name__)
+
+
+class Standalone:
+    """A node that brings its own queue server and workers.
+
+    Parameters
+    ----------
+    config
+        Its ``queue.url`` is replaced by the embedded server's.
+    embedded
+        False for a node whose queue server and workers run elsewhere.
+    log_folder
+        Where the queue server and the workers log, a file each; by default where this process does.
+    """
+
+    def __init__(self, config: Config, *, embedded: bool = True, log_folder: Path | None = None) -> None:
+        self._children: list[Child] = []
+
+        def child(name: str, *arguments: str) -> Child:
+            log_file = None if log_folder is None else log_folder / f"{name}.log"
+            return Child(name, ["-m", "node.cli", *arguments], log_file)
+
+        if embedded:
+            port = free_port()
+            config = load_config(None, config.model_dump() | {"queue": config.queue.model_dump() | _url(port)}, {})
+            effective = config.node.data.resolve() / "run" / "node.json"
+            save_config(config, effective)
+            self._children.append(child("queue", "_queue", str(port), str(effective.parent / "queue")))
+            self._children += [
+                child(f"worker-{queue}", "worker", "--config", str(effective), "--queue", queue)
+                for queue in QUEUES.values()
+            ]
+        self.config = config
+        self.ledger = Ledger(config.ledger_url)
+        self.dispatcher = Dispatcher(celery_app(config.queue.url, config.queue.task_limit_s))
+        spool = Spool(config.spool_folder, int(config.node.min_free_gb * 1e9))
+        self.node = Node(config, self.ledger, spool, self.dispatcher)
+        self.web: WebServer | None = None
+        self.port = self.http_port = 0
+
+    def start(self) -> None:
+        """Start everything; returns when the DICOM port and the page answer, perhaps before the workers do.
+
+        Raises
+        ------
+        OSError
+            If a port cannot be had.
+        """
+        self.ledger.upgrade()
+        for child in self._children:
+            child.start()
+        self.port = self.node.start()
+        if self.config.node.http_port is not None:
+            self.web = WebServer(self.ledger, self.config.node.http_host, self.config.node.http_port)
+            self.http_port = self.web.start()
+
+    def wait_until_ready(self, seconds: float) -> bool:
+        """Wait until a worker serves every queue; False if the time is over."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            try:
+                if self.dispatcher.workers(0.5) >= set(QUEUES.values()):
+                    return True
+            except QueueUnavailable:
+                time.sleep(0.2)
+        return False
+
+    def stop(self) -> None:
+        """Stop everything, the node first."""
+        self.node.stop()
+        if self.web is not None:
+            self.web.stop()
+        for child in reversed(self._children):
+            child.stop()
+        self.ledger.close()
+
+
+def _url(port: int) -> dict[str, str]:
+    return {"url": f"redis://127.0.0.1:{port}/0"}
+
+
+def free_port() -> int:
+    """A TCP port on loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,1 @@
+"""Result objects on their way to their destinations."""

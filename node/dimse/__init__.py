@@ -1,0 +1,1 @@
+"""DIMSE as the node speaks it: Application Entities, C-ECHO, statuses."""

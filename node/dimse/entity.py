@@ -1,0 +1,97 @@
+"""Application Entities: every one that the node opens, for receiving or for sending, is made here.
+
+What pynetdicom sets for a whole process is set here, too.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from pydicom.uid import UID, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom import AE, _config
+from pynetdicom.presentation import AllStoragePresentationContexts
+
+from node.identity import IMPLEMENTATION_CLASS_UID, implementation_version_name
+
+VERIFICATION = "1.2.840.10008.1.1"
+
+ACCEPTED_SYNTAXES = (
+    "1.2.840.10008.1.2.1",  # Explicit VR Little Endian
+    "1.2.840.10008.1.2.4.70",  # JPEG Lossless, first-order prediction
+    "1.2.840.10008.1.2.4.57",  # JPEG Lossless
+    "1.2.840.10008.1.2.4.80",  # JPEG-LS Lossless
+    "1.2.840.10008.1.2.4.90",  # JPEG 2000 Lossless
+    "1.2.840.10008.1.2.4.201",  # HTJ2K Lossless
+    "1.2.840.10008.1.2.4.202",  # HTJ2K Lossless RPCL
+    "1.2.840.10008.1.2.5",  # RLE Lossless
+    "1.2.840.10008.1.2.1.99",  # Deflated Explicit VR Little Endian
+    "1.2.840.10008.1.2",  # Implicit VR Little Endian
+    "1.2.840.10008.1.2.2",  # Explicit VR Big Endian
+    "1.2.840.10008.1.2.4.50",  # JPEG Baseline
+    "1.2.840.10008.1.2.4.51",  # JPEG Extended
+    "1.2.840.10008.1.2.4.81",  # JPEG-LS Near-lossless
+    "1.2.840.10008.1.2.4.91",  # JPEG 2000
+    "1.2.840.10008.1.2.4.203",  # HTJ2K
+)
+"""In the order of preference: the first that a sender offers is accepted, so lossy ones come last."""
+
+RESULT_SYNTAXES = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
+"""Offered for all result objects: the one that their files are in, and the default one (PS3.5 10.1)."""
+
+MAX_PDU_BYTES = 131072
+
+
+def accepting_entity(ae_title: str, max_associations: int = 25) -> AE:
+    """Return an AE that stores: what it accepts, in which transfer syntaxes, and how long it waits."""
+    ae = _entity(ae_title)
+    ae.maximum_associations = max_associations
+    ae.dimse_timeout = 120
+    ae.add_supported_context(VERIFICATION)
+    for context in AllStoragePresentationContexts:
+        ae.add_supported_context(str(context.abstract_syntax), list(ACCEPTED_SYNTAXES))
+    return ae
+
+
+def requesting_entity(ae_title: str, contexts: Iterable[tuple[str, str]], *, dimse_timeout_s: float = 120) -> AE:
+    """Return an AE that asks for associations: what it proposes, and how long it waits.
+
+    Parameters
+    ----------
+    contexts
+        SOP Class and Transfer Syntax UIDs; a presentation context is proposed for each pair.
+    dimse_timeout_s
+        How long it waits for the answer to a message, in seconds.
+    """
+    ae = _entity(ae_title)
+    ae.connection_timeout = 10
+    ae.acse_timeout = 30
+    ae.dimse_timeout = dimse_timeout_s
+    for sop_class, syntax in dict.fromkeys(contexts):
+        ae.add_requested_context(sop_class, syntax)
+    return ae
+
+
+def sending_entity(ae_title: str, sop_classes: Iterable[str]) -> AE:
+    """Return the AE that sends result objects of some SOP classes."""
+    return requesting_entity(ae_title, ((uid, syntax) for uid in sop_classes for syntax in RESULT_SYNTAXES))
+
+
+def receive_into(folder: Path) -> None:
+    """Have pynetdicom write what this process receives straight to files in a folder, without decoding it."""
+    _config.STORE_RECV_CHUNKED_DATASET = True
+    tempfile.tempdir = str(folder)  # pynetdicom writes there, and a file can be renamed on the same disk only
+
+
+def send_from_files() -> None:
+    """Have pynetdicom send files as they are, in pieces, without reading them whole."""
+    _config.STORE_SEND_CHUNKED_DATASET = True
+
+
+def _entity(ae_title: str) -> AE:
+    ae = AE(ae_title)
+    ae.implementation_class_uid = UID(IMPLEMENTATION_CLASS_UID)
+    ae.implementation_version_name = implementation_version_name()
+    ae.maximum_pdu_size = MAX_PDU_BYTES
+    return ae

@@ -1,0 +1,161 @@
+"""What happens to an instance that has arrived, whatever brought it: header, spool, ledger, answer.
+
+Data sets are never decoded here; only the header is read, to know what came. The answer is 0x0000 only when the
+file, its folder and the ledger's row are synced.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.tag import Tag
+from pydicom.uid import UID
+
+from ftmtl.acquisition import HEADER_TAGS, Acquisition, read_acquisition
+from node.dimse.status import StoreStatus
+from node.domain import Instance
+from node.errors import LedgerError, SpoolError, SpoolFull
+from node.ledger.arrivals import Registration
+from node.ledger.ledger import Ledger
+from node.store.spool import Spool, data_set_offset
+
+_HEADER = [*HEADER_TAGS, "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality"]
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """An instance that has arrived, as its bearer describes it.
+
+    Attributes
+    ----------
+    path
+        A complete file in the spool's ``incoming`` folder: preamble, File Meta Information, data set.
+    sop_class_uid, sop_instance_uid
+        What the request says that it is.
+    transfer_syntax_uid
+        How it is encoded.
+    sender
+        Application Entity title of whoever sent it.
+    """
+
+    path: Path
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    sender: str
+
+
+class Outcome(NamedTuple):
+    """What the sender is told: a status (PS3.4 table B.2-1), and why, if it is not 0x0000."""
+
+    status: StoreStatus
+    reason: str = ""
+
+
+class Intake:
+    """Takes instances in.
+
+    Parameters
+    ----------
+    spool, ledger
+        Where instances are kept and entered.
+    on_received
+        Called after an instance was entered into the ledger.
+    """
+
+    def __init__(self, spool: Spool, ledger: Ledger, on_received: Callable[[], None] = lambda: None) -> None:
+        self.spool = spool
+        self.ledger = ledger
+        self.on_received = on_received
+
+    def take(self, arrival: Arrival, entering: Callable[[str], None] = lambda study_uid: None) -> Outcome:
+        """Keep an instance, enter it into the ledger, and say what the sender is to be told.
+
+        Parameters
+        ----------
+        entering
+            Called with the Study Instance UID before the instance is entered.
+        """
+        try:
+            self.spool.check_space()
+            return self._take(arrival, entering)
+        except SpoolFull as error:
+            return Outcome(StoreStatus.OUT_OF_RESOURCES, str(error))
+        except (SpoolError, LedgerError) as error:
+            return Outcome(StoreStatus.PROCESSING_FAILURE, str(error))
+
+    def refuse(self, arrival: Arrival, outcome: Outcome, *, keep: bool = True) -> Outcome:
+        """Note an instance that is refused; a copy is kept for a person to look at unless ``keep`` is False."""
+        path = self.spool.reject(arrival.path).path if keep else None
+        self.ledger.arrivals.reject(arrival.sop_instance_uid, arrival.sender, *outcome, path)
+        return outcome
+
+    def _take(self, arrival: Arrival, entering: Callable[[str], None]) -> Outcome:
+        offset = data_set_offset(arrival.path)
+        try:
+            header = pydicom.dcmread(arrival.path, stop_before_pixels=True, specific_tags=[Tag(t) for t in _HEADER])
+            fault = _mismatch(arrival, header)
+            acquisition = read_acquisition(header)
+        except Exception as error:  # noqa: BLE001 - the boundary: pydicom raises whatever the bytes provoke
+            reason = f"cannot be parsed: {type(error).__name__}"  # its words may quote the bytes
+            return self.refuse(arrival, Outcome(StoreStatus.CANNOT_UNDERSTAND, reason))
+        if fault:
+            return self.refuse(arrival, fault)
+        instance = self._keep(arrival, header, acquisition, offset)
+        entering(instance.study_uid)
+        return self._enter(instance)
+
+    def _keep(self, arrival: Arrival, header: Dataset, acquisition: Acquisition, offset: int) -> Instance:
+        series_uid = str(header.get("SeriesInstanceUID") or "")
+        stored = self.spool.accept(arrival.path, offset)
+        return Instance(
+            sop_instance_uid=str(header.SOPInstanceUID),
+            sop_class_uid=str(header.SOPClassUID),
+            study_uid=str(header.StudyInstanceUID),
+            series_uid=series_uid if _is_uid(series_uid) else "",
+            transfer_syntax_uid=arrival.transfer_syntax_uid,
+            modality=acquisition.modality[:16],
+            laterality=acquisition.laterality,
+            view=acquisition.view,
+            path=stored.path,
+            sha256=stored.sha256,
+            size_bytes=stored.size_bytes,
+            calling_ae=arrival.sender,
+            received=time.time(),
+        )
+
+    def _enter(self, instance: Instance) -> Outcome:
+        registration = self.ledger.arrivals.register(instance)
+        if registration is Registration.CONFLICT:
+            kept = self.spool.reject(instance.path)
+            reason = "this SOP Instance UID is known with other content: the first is kept, this one is set aside"
+            outcome = Outcome(StoreStatus.DUPLICATE_INSTANCE, reason)
+            self.ledger.arrivals.reject(instance.sop_instance_uid, instance.calling_ae, *outcome, kept.path)
+            return outcome
+        self.on_received()
+        return Outcome(StoreStatus.SUCCESS, "" if registration is Registration.NEW else "known already, same content")
+
+
+def _mismatch(arrival: Arrival, header: Dataset) -> Outcome | None:
+    """What is wrong between the request and the data set it came with (PS3.4 table B.2-1)."""
+    uid, study = str(header.get("SOPInstanceUID") or ""), str(header.get("StudyInstanceUID") or "")
+    if not uid or not study or not header.get("SOPClassUID"):
+        return Outcome(StoreStatus.CANNOT_UNDERSTAND, "SOP Class, SOP Instance or Study Instance UID is missing")
+    if uid != arrival.sop_instance_uid:
+        reason = "the SOP Instance UID of the data set is not that of the request"
+        return Outcome(StoreStatus.DATA_SET_MISMATCH, reason)
+    if header.SOPClassUID != arrival.sop_class_uid:
+        return Outcome(StoreStatus.DATA_SET_MISMATCH, "the SOP Class UID of the data set is not that of the request")
+    if not all(_is_uid(value) for value in (uid, study)):
+        return Outcome(StoreStatus.INVALID_INSTANCE, "a UID is malformed")
+    return None
+
+
+def _is_uid(value: str) -> bool:
+    return len(value) <= 64 and UID(value).is_valid

@@ -1,0 +1,143 @@
+"""The listening Application Entity: C-ECHO and C-STORE. Bytes go to a file as they arrive, a status goes back."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydicom.dataset import Dataset
+from pynetdicom import evt
+
+from node.config import Peer
+from node.dimse.entity import accepting_entity, receive_into
+from node.dimse.status import StoreStatus
+from node.intake.intake import Arrival, Intake, Outcome
+
+log = logging.getLogger(__name__)
+
+
+class Listener:
+    """The C-STORE and C-ECHO service of the node.
+
+    Parameters
+    ----------
+    intake
+        Where instances go.
+    ae_title
+        The node's own Application Entity title.
+    peers
+        Who may send; empty for this machine only.
+    max_associations
+        How many senders are served at a time.
+    """
+
+    def __init__(
+        self,
+        intake: Intake,
+        *,
+        ae_title: str,
+        peers: Sequence[Peer] = (),
+        max_associations: int = 25,
+    ) -> None:
+        self.intake = intake
+        self.peers = tuple(peers)
+        self._lock = threading.Lock()
+        self._studies: dict[threading.Thread, set[str]] = defaultdict(set)  # an association is a thread
+        self._ae = accepting_entity(ae_title, max_associations)
+        self._ae.require_calling_aet = sorted({peer.ae_title for peer in peers})
+        self._server: Any = None
+
+    def start(self, host: str, port: int) -> int:
+        """Listen in a thread of its own; returns the port, which is a free one if 0 was asked for.
+
+        Raises
+        ------
+        OSError
+            If the port cannot be had.
+        """
+        receive_into(self.intake.spool.incoming)
+        handlers: list[Any] = [
+            (evt.EVT_C_STORE, self._on_store),
+            (evt.EVT_C_ECHO, self._on_echo),
+            (evt.EVT_CONN_CLOSE, self._on_close),
+        ]
+        self._server = self._ae.start_server((host, port), block=False, evt_handlers=handlers)
+        return int(self._server.socket.getsockname()[1])
+
+    def stop(self) -> None:
+        """Stop listening and abort what is open."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server = None
+
+    def open_studies(self) -> set[str]:
+        """Studies of which an association that is still open has brought something."""
+        with self._lock:
+            for assoc in [assoc for assoc in self._studies if not assoc.is_alive()]:
+                del self._studies[assoc]
+            return set().union(*self._studies.values())
+
+    def _on_echo(self, event: Any) -> int:
+        return int(StoreStatus.SUCCESS if self._allowed(event.assoc) else StoreStatus.NOT_AUTHORISED)
+
+    def _on_close(self, event: Any) -> None:
+        """Remove what a sender that went away had begun to send; pynetdicom leaves it there."""
+        message = event.assoc.dimse.message
+        file = getattr(message, "_data_set_file", None)
+        if file is not None:
+            file.close()
+            Path(file.name).unlink(missing_ok=True)
+
+    def _on_store(self, event: Any) -> int | Dataset:
+        started = time.monotonic()
+        uid, sender = str(event.request.AffectedSOPInstanceUID), event.assoc.requestor.ae_title.strip()
+        try:
+            status, reason = self._store(event, sender)
+        except Exception as error:  # the boundary: a sender always gets an answer
+            log.exception("store failed sop_instance=%s", uid)
+            status, reason = StoreStatus.PROCESSING_FAILURE, type(error).__name__
+        took = time.monotonic() - started
+        level = logging.INFO if status is StoreStatus.SUCCESS else logging.WARNING
+        log.log(level, "store ae=%s sop_instance=%s status=0x%04X s=%.3f %s", sender, uid, status, took, reason)
+        return _response(status, reason)
+
+    def _store(self, event: Any, sender: str) -> Outcome:
+        arrival = Arrival(
+            path=event.dataset_path,
+            sop_class_uid=str(event.request.AffectedSOPClassUID),
+            sop_instance_uid=str(event.request.AffectedSOPInstanceUID),
+            transfer_syntax_uid=str(event.context.transfer_syntax),
+            sender=sender,
+        )
+        if not self._allowed(event.assoc):
+            outcome = Outcome(StoreStatus.NOT_AUTHORISED, "this sender is not allowed")
+            return self.intake.refuse(arrival, outcome, keep=False)
+
+        def entering(study_uid: str) -> None:
+            with self._lock:
+                self._studies[event.assoc].add(study_uid)
+
+        return self.intake.take(arrival, entering)
+
+    def _allowed(self, assoc: Any) -> bool:
+        address, title = ipaddress.ip_address(assoc.requestor.address), assoc.requestor.ae_title.strip()
+        if not self.peers:
+            return address.is_loopback
+        return any(
+            peer.ae_title == title and address in ipaddress.ip_network(peer.host, strict=False) for peer in self.peers
+        )
+
+
+def _response(status: StoreStatus, reason: str) -> int | Dataset:
+    if status is StoreStatus.SUCCESS:
+        return int(status)
+    response = Dataset()
+    response.Status = int(status)
+    response.ErrorComment = reason[:64]
+    return response

@@ -1,0 +1,1 @@
+"""The ledger: what was received, what became of it, what was sent where."""

@@ -1,0 +1,1 @@
+"""Mammography CAD SR (PS3.16 TID 4000)."""

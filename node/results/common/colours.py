@@ -1,0 +1,10 @@
+"""The colours of findings, the same on the page and in segmentations."""
+
+from __future__ import annotations
+
+Colour = tuple[int, int, int]
+
+COLOURS: tuple[Colour, ...] = (
+    (255, 196, 61), (72, 209, 255), (255, 120, 200), (130, 232, 120), (255, 140, 70), (186, 160, 255),
+)  # fmt: skip
+"""Of findings 1, 2, 3... of an image; the seventh has the first's again."""

@@ -1,0 +1,45 @@
+"""Names, numbers and times of result objects, all derived from what they were made of.
+
+Nothing here looks at the clock or at a random generator: a second run over the same source with
+the same model writes the same bytes under the same UID, and a PACS that gets it twice holds it once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ftmtl.findings import ModelIdentity
+from node.identity import MANUFACTURER, derived_uid, software_version
+
+
+def object_uid(kind: str, sources: Iterable[str], model: ModelIdentity) -> str:
+    """Return the UID of a result object (or of its series, or whatever else ``kind`` names).
+
+    The version of this package takes part: a new writer may write other bytes, and changed
+    content must not come under an old UID.
+    """
+    return derived_uid(*sources, *_model_parts(model), software_version(), kind)
+
+
+def device_uid(model: ModelIdentity) -> str:
+    """Return the Device UID (0018,1002): a model with other weights or another configuration is another device."""
+    return derived_uid("device", MANUFACTURER, *_model_parts(model))
+
+
+def tracking_uid(sop_instance_uid: str, model: ModelIdentity, n: int) -> str:
+    """Return the Tracking Unique Identifier of finding ``n`` (from 1) of an image (PS3.3 C.8.20.2)."""
+    return derived_uid(sop_instance_uid, *_model_parts(model), "finding", str(n))
+
+
+def tracking_id(laterality: str | None, view: str | None, n: int) -> str:
+    """Return the human's name of finding ``n`` (from 1) of an image, as ``L CC lesion 1``."""
+    return f"{side_and_view(laterality, view)} lesion {n}".strip()
+
+
+def side_and_view(laterality: str | None, view: str | None) -> str:
+    """Return ``L CC``, or what is known of it; short enough for any description."""
+    return " ".join(part for part in (laterality, (view or "")[:16]) if part)
+
+
+def _model_parts(model: ModelIdentity) -> tuple[str, str, str, str]:
+    return model.name, model.version, model.weights_sha256, model.configuration

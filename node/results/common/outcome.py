@@ -1,0 +1,86 @@
+"""How the analysis of a study ended, for the reports: which images they know, a code, reasons, and their UIDs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from pydicom.dataset import Dataset
+
+from ftmtl.findings import ImageResult, Outcome, StudyResult
+from node.results.common import codes
+
+ANALYSED = (Outcome.FINDINGS, Outcome.NO_FINDINGS)
+"""Outcomes of the images that were analysed."""
+
+
+class Known(NamedTuple):
+    """An image whose header could be read.
+
+    Attributes
+    ----------
+    header
+        Its normalised header.
+    image
+        What was found on it, or why nothing was looked for.
+    analysed
+        Whether it was analysed.
+    """
+
+    header: Dataset
+    image: ImageResult
+    analysed: bool
+
+
+def known_images(sources: Sequence[Dataset], result: StudyResult, missing: Mapping[str, Dataset]) -> list[Known]:
+    """Return the images that a report can refer to: those that were analysed, then the others by UID.
+
+    Raises
+    ------
+    KeyError
+        If ``result`` does not know an image.
+    ValueError
+        If no image has a header, or one is of another study.
+    """
+    images = {image.sop_instance_uid: image for image in result.images}
+    headers = [*((header, True) for header in sources), *((missing[uid], False) for uid in sorted(missing))]
+    known = [Known(header, images[header.SOPInstanceUID], analysed) for header, analysed in headers]
+    if not known:
+        raise ValueError("a report needs the header of at least one image")
+    strays = [image.sop_instance_uid for header, image, _ in known if header.StudyInstanceUID != result.study_uid]
+    if strays:
+        raise ValueError(f"not of study {result.study_uid}: {', '.join(strays)}")
+    return known
+
+
+def outcome_parts(analysed: Sequence[str], listed: Collection[str], result: StudyResult) -> list[str]:
+    """Return what a report's UIDs hang on besides the model: its images, and of those not analysed why.
+
+    An image that failed once may succeed the next time; that report says something else under its own UID.
+
+    Parameters
+    ----------
+    analysed, listed
+        SOP Instance UIDs of the images that were analysed, in order, and of all whose header could be read.
+    """
+    parts = list(analysed)
+    others = sorted((i for i in result.images if i.sop_instance_uid not in analysed), key=lambda i: i.sop_instance_uid)
+    for other in others:
+        parts += [other.sop_instance_uid, str(other.sop_instance_uid in listed), other.outcome, other.reason]
+    return parts
+
+
+def outcome_code(analysed: Iterable[ImageResult], result: StudyResult) -> codes.Code:
+    """Return how the analysis ended (CID 6047)."""
+    images = list(analysed)
+    if not images:
+        return codes.NONE_SUCCEEDED
+    found = any(image.findings for image in images)
+    if len(images) < len(result.images):
+        return codes.NOT_ALL_SUCCEEDED_WITH_FINDINGS if found else codes.NOT_ALL_SUCCEEDED_WITHOUT_FINDINGS
+    return codes.ALL_SUCCEEDED_WITH_FINDINGS if found else codes.ALL_SUCCEEDED_WITHOUT_FINDINGS
+
+
+def reason_of(image: ImageResult) -> str:
+    """Return in words why an image was not analysed."""
+    return image.reason or image.outcome.replace("_", " ")

@@ -1,0 +1,326 @@
+"""The header of a source image, made fit to be inherited by a result object.
+
+Headers in the wild lack mandatory attributes, hold values that are too long or illegal, and name
+character sets that writers refuse. A result must carry the same patient and study all the same:
+:func:`read_source` copies what results need into a clean data set and leaves the source alone.
+Private attributes, pixels and free text about the patient are not copied. Of how the image is displayed
+all is copied that :mod:`node.results.common.display` repeats, of several VOI LUTs the first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from os import PathLike
+
+from pydicom import dcmread
+from pydicom.charset import convert_encodings, decode_bytes
+from pydicom.datadict import dictionary_VM, dictionary_VR, tag_for_keyword
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence as Items
+from pydicom.tag import BaseTag, Tag
+from pydicom.uid import ExplicitVRLittleEndian
+
+from node.results.common import display
+from node.results.common.dates import parse_date, parse_time
+
+TYPE_2 = (
+    "PatientName", "PatientID", "PatientBirthDate", "PatientSex",
+    "StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName",
+    "Manufacturer", "SeriesNumber", "InstanceNumber", "PatientOrientation",
+)  # fmt: skip
+"""Attributes that results inherit and that may be empty but not absent (PS3.3 C.7)."""
+
+TRIAL_TYPE_1 = ("ClinicalTrialSponsorName", "ClinicalTrialProtocolID")
+TRIAL_TYPE_2 = ("ClinicalTrialProtocolName", "ClinicalTrialSiteID", "ClinicalTrialSiteName")
+TRIAL_SUBJECT = ("ClinicalTrialSubjectID", "ClinicalTrialSubjectReadingID")
+"""Attributes of the Clinical Trial Subject Module (PS3.3 C.7.1.3), which there is whole or not at all: mandatory ones,
+ones that may be empty, and two of which there has to be one."""
+
+PATIENT_AND_STUDY = (
+    "PatientName", "PatientID", "PatientBirthDate", "PatientSex",
+    "IssuerOfPatientID", "IssuerOfPatientIDQualifiersSequence", "PatientAge", "PatientSize", "PatientWeight",
+    "PatientIdentityRemoved", "DeidentificationMethod", "DeidentificationMethodCodeSequence",
+    "LongitudinalTemporalInformationModified",
+    *TRIAL_TYPE_1, *TRIAL_TYPE_2, *TRIAL_SUBJECT, "ClinicalTrialTimePointID", "ClinicalTrialTimePointDescription",
+    "StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName",
+    "StudyDescription", "IssuerOfAccessionNumberSequence",
+)  # fmt: skip
+"""Attributes of the patient and the study: a result has them as its source has (PS3.3 C.7.1, C.7.2)."""
+
+COPIED = (
+    *TYPE_2,
+    *PATIENT_AND_STUDY,
+    # Series and equipment
+    "Modality", "SeriesInstanceUID", "SeriesDate", "SeriesTime", "ManufacturerModelName", "DeviceSerialNumber",
+    "SoftwareVersions", "InstitutionName", "StationName",
+    # Image
+    "SOPClassUID", "SOPInstanceUID", "TimezoneOffsetFromUTC", "AcquisitionDate", "AcquisitionTime",
+    "ContentDate", "ContentTime", "FrameOfReferenceUID", "PositionReferenceIndicator", "Laterality",
+    "ImageLaterality", "ViewPosition", "ViewCodeSequence", "ViewModifierCodeSequence",
+    "Rows", "Columns", "PixelSpacing", "ImagerPixelSpacing",
+    "EstimatedRadiographicMagnificationFactor", "LossyImageCompression", "LossyImageCompressionRatio",
+    "LossyImageCompressionMethod",
+    # How it is displayed
+    *display.ATTRIBUTES, *display.LUTS,
+)  # fmt: skip
+"""Keywords of everything that :func:`read_source` may copy."""
+
+_TAGS = {keyword: Tag(tag_for_keyword(keyword) or 0) for keyword in COPIED}
+_CHARSET = Tag("SpecificCharacterSet")
+_READ = [*_TAGS.values(), _CHARSET]
+
+UTF8 = "ISO_IR 192"
+
+SINGLE_BYTE = {
+    "ISO_IR 100": "latin_1", "ISO_IR 101": "iso8859_2", "ISO_IR 109": "iso8859_3", "ISO_IR 110": "iso8859_4",
+    "ISO_IR 144": "iso8859_5", "ISO_IR 127": "iso8859_6", "ISO_IR 126": "iso8859_7", "ISO_IR 138": "iso8859_8",
+    "ISO_IR 148": "iso8859_9",
+}  # fmt: skip
+"""Character sets that a result may keep; every other one is re-encoded as UTF-8 (PS3.3 C.12.1.1.2)."""
+
+MAX_LENGTH = {"SH": 16, "LO": 64, "PN": 64, "CS": 16, "ST": 1024, "UT": 10240, "UC": 10240, "DS": 16, "IS": 12}
+"""Longest value in characters (PS3.5 6.2); of PN the longest component group."""
+
+_ALL_OR_NONE = frozenset({"PatientOrientation", "PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio"})
+"""Pairs: one bad value spoils both."""
+
+_INNER_SEQUENCES = frozenset({"ViewModifierCodeSequence"})
+"""Sequences that are kept inside another."""
+
+METHOD_NOT_STATED = "Not stated by the source image"
+"""De-identification Method where an image says that its patient's identity was removed, and not how (PS3.3 C.7.1.1)."""
+
+GB2312_ESCAPE = "\x1b$)A"
+"""What says that GB 2312 follows (PS3.5 K.2); pydicom leaves it in the text that it has decoded."""
+
+_LOCALISED = frozenset({"SH", "LO", "PN", "ST", "LT", "UT", "UC"})
+
+
+def read_source(source: str | PathLike[str] | Dataset) -> Dataset:
+    """Return the normalised header copy of a source image, without pixels.
+
+    Parameters
+    ----------
+    source
+        A DICOM file, or its data set, which is left as it is.
+
+    Returns
+    -------
+    Dataset
+        The attributes in :data:`COPIED` that the source has, legal and decoded; the ones in
+        :data:`TYPE_2` even if it has not. Rows, Columns and the four UIDs are as in the source.
+
+    Raises
+    ------
+    pydicom.errors.InvalidDicomError, OSError
+        If the file can't be read.
+    ValueError
+        If the source has no SOP Class, SOP Instance, Study or Series Instance UID, or no size.
+    """
+    if not isinstance(source, Dataset):
+        source = dcmread(source, stop_before_pixels=True, specific_tags=_READ)
+    encodings = _encodings(source)
+    header = Dataset()
+    for keyword, tag in _TAGS.items():
+        _copy(source, header, keyword, tag, encodings)
+    for keyword in TYPE_2:
+        if keyword not in header:
+            setattr(header, keyword, None)
+    _complete_patient(header)
+    _check_identity(header)
+    charset = _output_charset(_declared(source), header)
+    if charset:
+        header.SpecificCharacterSet = charset
+    header.file_meta = FileMetaDataset()
+    header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    return header
+
+
+def _complete_patient(header: Dataset) -> None:
+    """Add what else has to be there with what was copied of the patient, or take out what can't stand alone."""
+    if header.get("PatientIdentityRemoved") == "YES" and "DeidentificationMethodCodeSequence" not in header:
+        header.setdefault("DeidentificationMethod", METHOD_NOT_STATED)
+    whole = any(keyword in header for keyword in TRIAL_SUBJECT) and all(keyword in header for keyword in TRIAL_TYPE_1)
+    for keyword in (*TRIAL_SUBJECT, *TRIAL_TYPE_1, *TRIAL_TYPE_2):
+        if not whole and keyword in header:
+            delattr(header, keyword)
+        elif whole and keyword in TRIAL_TYPE_2 and keyword not in header:
+            setattr(header, keyword, None)
+
+
+def _check_identity(header: Dataset) -> None:
+    needed = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Rows", "Columns")
+    missing = [keyword for keyword in needed if not header.get(keyword)]
+    if missing:
+        raise ValueError(f"source image without {', '.join(missing)}")
+
+
+def _output_charset(declared: Sequence[str], header: Dataset) -> str:
+    """Return the character set to encode a header in: the source's if it is a plain one and holds the text."""
+    text = "".join(_texts(header))
+    if text.isascii():
+        return declared[0] if declared[0] in SINGLE_BYTE and len(declared) == 1 else ""
+    encoding = SINGLE_BYTE.get(declared[0]) if len(declared) == 1 else None
+    if encoding:
+        try:
+            text.encode(encoding)
+        except UnicodeEncodeError:
+            return UTF8
+        return declared[0]
+    return UTF8
+
+
+def _texts(header: Dataset) -> list[str]:
+    texts = []
+    for element in header:
+        if element.VR == "SQ":
+            texts += [text for item in element.value for text in _texts(item)]
+        elif element.VR in _LOCALISED and element.value:
+            texts.append(str(element.value))
+    return texts
+
+
+def _declared(source: Dataset) -> list[str]:
+    """Return the Specific Character Set as the source has it, one term a value; [''] if none."""
+    element = source.get_item(_CHARSET)
+    value = element.value if element is not None else None
+    if isinstance(value, bytes):
+        value = value.decode("ascii", "replace")
+    terms = value.split("\\") if isinstance(value, str) else list(value or [""])
+    return [str(term).strip(" \0") for term in terms] or [""]
+
+
+def _encodings(source: Dataset) -> list[str]:
+    """Return the Python encodings of the source's text; Latin-1 for bytes that nothing declares."""
+    return convert_encodings(_declared(source))
+
+
+def _copy(source: Dataset, target: Dataset, keyword: str, tag: BaseTag, encodings: Sequence[str]) -> None:
+    """Copy one attribute, normalised; leave it out where nothing legal is left of it."""
+    if tag not in source:
+        return
+    vr = dictionary_VR(tag)
+    if keyword in display.LUTS:
+        lut = display.first_lut(source, keyword)
+        if lut is not None:
+            setattr(target, keyword, Items([lut]))
+        return
+    if vr == "SQ":
+        items = _items(source, tag, encodings)
+        if items:
+            setattr(target, keyword, Items(items))
+        return
+    if vr == "US":
+        value = source[tag].value
+        if isinstance(value, int):
+            setattr(target, keyword, value)
+        return
+    values = [_legal(keyword, vr, value) for value in _values(source, tag, vr, encodings)]
+    if dictionary_VM(tag) == "1":
+        values = values[:1]
+    if any(values) and not (keyword in _ALL_OR_NONE and (len(values) != 2 or not all(values))):
+        setattr(target, keyword, values if len(values) > 1 else values[0])
+
+
+def _items(source: Dataset, tag: BaseTag, encodings: Sequence[str]) -> list[Dataset]:
+    """Return a sequence's items, normalised likewise; private attributes and most deeper sequences dropped."""
+    items = []
+    value = source[tag].value
+    for item in value if isinstance(value, Items) else ():
+        copy = Dataset()
+        for inner in item:
+            if inner.tag.is_private or not inner.keyword:
+                continue
+            if inner.VR != "SQ" or inner.keyword in _INNER_SEQUENCES:
+                _copy(item, copy, inner.keyword, inner.tag, encodings)
+        if "UniversalEntityID" in copy and "UniversalEntityIDType" not in copy:  # PS3.3 10.17: nobody knows whose it is
+            del copy.UniversalEntityID
+        if len(copy):
+            items.append(copy)
+    return items
+
+
+def _values(source: Dataset, tag: BaseTag, vr: str, encodings: Sequence[str]) -> list[str]:
+    """Return an attribute's values as text, decoded; without pydicom's warnings, which quote the value."""
+    element = source.get_item(tag)
+    value = element.value if element is not None else None
+    if value is None:
+        return [""]
+    if isinstance(element, RawDataElement) or isinstance(value, bytes):
+        if vr in _LOCALISED:
+            text = decode_bytes(bytes(value), list(encodings), {0x0A, 0x0C, 0x0D} if vr != "PN" else {0x5E, 0x3D})
+        else:
+            text = bytes(value).decode("ascii", "replace")
+        return text.split("\\") if vr not in ("ST", "LT", "UT") else [text]
+    if isinstance(value, (MultiValue, list, tuple)):
+        return [str(part) for part in value] or [""]
+    return [str(value)]
+
+
+def _legal(keyword: str, vr: str, text: str) -> str:
+    """Return a value as PS3.5 6.2 and the attribute's own terms allow it, or an empty string."""
+    text = text.replace(GB2312_ESCAPE, "").strip(" \0\t\r\n")
+    if not text:
+        return ""
+    if keyword in _TERMS:
+        text = text.upper()
+        return text if re.fullmatch(_TERMS[keyword], text) else ""
+    if keyword in ("PixelSpacing", "ImagerPixelSpacing"):
+        return text[:16] if _positive(text) else ""
+    if vr == "DS" and len(text) > MAX_LENGTH["DS"]:
+        text = _rounded(text)
+    if vr in _FORMS:
+        return text if re.fullmatch(_FORMS[vr], text) else ""
+    if vr == "DA":
+        day = parse_date(text)
+        return f"{day:%Y%m%d}" if day else ""
+    if vr == "TM":
+        return text.replace(":", "") if parse_time(text) else ""
+    if vr == "PN":
+        return _person_name(text)
+    keep = "\t\n\f\r" if vr in ("ST", "LT", "UT") else ""
+    text = "".join(c for c in text if c in keep or not (c < " " or "\x7f" <= c < "\xa0"))
+    return text[: MAX_LENGTH.get(vr, 64)].strip()
+
+
+_TERMS = {
+    "PatientSex": "[MFO]",
+    "PatientIdentityRemoved": "YES|NO",
+    "LongitudinalTemporalInformationModified": "UNMODIFIED|MODIFIED|REMOVED",
+    "PatientOrientation": "[ALRHFP]{1,3}",
+    "LossyImageCompression": "0[01]",
+    "TimezoneOffsetFromUTC": r"[+-]\d{4}",
+    "Laterality": "[LRB]",
+    "ImageLaterality": "[LRB]",
+}
+_FORMS = {
+    "UI": "[0-9.]{1,64}",
+    "AS": r"\d{3}[DWMY]",
+    "CS": r"[A-Z0-9 _]{1,16}",
+    "IS": r"[+-]?\d{1,11}",
+    "DS": r"(?=.{1,16}$)[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?",
+}
+
+
+def _positive(text: str) -> bool:
+    try:
+        return 0 < float(text) < 100
+    except ValueError:
+        return False
+
+
+def _rounded(text: str) -> str:
+    try:
+        return f"{float(text):.9g}"
+    except ValueError:
+        return ""
+
+
+def _person_name(text: str) -> str:
+    """Return a PN of at most three groups, each of at most five components and 64 characters."""
+    text = "".join(c for c in text if not (c < " " or "\x7f" <= c < "\xa0"))
+    groups = ["^".join(group.split("^")[:5])[: MAX_LENGTH["PN"]].strip() for group in text.split("=")[:3]]
+    return "=".join(groups).rstrip("=")

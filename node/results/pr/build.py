@@ -1,0 +1,197 @@
+"""Findings as a Grayscale Softcopy Presentation State (PS3.3 A.33.1): lines and words over the untouched image.
+
+One object and one series per source image, for viewers that show neither segmentations nor structured
+reports. It repeats the image's own grey scale, so that the image looks with it as it does without
+(:mod:`node.results.common.display`).
+
+Coordinates in units of PIXEL have 0\\0 at the top-left *corner* of the first pixel, and Columns\\Rows at the
+bottom-right corner of the last one (PS3.3 C.10.5, Graphic Annotation Units): the convention of SCOORD and of
+:mod:`ftmtl.findings`, so outlines go in unchanged. The Displayed Area alone counts whole pixels from 1\\1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from highdicom.color import CIELabColor
+from highdicom.pr import (
+    AnnotationUnitsValues,
+    GraphicAnnotation,
+    GraphicLayer,
+    GraphicObject,
+    GraphicTypeValues,
+    GrayscaleSoftcopyPresentationState,
+    TextJustificationValues,
+    TextObject,
+)
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from ftmtl.findings import Box, Finding, ImageResult, LesionMask, ModelIdentity
+from node.kinds import ObjectKind
+from node.results.common import display
+from node.results.common.labels import nearest, place_labels
+from node.results.common.naming import object_uid, side_and_view, tracking_id, tracking_uid
+from node.results.common.outline import outline
+from node.results.common.stamp import NOTICE, equipment, nameless, stamp
+from node.results.study import Expected, Made, Study
+
+Points = NDArray[np.float64]
+"""Shape (points, 2) = column, row."""
+
+LAYER = "AI_FINDINGS"
+
+MAX_POINTS = 8191
+"""What Graphic Data can hold in Explicit VR: 65,534 bytes of FL (PS3.5 7.1.2)."""
+
+_AMBER = CIELabColor(l_star=82.0, a_star=12.0, b_star=70.0)
+_LINES_PER_IMAGE, _LEAST_HEIGHT, _CHARACTER_WIDTH = 60, 12.0, 0.6
+_NOTICE_BOX = (0.02, 0.95, 0.62, 0.99)
+
+
+def make(study: Study, kind: ObjectKind) -> Iterator[Made]:
+    """Yield one presentation state per image with findings."""
+    expected = Expected(study.result, study.headers)
+    for number, (header, image) in enumerate(study.found, start=kind.row.series_number):
+        yield Made(build_presentation(header, image, study.result.model, number), expected)
+
+
+def build_presentation(source: Dataset, image: ImageResult, model: ModelIdentity, series_number: int) -> Dataset:
+    """Return the outlines, names and scores of an image's findings as a presentation state.
+
+    Parameters
+    ----------
+    source
+        Normalised header of the image (:func:`node.results.common.source.read_source`).
+    image
+        What was found on it; at least one finding.
+    model
+        Who found it.
+    series_number
+        The number of the series, which holds this object alone.
+
+    Returns
+    -------
+    Dataset
+        Explicit VR Little Endian, complete. The same arguments give the same bytes.
+
+    Raises
+    ------
+    ValueError
+        If there is no finding, or an outline leaves the image.
+    """
+    if not image.findings:
+        raise ValueError("a presentation state needs at least one finding")
+    uid = source.SOPInstanceUID
+    plain = _without_display(source)
+    lines = [line(finding.mask) for finding in image.findings]
+    layer = GraphicLayer(
+        LAYER, order=1, description="Findings of an algorithm. Research use only.", display_color=_AMBER
+    )
+    state = GrayscaleSoftcopyPresentationState(
+        referenced_images=[plain],
+        series_instance_uid=object_uid("pr-series", [uid], model),
+        series_number=series_number,
+        sop_instance_uid=object_uid("pr", [uid], model),
+        instance_number=1,
+        series_description=presentation_description(image),
+        content_label=LAYER,
+        content_description="Lesions found by an algorithm. Research use only.",
+        graphic_layers=[layer],
+        graphic_annotations=[
+            GraphicAnnotation(
+                referenced_images=[plain],
+                graphic_layer=layer,
+                graphic_objects=list(_graphics(lines, image, model)),
+                text_objects=[*_labels(lines, source, image, model), _notice(source, model)],
+            )
+        ],
+        **equipment(model),
+    )
+    state.update(display.transformations(source))
+    stamp(state, [source], model)
+    del state.ContentDate, state.ContentTime  # of images and documents; this object has its own
+    state.Laterality = image.laterality
+    state.PresentationCreationDate = state.InstanceCreationDate
+    state.PresentationCreationTime = state.InstanceCreationTime
+    return state
+
+
+def presentation_description(image: ImageResult) -> str:
+    """Return the Series Description, as ``AI Lesion PR L CC (RESEARCH)``."""
+    return f"AI Lesion PR {side_and_view(image.laterality, image.view)} (RESEARCH)".replace("  ", " ")
+
+
+def label(n: int, finding: Finding) -> str:
+    """Return what is written beside finding ``n`` (from 1) of an image."""
+    return f"lesion {n}: {finding.lesion_probability:.0%} lesion, {finding.cancer_probability:.0%} cancer"
+
+
+def line(mask: LesionMask) -> Points:
+    """Return the outline of a mask, thinned to as many points as Graphic Data can hold; closed."""
+    points = outline(mask, MAX_POINTS - 1).points
+    return np.vstack([points, points[:1]]).astype(np.float64)
+
+
+def _without_display(source: Dataset) -> Dataset:
+    """Return a copy for highdicom, whose own grey scale raises where an image has windows and a VOI LUT."""
+    plain = nameless(source)
+    for keyword in (*display.ATTRIBUTES, *display.LUTS):
+        if keyword in plain:
+            delattr(plain, keyword)
+    plain.SamplesPerPixel = 1
+    return plain
+
+
+def _graphics(lines: Sequence[Points], image: ImageResult, model: ModelIdentity) -> Iterator[GraphicObject]:
+    """Yield the outline of each finding (PS3.3 C.10.5.1.2)."""
+    for n, points in enumerate(lines, start=1):
+        yield GraphicObject(
+            graphic_type=GraphicTypeValues.POLYLINE,
+            graphic_data=points,
+            units=AnnotationUnitsValues.PIXEL,
+            tracking_id=tracking_id(image.laterality, image.view, n),
+            tracking_uid=tracking_uid(image.sop_instance_uid, model, n),
+        )
+
+
+def _labels(lines: Sequence[Points], source: Dataset, image: ImageResult, model: ModelIdentity) -> Iterator[TextObject]:
+    """Yield the words beside each finding, joined to it by an anchor."""
+    texts = [label(n, finding) for n, finding in enumerate(image.findings, start=1)]
+    lesions = [_bounds(points) for points in lines]
+    height = max(source.Rows / _LINES_PER_IMAGE, _LEAST_HEIGHT)
+    sizes = [(_CHARACTER_WIDTH * height * len(text), height) for text in texts]
+    boxes = place_labels(sizes, lesions, source.Columns, source.Rows)
+    for n, (text, box, lesion) in enumerate(zip(texts, boxes, lesions, strict=True), start=1):
+        yield TextObject(
+            text_value=text,
+            units=AnnotationUnitsValues.PIXEL,
+            bounding_box=box,
+            anchor_point=nearest(lesion, box),
+            text_justification=TextJustificationValues.LEFT,
+            tracking_id=tracking_id(image.laterality, image.view, n),
+            tracking_uid=tracking_uid(image.sop_instance_uid, model, n),
+        )
+
+
+def _bounds(points: Points) -> Box:
+    (x0, y0), (x1, y1) = points.min(axis=0), points.max(axis=0)
+    return float(x0), float(y0), float(x1), float(y1)
+
+
+def notice(model: ModelIdentity) -> str:
+    """Return what stands in the corner of the image: what the findings may be used for, and who found them."""
+    return f"{NOTICE}\r\n{model.name} {model.version}"
+
+
+def _notice(source: Dataset, model: ModelIdentity) -> TextObject:
+    """Put the notice into the lower corner away from the chest wall, where it is known, else at the left."""
+    left, top, right, bottom = _NOTICE_BOX
+    anterior_right = str((source.get("PatientOrientation") or [""])[0]).startswith("A")
+    return TextObject(
+        text_value=notice(model),
+        units=AnnotationUnitsValues.DISPLAY,
+        bounding_box=(1 - right, top, 1 - left, bottom) if anterior_right else (left, top, right, bottom),
+        text_justification=TextJustificationValues.RIGHT if anterior_right else TextJustificationValues.LEFT,
+    )

@@ -1,0 +1,138 @@
+"""Compares a presentation state and a page, as they were written, with what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from ftmtl.findings import ImageResult, ModelIdentity
+from node.results.common import display
+from node.results.common.checks import absent_faults
+from node.results.common.content import TOLERANCE
+from node.results.common.naming import tracking_uid
+from node.results.common.stamp import NOTICE
+from node.results.pr.build import line
+from node.results.study import Expected
+
+PRESENTATION_TIME = ("PresentationCreationDate", "PresentationCreationTime")
+"""When a presentation state was made (PS3.3 C.11.10)."""
+
+
+def faults(ds: Dataset, expected: Expected) -> Iterator[str]:
+    """Find the image that a presentation state is of, and yield what it says otherwise than the findings."""
+    result, sources = expected.result, expected.sources
+    yield from absent_faults(ds, PRESENTATION_TIME)
+    uids = [str(item.ReferencedSOPInstanceUID) for item in referenced_images(ds)]
+    image = next((i for i in result.images if [i.sop_instance_uid] == uids), None)
+    if image is None or image.sop_instance_uid not in sources:
+        yield f"references {', '.join(uids) or 'no image'}, which is no analysed source"
+        return
+    yield from presentation_faults(ds, image, sources[image.sop_instance_uid], result.model)
+
+
+def presentation_faults(ds: Dataset, image: ImageResult, source: Dataset, model: ModelIdentity) -> Iterator[str]:
+    """Look for what a presentation state says otherwise than the findings and the source.
+
+    Parameters
+    ----------
+    ds
+        A presentation state as it was read from its file.
+    image
+        What was found on the image that it is of.
+    source
+        Normalised header of that image.
+    model
+        Who found it.
+    """
+    yield from _source_faults(ds, source)
+    yield from _display_faults(ds, source)
+    annotations = list(ds.get("GraphicAnnotationSequence") or ())
+    layers = {layer.GraphicLayer for layer in ds.get("GraphicLayerSequence") or ()}
+    for annotation in annotations:
+        if annotation.GraphicLayer not in layers:
+            yield f"graphic layer {annotation.GraphicLayer} does not exist"
+    lines = [item for a in annotations for item in a.get("GraphicObjectSequence") or ()]
+    texts = [item for a in annotations for item in a.get("TextObjectSequence") or ()]
+    yield from _outline_faults(lines, image, source, model)
+    yield from _label_faults(texts, image, source, model)
+    corner = [text for text in texts if text.get("BoundingBoxAnnotationUnits") == "DISPLAY"]
+    if not any(NOTICE in text.UnformattedTextValue for text in corner):
+        yield "the research notice is missing"
+
+
+def referenced_images(ds: Dataset) -> Iterator[Dataset]:
+    """Yield the references of the Presentation State Relationship Module (PS3.3 C.11.11)."""
+    for series in ds.get("ReferencedSeriesSequence") or ():
+        yield from series.get("ReferencedImageSequence") or ()
+
+
+def _source_faults(ds: Dataset, source: Dataset) -> Iterator[str]:
+    due = [(source.SOPClassUID, source.SOPInstanceUID)]
+    series = [item.SeriesInstanceUID for item in ds.get("ReferencedSeriesSequence") or ()]
+    references = [list(referenced_images(ds))]
+    references += [a.get("ReferencedImageSequence") or [] for a in ds.get("GraphicAnnotationSequence") or ()]
+    for items in references:
+        if [(item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID) for item in items] != due:
+            yield f"does not reference {source.SOPInstanceUID} alone"
+    if series != [source.SeriesInstanceUID]:
+        yield "does not reference the source's series"
+
+
+def _display_faults(ds: Dataset, source: Dataset) -> Iterator[str]:
+    """Compare every transformation with the image's own; one that is absent means identity (PS3.4 N.2)."""
+    due = display.transformations(source)
+    told = (
+        "ModalityLUTSequence",
+        "SoftcopyVOILUTSequence",
+        "PresentationLUTSequence",
+        "ImageRotation",
+        *display.SHUTTER,
+    )
+    for keyword in sorted({*told, *(element.keyword for element in due)}):
+        if ds.get(keyword) != due.get(keyword):
+            yield f"{keyword} would change how the image looks"
+
+
+def _outline_faults(
+    lines: Sequence[Dataset], image: ImageResult, source: Dataset, model: ModelIdentity
+) -> Iterator[str]:
+    if len(lines) != len(image.findings):
+        yield f"{len(lines)} outlines for {len(image.findings)} findings"
+        return
+    for n, (item, finding) in enumerate(zip(lines, image.findings, strict=True), start=1):
+        points = np.asarray(item.GraphicData, dtype=float).reshape(-1, 2)
+        if (item.GraphicType, item.GraphicAnnotationUnits) != ("POLYLINE", "PIXEL"):
+            yield f"outline {n} is no POLYLINE in units of PIXEL"
+        if item.NumberOfGraphicPoints != len(points):
+            yield f"outline {n} has {len(points)} points, not {item.NumberOfGraphicPoints}"
+        if _leaves(points, source):
+            yield f"outline {n} leaves the {source.Columns}x{source.Rows} image"
+        due = line(finding.mask)
+        if points.shape != due.shape or not np.allclose(points, due, rtol=0, atol=TOLERANCE):
+            yield f"outline {n} is not that of the mask of finding {n}"
+        if item.get("TrackingUID") != tracking_uid(image.sop_instance_uid, model, n):
+            yield f"outline {n} has another finding's tracking UID"
+
+
+def _leaves(points: NDArray[np.float64], source: Dataset) -> bool:
+    """PIXEL coordinates run from 0\\0 to Columns\\Rows (PS3.3 C.10.5)."""
+    return bool(points.min() < 0 or (points > (source.Columns + TOLERANCE, source.Rows + TOLERANCE)).any())
+
+
+def _label_faults(texts: Sequence[Dataset], image: ImageResult, source: Dataset, model: ModelIdentity) -> Iterator[str]:
+    by_uid: dict[str, list[Dataset]] = {}
+    for text in texts:
+        if text.get("TrackingUID"):
+            by_uid.setdefault(text.TrackingUID, []).append(text)
+        if text.get("BoundingBoxAnnotationUnits") == "PIXEL":
+            corners = [text.BoundingBoxTopLeftHandCorner, text.BoundingBoxBottomRightHandCorner]
+            if _leaves(np.asarray(corners, dtype=float), source):
+                yield f"label {text.UnformattedTextValue!r} leaves the image"
+    for n, finding in enumerate(image.findings, start=1):
+        said = [t.UnformattedTextValue for t in by_uid.get(tracking_uid(image.sop_instance_uid, model, n), [])]
+        due = f"lesion {n}: {finding.lesion_probability:.0%} lesion, {finding.cancer_probability:.0%} cancer"
+        if said != [due]:
+            yield f"label of finding {n} is {said}, not {due!r}"

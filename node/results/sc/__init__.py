@@ -1,0 +1,1 @@
+"""The summary page, a Secondary Capture (PS3.3 A.8.1)."""

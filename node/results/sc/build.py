@@ -1,0 +1,372 @@
+"""A study's findings as one page of pixels: a Secondary Capture (PS3.3 A.8.1), which every PACS client shows.
+
+The patient is not named on the page, so Burned In Annotation is NO (PS3.3 C.7.6.1); the header names them.
+What the page says stands in Image Comments too, for those who search or cannot see it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from types import MappingProxyType
+
+import numpy as np
+from highdicom import SOPClass
+from highdicom.sr import CodedConcept
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence as Items
+from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+
+from ftmtl.findings import Finding, ImageResult, ModelIdentity, StudyResult
+from node.identity import MANUFACTURER, software_version
+from node.kinds import ObjectKind
+from node.results.common import codes
+from node.results.common.dates import parse_date
+from node.results.common.naming import object_uid, side_and_view
+from node.results.common.outcome import ANALYSED
+from node.results.common.outline import contour
+from node.results.common.stamp import NOTICE, equipment, patient_of, stamp
+from node.results.sc.hanging import hanging_turns
+from node.results.sc.page import Mark, Page, Row, View, draw_page
+from node.results.study import Expected, Made, Study
+
+__all__ = ["build_capture", "draw_page"]
+
+DESCRIPTION = "AI Mammography Summary (RESEARCH)"
+
+UNKNOWN_VIEW = "Unknown view"
+"""What an image is called of which neither side nor view is known."""
+
+MORE = "and more"
+"""Last line of Image Comments that could not hold everything."""
+
+MAX_REASONS = 10
+"""How many different reasons are told."""
+
+_MAX_NAMES, _MAX_COMMENTS = 8, 10240
+_EMPTY_ASPECT = 0.75
+_BREASTS = {"R": "Right breast", "L": "Left breast"}
+
+
+def make(study: Study, kind: ObjectKind) -> Iterator[Made]:
+    """Yield the page of the study.
+
+    Raises
+    ------
+    ValueError
+        If nobody said how the images are displayed.
+    """
+    if study.display is None:
+        raise ValueError("a page needs to know how its images are displayed")
+    pixels = {uid: study.display(path) for uid, path in study.paths.items()}
+    page = build_capture(list(study.headers.values()), study.result, pixels, study.missing)
+    yield Made(page, Expected(study.result, study.headers, missing=study.missing))
+
+
+def build_capture(
+    sources: Sequence[Dataset],
+    result: StudyResult,
+    pixels: Mapping[str, NDArray[np.float32]],
+    missing: Mapping[str, Dataset] = MappingProxyType({}),
+) -> Dataset:
+    """Return the page of a study: its views with outlines and scores, in words what was found and what was not read.
+
+    Parameters
+    ----------
+    sources
+        Normalised headers of the images that were analysed, in any order; all of one study.
+    result
+        What was found, and why some images were not analysed.
+    pixels
+        By SOP Instance UID of every analysed image: as it is displayed, float32, shape (rows, columns), 0
+        black to 1 white, possibly reduced by an integer factor. A view is at most 1000 pixels high on the page.
+    missing
+        By SOP Instance UID: normalised headers of images that were not analysed, as far as there are any.
+
+    Returns
+    -------
+    Dataset
+        RGB, 8 bit, uncompressed, Explicit VR Little Endian, complete. The same arguments give the same bytes.
+
+    Raises
+    ------
+    ValueError
+        If there is no header at all, an analysed image lacks its header or its pixels, or its pixels are of
+        another shape than the image.
+    """
+    images = {image.sop_instance_uid: image for image in result.images}
+    headers = {str(header.SOPInstanceUID): header for header in (*sources, *missing.values())}
+    if not headers:
+        raise ValueError("a page needs the header of at least one image")
+    places = {uid: place(image, headers.get(uid)) for uid, image in images.items()}
+    order = sorted(images.values(), key=lambda image: _hanging(image, *places[image.sop_instance_uid]))
+    analysed = [image for image in order if image.outcome in ANALYSED]
+    for image in analysed:
+        if image.sop_instance_uid not in headers or image.sop_instance_uid not in pixels:
+            raise ValueError(f"no header or no pixels of {image.sop_instance_uid}")
+    shown = [headers[image.sop_instance_uid] for image in analysed]
+    page = _page(result, order, places, headers, pixels)
+    ds = _new(shown or [headers[uid] for uid in sorted(headers)], order, result.model)
+    _add_image(ds, page, result)
+    if shown:
+        ds.SourceImageSequence = Items([_reference(header) for header in shown])
+    lossy = [header for header in shown if header.get("LossyImageCompression") == "01"]
+    ds.LossyImageCompression = "01" if lossy else "00"
+    return ds
+
+
+def place(image: ImageResult, header: Dataset | None) -> tuple[str | None, str | None]:
+    """Return laterality and view: as the result has them, else the header."""
+    header = header or Dataset()
+    laterality = image.laterality or header.get("ImageLaterality") or header.get("Laterality") or None
+    return laterality, image.view or header.get("ViewPosition") or None
+
+
+def _hanging(image: ImageResult, laterality: str | None, view: str | None) -> tuple[str, int, str]:
+    """Sort by view, right before left, and then so that it does not hang on how the images came."""
+    return view or "~", {"R": 0, "L": 1}.get(laterality or "", 2), image.sop_instance_uid
+
+
+def _new(headers: Sequence[Dataset], images: Sequence[ImageResult], model: ModelIdentity) -> SOPClass:
+    """Return the object without its image: patient, study, series, equipment."""
+    parts = [part for image in images for part in (image.sop_instance_uid, image.outcome.value, image.reason)]
+    first = patient_of(headers[0])
+    ds = SOPClass(
+        study_instance_uid=first.StudyInstanceUID,
+        series_instance_uid=object_uid("sc-series", parts, model),
+        series_number=ObjectKind.SC.row.series_number,
+        sop_instance_uid=object_uid("sc", parts, model),
+        sop_class_uid=SecondaryCaptureImageStorage,
+        instance_number=1,
+        modality="OT",  # not MG: this node reads secondary captures of that modality
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        patient_id=first.PatientID,
+        patient_birth_date=first.PatientBirthDate,
+        patient_sex=first.PatientSex,
+        accession_number=first.AccessionNumber,
+        study_id=first.StudyID,
+        study_date=first.StudyDate,
+        study_time=first.StudyTime,
+        referring_physician_name=first.ReferringPhysicianName,
+        specific_character_set=first.get("SpecificCharacterSet"),
+        series_description=DESCRIPTION,
+        **equipment(model),
+    )
+    ds.copy_patient_and_study_information(first)
+    stamp(ds, list(headers), model)
+    return ds
+
+
+def _add_image(ds: Dataset, page: Page, result: StudyResult) -> None:
+    """Add SC Equipment, General Image and Image Pixel (PS3.3 C.8.6.1, C.7.6.1, C.7.6.3)."""
+    picture = draw_page(page)
+    ds.ConversionType = "WSD"
+    ds.ImageType = ["DERIVED", "SECONDARY"]
+    ds.PatientOrientation = ds.Laterality = None  # of a page there is none
+    ds.BurnedInAnnotation = "NO"
+    ds.DerivationDescription = (
+        f"Views with the findings of {result.model.name} {result.model.version} drawn on a page. {NOTICE}."
+    )[:1024]
+    ds.ImageComments = _comments(list(tell(page)))
+    ds.SamplesPerPixel, ds.PhotometricInterpretation, ds.PlanarConfiguration = 3, "RGB", 0
+    ds.Rows, ds.Columns = picture.height, picture.width
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 8, 8, 7, 0
+    data = picture.tobytes()
+    ds.PixelData = data + bytes(len(data) % 2)
+
+
+def _reference(header: Dataset) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = header.SOPClassUID, header.SOPInstanceUID
+    item.PurposeOfReferenceCodeSequence = Items([CodedConcept.from_code(codes.SOURCE_IMAGE)])
+    return item
+
+
+def _comments(lines: list[str]) -> str:
+    """Return lines as one LT; if there are more than it can hold, the last says so."""
+    whole = "\r\n".join(lines)
+    while len(whole) > _MAX_COMMENTS:
+        lines = [*lines[:-2], MORE]
+        whole = "\r\n".join(lines)
+    return whole.encode("ascii", "replace").decode()
+
+
+def tell(page: Page) -> Iterator[str]:
+    """Yield what the page says, line by line."""
+    yield NOTICE
+    yield from (f"{name}: {value}" for name, value in page.facts)
+    yield from (f"Probability of cancer, {name.lower()}: {score}" for name, score in page.scores)
+    for view in page.views:
+        for row in (row for row in page.rows if row.view == view.name):
+            size = "" if row.size_mm is None else f", {row.size_mm:.0f} mm"
+            yield (
+                f"{view.name} lesion {row.n} ({row.type}): {row.lesion_probability:.0%} lesion, "
+                f"{row.cancer_probability:.0%} cancer{size}"
+            )
+        if view.pixels is not None and not view.marks:
+            yield f"{view.name}: no findings"
+    yield from (f"{name} not analysed: {reason}" for name, reason in page.refused)
+
+
+# --- what the page says ------------------------------------------------------------------------------------
+
+
+def _page(
+    result: StudyResult,
+    images: Sequence[ImageResult],
+    places: Mapping[str, tuple[str | None, str | None]],
+    headers: Mapping[str, Dataset],
+    pixels: Mapping[str, NDArray[np.float32]],
+) -> Page:
+    names = _names({image.sop_instance_uid: places[image.sop_instance_uid] for image in images})
+    analysed = [image for image in images if image.outcome in ANALYSED]
+    refused = [image for image in images if image.outcome not in ANALYSED]
+    views = []
+    for image in analysed:
+        uid = image.sop_instance_uid
+        views.append(_view(image, names[uid], *places[uid], headers[uid], pixels[uid]))
+    return Page(
+        views=(*views, *_empty_places(refused, names, places, [(view.laterality, view.view) for view in views])),
+        rows=tuple(
+            _row(names[image.sop_instance_uid], n, finding)
+            for image in analysed
+            for n, finding in enumerate(image.findings, start=1)
+        ),
+        scores=tuple(_scores(result)),
+        refused=tuple(_refusals(refused, names)),
+        facts=tuple(_facts(result.model, headers[min(headers)])),
+        notes=tuple(_notes(analysed)),
+    )
+
+
+def _names(places: Mapping[str, tuple[str | None, str | None]]) -> dict[str, str]:
+    """Return by UID what each image is called: side and view, and a number where several would be called the same."""
+    plain = {uid: side_and_view(*where) or UNKNOWN_VIEW for uid, where in places.items()}
+    count, seen = Counter(plain.values()), Counter[str]()
+    names = {}
+    for uid, name in plain.items():
+        seen[name] += 1
+        names[uid] = f"{name} ({seen[name]})" if count[name] > 1 else name
+    return names
+
+
+def printable_reason(image: ImageResult) -> str:
+    """Return why an image was not analysed: one line of ASCII, at most 300 characters."""
+    return " ".join(image.reason.split()).encode("ascii", "replace").decode()[:300] or "no reason was given"
+
+
+def _refusals(refused: Sequence[ImageResult], names: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield the images of each reason; of very many images and reasons the first."""
+    groups: dict[str, list[str]] = {}
+    for image in refused:
+        groups.setdefault(printable_reason(image), []).append(names[image.sop_instance_uid])
+    for reason, called in list(groups.items())[:MAX_REASONS]:
+        more = f" and {len(called) - _MAX_NAMES} more" if len(called) > _MAX_NAMES else ""
+        yield ", ".join(called[:_MAX_NAMES]) + more, reason
+    if len(groups) > MAX_REASONS:
+        rest = sum(len(called) for called in list(groups.values())[MAX_REASONS:])
+        yield f"{rest} more image{'s' * (rest > 1)}", "for other reasons"
+
+
+def _empty_places(
+    refused: Sequence[ImageResult],
+    names: Mapping[str, str],
+    places: Mapping[str, tuple[str | None, str | None]],
+    filled: Sequence[tuple[str | None, str | None]],
+) -> Iterator[View]:
+    """Yield the places of standard views that were not analysed, unless another image of the same view was."""
+    taken = set(filled)
+    for image in refused:
+        laterality, view = where = places[image.sop_instance_uid]
+        if where not in taken and laterality in _BREASTS and view in ("CC", "MLO"):
+            taken.add(where)
+            name, why = names[image.sop_instance_uid], printable_reason(image)
+            yield View(name, laterality, view, None, _EMPTY_ASPECT, reason=why)
+
+
+def _view(
+    image: ImageResult,
+    name: str,
+    laterality: str | None,
+    view: str | None,
+    header: Dataset,
+    pixels: NDArray[np.float32],
+) -> View:
+    """Turn an image and its outlines as it hangs."""
+    rows, columns = int(header.Rows), int(header.Columns)
+    factor = max(1, round(columns / pixels.shape[1]))
+    if any(abs(size / factor - side) >= 1 for size, side in zip((rows, columns), pixels.shape, strict=True)):
+        raise ValueError(f"pixels of {image.sop_instance_uid} are {pixels.shape}, the image is {(rows, columns)}")
+    turns = hanging_turns(header, laterality)
+    across, down = turns or (False, False)
+    row_mm, column_mm = header.get("PixelSpacing") or header.get("ImagerPixelSpacing") or (1.0, 1.0)
+    extent = np.array(pixels.shape[::-1]) * factor
+    marks = []
+    for finding in image.findings:
+        points = contour(finding.mask) / extent
+        marks.append(Mark(np.where((across, down), 1 - points, points), finding.cancer_probability))
+    return View(
+        name=name,
+        laterality=laterality,
+        view=view,
+        pixels=pixels[:: -1 if down else 1, :: -1 if across else 1],
+        aspect=columns * float(column_mm) / (rows * float(row_mm)),
+        as_stored=turns is None,
+        marks=tuple(marks),
+    )
+
+
+def _row(name: str, n: int, finding: Finding) -> Row:
+    return Row(
+        view=name,
+        n=n,
+        type=finding.type.value.replace("_", " "),
+        lesion_probability=finding.lesion_probability,
+        cancer_probability=finding.cancer_probability,
+        size_mm=finding.long_axis_mm,
+    )
+
+
+def _scores(result: StudyResult) -> Iterator[tuple[str, str]]:
+    """Yield the score of each breast that there are images of, and of the study where images have no known side."""
+    for side, name in _BREASTS.items():
+        images = [image for image in result.images if image.laterality == side]
+        if images:
+            yield name, _score(images, result.breast_scores.get(side))
+    if any(image.laterality not in _BREASTS for image in result.images):
+        yield "All images", _score(result.images, result.score)
+
+
+def _score(images: Sequence[ImageResult], score: float | None) -> str:
+    """Return a score in words, and of how many images it is where some were not analysed."""
+    analysed = sum(image.outcome in ANALYSED for image in images)
+    if score is None or not analysed:
+        return "not analysed"
+    part = f", {analysed} of {len(images)} images" if analysed < len(images) else ""
+    return (f"{score:.0%}" if any(image.findings for image in images) else "no findings") + part
+
+
+def _facts(model: ModelIdentity, header: Dataset) -> Iterator[tuple[str, str]]:
+    yield "Model", f"{model.name} {model.version}"
+    yield "Weights", model.weights_sha256[:8]
+    yield "Software", f"{MANUFACTURER} {software_version()}"
+    day: datetime | None = parse_date(str(header.get("StudyDate") or ""))
+    yield "Study date", f"{day:%Y-%m-%d}" if day else "unknown"
+
+
+def _notes(images: Sequence[ImageResult]) -> Iterator[str]:
+    found = [image for image in images if image.findings]
+    if len(found) < len(images):
+        yield "No findings: nothing that the model holds for a lesion at its operating point. Cancer is not excluded."
+    if found:
+        yield (
+            "Lesion: probability that the outlined region is a lesion. Cancer: probability that it is a malignant one. "
+            "A breast has the highest of its findings."
+        )
+    kinds = sorted({image.spacing_source or "unspecified" for image in found if image.spacing_mm is not None})
+    if kinds:
+        yield f"Size: long axis; pixel spacing: {', '.join(kinds)}."
+    if any(image.spacing_mm is None for image in found):
+        yield "Size -: the image does not tell its pixel spacing."

@@ -1,0 +1,1 @@
+"""DICOM Segmentations (PS3.3 A.51)."""

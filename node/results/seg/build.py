@@ -1,0 +1,253 @@
+"""Lesion masks as a DICOM Segmentation (PS3.3 A.51): one object and one series per source image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from highdicom import AlgorithmIdentificationSequence
+from highdicom.color import CIELabColor
+from highdicom.seg import SegmentAlgorithmTypeValues, Segmentation, SegmentationTypeValues, SegmentDescription
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence as Items
+from pydicom.valuerep import format_number_as_ds
+
+from ftmtl.findings import Finding, ImageResult, LesionMask, ModelIdentity
+from node.identity import MANUFACTURER
+from node.kinds import ObjectKind
+from node.results.common import codes
+from node.results.common.colours import COLOURS
+from node.results.common.naming import object_uid, side_and_view, tracking_id, tracking_uid
+from node.results.common.stamp import equipment, nameless, stamp
+from node.results.seg.frames import MAX_FRACTION, fraction_frames, label_frame, pack_frames, packed_size, padded
+from node.results.study import Expected, Made, Study
+
+Kind = ObjectKind
+
+BINARY, FRACTIONAL, LABELMAP = (SegmentationTypeValues[name] for name in ("BINARY", "FRACTIONAL", "LABELMAP"))
+
+AXIAL = (1, 0, 0, 0, 1, 0)
+"""The Image Orientation (Patient) that OHIF wants, and no projection has."""
+
+UNKNOWN_SPACING = (1.0, 1.0)
+"""The Pixel Spacing that OHIF is given where none is known: millimetres are pixels then."""
+
+_TITLES: dict[Kind, str] = {
+    Kind.SEG: "AI Lesion SEG {} (RESEARCH)",
+    Kind.SEG_FRACTIONAL: "AI Lesion Probability {} (RESEARCH)",
+    Kind.SEG_LABELMAP: "AI Lesion Label Map {} (RESEARCH)",
+    Kind.SEG_OHIF: "{} AI SEG for OHIF (RESEARCH)",
+}
+"""Series Descriptions by side and view; OHIF cuts them after some twenty characters."""
+
+_CONTENT = {
+    (Kind.SEG, BINARY): "Lesions found by an algorithm",
+    (Kind.SEG_FRACTIONAL, FRACTIONAL): "Probability of lesion by pixel",
+    (Kind.SEG_LABELMAP, LABELMAP): "Lesions, likeliest on top",
+    (Kind.SEG_OHIF, BINARY): "Lesions, geometry invented",
+    (Kind.SEG_OHIF, LABELMAP): "Lesions, likeliest on top, geometry invented",
+}
+
+
+def make(study: Study, kind: ObjectKind) -> Iterator[Made]:
+    """Yield one segmentation per image with findings."""
+    expected = Expected(study.result, study.headers)
+    for number, (header, image) in enumerate(study.found, start=kind.row.series_number):
+        yield Made(build_segmentation(header, image, study.result.model, number, kind), expected)
+
+
+def build_segmentation(
+    source: Dataset,
+    image: ImageResult,
+    model: ModelIdentity,
+    series_number: int = Kind.SEG.row.series_number,
+    kind: Kind = Kind.SEG,
+) -> Segmentation:
+    """Return the lesions of one image as a Segmentation.
+
+    Parameters
+    ----------
+    source
+        Normalised header of the image (:func:`node.results.common.source.read_source`).
+    image
+        What was found on it; at least one finding.
+    model
+        Who found it.
+    series_number
+        901 and up; the number of the series, which holds this object alone.
+    kind
+        ``seg``
+            BINARY: a segment and a frame a finding, one bit a pixel.
+        ``seg-fractional``
+            FRACTIONAL, type PROBABILITY: a segment and a frame a finding, 0 to 255 a pixel
+            (:attr:`ftmtl.findings.Finding.probability`). A finding without probabilities is 255 on its mask.
+        ``seg-labelmap``
+            LABELMAP, a SOP class of its own, Label Map Segmentation Storage: one frame, in which a pixel
+            holds the number of its segment or 0. Segments can't overlap there: where findings do, the pixel
+            belongs to the more probable lesion, so a segment may be smaller than its mask, or empty.
+        ``seg-ohif``
+            What OHIF 3.13 draws rightly: BINARY for one finding, and for several where the bits of each frame fill
+            whole bytes (or it garbles every other frame) and those of all an even number of them (or it does not
+            load); else LABELMAP. Two things in it are invented, for a projection has no place in the patient: the
+            Image Orientation (Patient), 1\\0\\0\\0\\1\\0, and, where ``image.spacing_mm`` is None, the Pixel
+            Spacing, 1\\1. OHIF needs both to be there, and draws by row and column all the same.
+
+    Returns
+    -------
+    Segmentation
+        Explicit VR Little Endian, Rows and Columns as the source, frames and segments in the order of
+        ``image.findings``; UIDs of its own for each kind. The same arguments give the same bytes.
+
+    Raises
+    ------
+    ValueError
+        If there is no finding, a mask leaves the image, or there are more findings than labels (255).
+    """
+    if not image.findings:
+        raise ValueError("a segmentation needs at least one finding")
+    uid, rows, columns = source.SOPInstanceUID, source.Rows, source.Columns
+    encoding = encoding_of(kind, len(image.findings), rows, columns)
+    window = _bounds([finding.mask for finding in image.findings])
+    if encoding is LABELMAP:
+        labels = label_frame(image.findings, rows, columns)
+        crop, pixels = labels[window][np.newaxis], padded(labels)
+    else:
+        crop = _crop([finding.mask for finding in image.findings], window)
+        pixels = _frames(image.findings, encoding, rows, columns)
+    seg = _header(source, image, model, series_number, kind, encoding, crop)
+    seg.Rows, seg.Columns, seg.PixelData = rows, columns, pixels
+    seg.PatientOrientation = source.PatientOrientation
+    if encoding is FRACTIONAL and len(image.findings) > 1:
+        seg.SegmentsOverlap = "UNDEFINED"
+    if kind == Kind.SEG_OHIF:
+        _invent_geometry(seg, image.spacing_mm or UNKNOWN_SPACING)
+        if encoding is LABELMAP:
+            _describe_background_last(seg)
+    _leave_frame_of_reference(seg)
+    stamp(seg, [source], model)
+    organization = object_uid(f"{kind}-dimensions", [uid], model)
+    seg.DimensionOrganizationSequence[0].DimensionOrganizationUID = organization
+    for index in seg.DimensionIndexSequence:
+        index.DimensionOrganizationUID = organization
+    return seg
+
+
+def encoding_of(kind: Kind, findings: int, rows: int, columns: int) -> SegmentationTypeValues:
+    """Return the Segmentation Type (0062,0001) in which a kind writes so many findings of an image of this size."""
+    if kind == Kind.SEG_OHIF:
+        sound = rows * columns % 8 == 0 and packed_size(findings, rows, columns) % 2 == 0
+        return BINARY if findings == 1 or sound else LABELMAP
+    return {Kind.SEG: BINARY, Kind.SEG_FRACTIONAL: FRACTIONAL, Kind.SEG_LABELMAP: LABELMAP}[kind]
+
+
+def _frames(findings: Sequence[Finding], encoding: SegmentationTypeValues, rows: int, columns: int) -> bytes:
+    if encoding is FRACTIONAL:
+        return fraction_frames(findings, rows, columns)
+    return pack_frames([finding.mask for finding in findings], rows, columns)
+
+
+def _header(
+    source: Dataset,
+    image: ImageResult,
+    model: ModelIdentity,
+    series_number: int,
+    kind: Kind,
+    encoding: SegmentationTypeValues,
+    crop: NDArray[np.uint8],
+) -> Segmentation:
+    """Let highdicom make the object over the smallest rectangle that holds every mask.
+
+    It looks at each pixel several times, and of a mammogram nearly all are empty: on the whole
+    matrix it takes ten times as long to say the same.
+    """
+    small = nameless(source)
+    small.Rows, small.Columns = crop.shape[1:3]
+    small.pop("PixelSpacing", None)  # or there are Pixel Measures without a Slice Thickness, which its reader refuses
+    uid = source.SOPInstanceUID
+    where = side_and_view(image.laterality, image.view)
+    return Segmentation(
+        source_images=[small],
+        pixel_array=crop,
+        segmentation_type=encoding,
+        max_fractional_value=MAX_FRACTION,
+        segment_descriptions=[_segment(image, model, n, f) for n, f in enumerate(image.findings, start=1)],
+        series_instance_uid=object_uid(f"{kind}-series", [uid], model),
+        series_number=series_number,
+        sop_instance_uid=object_uid(kind, [uid], model),
+        instance_number=1,
+        series_description=_TITLES[kind].format(where).replace("  ", " ").strip(),
+        content_label="AI_LESIONS",
+        content_description=f"{_CONTENT[kind, encoding]}. Research use only.",
+        omit_empty_frames=False,
+        **equipment(model),
+    )
+
+
+def _invent_geometry(seg: Segmentation, spacing_mm: tuple[float, float]) -> None:
+    """Add the Pixel Measures and Plane Orientation macros (PS3.3 C.7.6.16.2.1 and .4) to the shared groups."""
+    measures, orientation = Dataset(), Dataset()
+    measures.PixelSpacing = [format_number_as_ds(float(spacing)) for spacing in spacing_mm]
+    orientation.ImageOrientationPatient = list(AXIAL)
+    shared = seg.SharedFunctionalGroupsSequence[0]
+    shared.PixelMeasuresSequence = Items([measures])
+    shared.PlaneOrientationSequence = Items([orientation])
+
+
+def _describe_background_last(seg: Segmentation) -> None:
+    """Move the background behind the segments: OHIF 3.13 names and colours label 1 by the first item, not by number.
+
+    In a label map the order of items is free (PS3.3 C.8.20.2.4).
+    """
+    background, *segments = seg.SegmentSequence
+    seg.SegmentSequence = [*segments, background]
+
+
+def _leave_frame_of_reference(seg: Segmentation) -> None:
+    """Take out the source's Frame of Reference, which highdicom has copied.
+
+    With one, each segment has to have a place in it, and Pixel Measures a Slice Thickness, and a projection has
+    neither. Without, its pixels are those of the image that a frame was derived from (PS3.3 A.51.5.1).
+    """
+    for keyword in ("FrameOfReferenceUID", "PositionReferenceIndicator"):
+        if keyword in seg:
+            delattr(seg, keyword)
+
+
+def _segment(image: ImageResult, model: ModelIdentity, n: int, finding: Finding) -> SegmentDescription:
+    """Describe segment ``n`` (PS3.3 C.8.20.4); it is recommended the colour that the finding has on the page."""
+    return SegmentDescription(
+        segment_number=n,
+        segment_label=f"{finding.type.value.capitalize()} {n}",
+        segmented_property_category=codes.ABNORMAL,
+        segmented_property_type=codes.SEGMENT_TYPES[finding.type],
+        algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_identification=AlgorithmIdentificationSequence(
+            name=model.name[:64],
+            family=codes.ARTIFICIAL_INTELLIGENCE,
+            version=model.version[:64],
+            source=MANUFACTURER,
+        ),
+        tracking_uid=tracking_uid(image.sop_instance_uid, model, n),
+        tracking_id=tracking_id(image.laterality, image.view, n),
+        anatomic_regions=[codes.breast(image.laterality)],
+        display_color=CIELabColor.from_rgb(*COLOURS[(n - 1) % len(COLOURS)]),
+    )
+
+
+def _bounds(masks: Sequence[LesionMask]) -> tuple[slice, slice]:
+    """Return the rows and columns of the smallest rectangle that holds every mask."""
+    left, top = min(m.column for m in masks), min(m.row for m in masks)
+    right = max(m.column + m.pixels.shape[1] for m in masks)
+    bottom = max(m.row + m.pixels.shape[0] for m in masks)
+    return slice(top, bottom), slice(left, right)
+
+
+def _crop(masks: Sequence[LesionMask], window: tuple[slice, slice]) -> NDArray[np.uint8]:
+    """Return the masks over a rectangle, uint8, shape (1, height, width, masks)."""
+    rows, columns = window
+    stack = np.zeros((len(masks), rows.stop - rows.start, columns.stop - columns.start), dtype=np.uint8)
+    for plane, m in zip(stack, masks, strict=True):
+        row, column = m.row - rows.start, m.column - columns.start
+        plane[row : row + m.pixels.shape[0], column : column + m.pixels.shape[1]] = m.pixels
+    return stack.transpose(1, 2, 0)[np.newaxis]

@@ -1,0 +1,1 @@
+"""Measurement reports (PS3.16 TID 1500)."""

@@ -1,0 +1,37 @@
+"""The measurement reports of a study: one of the whole study, or for OHIF one per image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from node.kinds import ObjectKind
+from node.results.sr.measurement_report import build_report
+from node.results.sr.ohif import build_reports_ohif
+from node.results.study import Expected, Made, Study
+
+
+def make(study: Study, kind: ObjectKind) -> Iterator[Made]:
+    """Yield the report of the study, or for OHIF one per image with findings."""
+    if kind is ObjectKind.SR_OHIF:
+        yield from _reports_ohif(study)
+        return
+    masks = study.segmentations(ObjectKind.SEG)
+    report = build_report(
+        list(study.headers.values()),
+        study.result,
+        masks,
+        study.missing,
+        comprehensive=kind is ObjectKind.SR_COMPREHENSIVE,
+        predecessor=study.predecessor,
+    )
+    yield Made(report, Expected(study.result, study.headers, masks, study.missing, study.predecessor))
+
+
+def _reports_ohif(study: Study) -> Iterator[Made]:
+    """Yield one report per image; each is compared as if the study were this one image."""
+    masks = study.segmentations(ObjectKind.SEG_OHIF)
+    images = {image.sop_instance_uid: image for _, image in study.found}
+    for uid, report in build_reports_ohif(list(study.headers.values()), study.result, masks).items():
+        alone = replace(study.result, images=(images[uid],))
+        yield Made(report, Expected(alone, {uid: study.headers[uid]}, {uid: masks[uid]}))

@@ -1,0 +1,360 @@
+"""What happened to a study as a measurement report: TID 1500 in a Comprehensive 3D SR (PS3.16, PS3.3 A.35.13).
+
+A lesion is two TID 1410 groups with one tracking UID, because a group takes either a region or a
+segment: the first carries the box and the probabilities, the second the mask and its measurements.
+Where nothing was found, one TID 1501 group an image says how it ended. The two kinds never share a
+report: validators and viewers stumble over the mixture.
+
+So that every report is complete all the same, its Qualitative Evaluations (TID 1500, rows 12 to 14) say
+how the whole analysis ended and, image by image, where nothing was found, where nothing was looked for, and why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from highdicom.coding_schemes import CodingSchemeIdentificationItem
+from highdicom.seg import Segmentation
+from highdicom.sr import (
+    AlgorithmIdentification,
+    CodedConcept,
+    Comprehensive3DSR,
+    ComprehensiveSR,
+    DeviceObserverIdentifyingAttributes,
+    FindingSite,
+    GraphicTypeValues,
+    ImageRegion,
+    Measurement,
+    MeasurementReport,
+    MeasurementsAndQualitativeEvaluations,
+    ObservationContext,
+    ObserverContext,
+    PlanarROIMeasurementsAndQualitativeEvaluations,
+    QualitativeEvaluation,
+    ReferencedSegmentationFrame,
+    RelationshipTypeValues,
+    SourceImageForMeasurementGroup,
+    SourceImageForRegion,
+    SourceImageForSegmentation,
+    TextContentItem,
+    TrackingIdentifier,
+)
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence as Items
+
+from ftmtl.findings import Finding, ImageResult, ModelIdentity, Outcome, StudyResult
+from node.domain import Predecessor
+from node.identity import MANUFACTURER
+from node.kinds import ObjectKind
+from node.results.common import codes
+from node.results.common.content import (
+    CONTAINS,
+    INFERRED_FROM,
+    coded,
+    container,
+    evidence,
+    image_item,
+    study_references,
+    text,
+)
+from node.results.common.naming import device_uid, object_uid, side_and_view, tracking_id, tracking_uid
+from node.results.common.outcome import Known, known_images, outcome_code, outcome_parts, reason_of
+from node.results.common.source import UTF8
+from node.results.common.stamp import RESEARCH_NOTICE, algorithm_parameters, equipment, patient_of, stamp
+
+Group = PlanarROIMeasurementsAndQualitativeEvaluations | MeasurementsAndQualitativeEvaluations
+
+
+def build_report(
+    sources: Sequence[Dataset],
+    result: StudyResult,
+    segmentations: Mapping[str, Segmentation],
+    missing: Mapping[str, Dataset] = {},
+    *,
+    comprehensive: bool = False,
+    predecessor: Predecessor | None = None,
+) -> Comprehensive3DSR | ComprehensiveSR:
+    """Return the report of a study.
+
+    Parameters
+    ----------
+    sources
+        Normalised headers of the images that were analysed, in a fixed order; all of one study.
+    result
+        What was found. Its other images count as not analysed.
+    segmentations
+        By SOP Instance UID of the source image: the masks, for every image with findings.
+    missing
+        By SOP Instance UID: normalised headers of the images that were not processed or failed, as
+        far as they could be read. The others can't be referred to; the report only tells of them in words.
+    comprehensive
+        Whether to make a Comprehensive SR, with its own UIDs, for those who do not take a Comprehensive 3D SR.
+    predecessor
+        The report of another model over the same study, if this one replaces it.
+
+    Returns
+    -------
+    Comprehensive3DSR or ComprehensiveSR
+        Complete, unverified, preliminary; Explicit VR Little Endian. Every image with a header and every
+        segmentation is evidence. The same arguments give the same bytes. Its ``content`` property
+        lacks the measurements; ``ContentSequence`` has them, and so has the file once it is read.
+
+    Raises
+    ------
+    KeyError
+        If ``result`` does not know an image.
+    ValueError
+        If no image has a header, or one is of another study, or the predecessor is.
+    """
+    images = known_images(sources, result, missing)
+    headers = [known.header for known in images]
+    analysed = [source.SOPInstanceUID for source in sources]
+    parts = outcome_parts(analysed, [header.SOPInstanceUID for header in headers], result)
+    if predecessor is not None:
+        if predecessor.study_uid != result.study_uid:
+            raise ValueError(f"the predecessor {predecessor.sop_instance_uid} is not of study {result.study_uid}")
+        parts += ["predecessor", predecessor.sop_instance_uid]
+    root = _content(images, result, segmentations)[0]
+    tree = root.ContentSequence
+    # highdicom copies the tree twice and walks it twice more, which costs more than all the rest; it
+    # gets it without the measurements (which are last), and whether every reference leads somewhere
+    # is checked on the written file.
+    root.ContentSequence = tree[:-1]
+    report = _document(headers[0], root, comprehensive, parts, result.model)
+    report.ContentSequence = Items([*tree, _evaluations(images, result)])
+    masks = [segmentations[uid] for uid in analysed if uid in segmentations]
+    report.CurrentRequestedProcedureEvidenceSequence = [evidence([*headers, *masks])]
+    if analysed:
+        report.PerformedProcedureCodeSequence = [CodedConcept.from_code(codes.MAMMOGRAPHY)]
+    if predecessor is not None:
+        report.PredecessorDocumentsSequence = [_replaced(predecessor)]
+    stamp(report, headers, result.model)
+    return report
+
+
+def _document(
+    source: Dataset, root: Dataset, comprehensive: bool, parts: Sequence[str], model: ModelIdentity
+) -> Comprehensive3DSR | ComprehensiveSR:
+    """Let highdicom make the object; patient and study are those of ``source``."""
+    kind = "sr-comprehensive" if comprehensive else "sr"
+    return (ComprehensiveSR if comprehensive else Comprehensive3DSR)(
+        evidence=[patient_of(source)],
+        content=root,
+        series_instance_uid=object_uid(f"{kind}-series", parts, model),
+        series_number=ObjectKind(kind).row.series_number,
+        sop_instance_uid=object_uid(kind, parts, model),
+        instance_number=1,
+        is_complete=True,
+        is_final=False,
+        is_verified=False,
+        specific_character_set=UTF8,
+        series_description="AI Mammography Report (RESEARCH)",
+        coding_schemes=[_coding_scheme()],
+        **equipment(model),
+    )
+
+
+def _replaced(predecessor: Predecessor) -> Dataset:
+    """Refer to the report that this one replaces (PS3.3 C.17.2)."""
+    instance = Dataset()
+    instance.ReferencedSOPClassUID = predecessor.sop_class_uid
+    instance.ReferencedSOPInstanceUID = predecessor.sop_instance_uid
+    return study_references(predecessor.study_uid, {predecessor.series_uid: [instance]})
+
+
+def _coding_scheme() -> CodingSchemeIdentificationItem:
+    return CodingSchemeIdentificationItem(
+        designator=codes.SCHEME,
+        name="Concepts of ftmtl-node that the standard has no code for",
+        responsible_organization=MANUFACTURER,
+    )
+
+
+def _content(
+    images: Sequence[Known], result: StudyResult, segmentations: Mapping[str, Segmentation]
+) -> MeasurementReport:
+    """Return the tree of TID 1500 down to its measurements."""
+    groups: list[Group] = []
+    for header, image, analysed in images:
+        if analysed and image.findings:
+            groups += _lesions(header, image, segmentations[image.sop_instance_uid], result.model)
+    return MeasurementReport(
+        observation_context=_observer(result.model),
+        procedure_reported=codes.PROCEDURE,
+        imaging_measurements=groups or [_image_group(known, result.model) for known in images],
+        title=codes.REPORT,
+    )
+
+
+def _evaluations(images: Sequence[Known], result: StudyResult) -> Dataset:
+    """Return how the whole analysis ended, in a code and in words (TID 1500, rows 12 to 14)."""
+    analysed = [known.image for known in images if known.analysed]
+    return container(
+        CONTAINS,
+        codes.QUALITATIVE_EVALUATIONS,
+        [
+            coded(CONTAINS, codes.CAD_SUMMARY, outcome_code(analysed, result)),
+            text(CONTAINS, codes.IMPRESSION_DESCRIPTION, impression(analysed, result)),
+            *_comments(images, result),
+        ],
+    )
+
+
+def impression(analysed: Sequence[ImageResult], result: StudyResult) -> str:
+    """Return for whom this is, how many images were analysed, and how much was found on them."""
+    found = sum(len(image.findings) for image in analysed)
+    return f"{RESEARCH_NOTICE}\r\n{len(analysed)} of {len(result.images)} images analysed; findings: {found}."
+
+
+def _comments(images: Sequence[Known], result: StudyResult) -> Iterator[Dataset]:
+    """Yield what there is to say of each image without findings, inferred from the image if it has a header."""
+    by_uid = {known.image.sop_instance_uid: known for known in images}
+    order = sorted(result.images, key=lambda i: (i.view or "~", i.laterality or "~", i.sop_instance_uid))
+    for image in order:
+        known = by_uid.get(image.sop_instance_uid)
+        analysed = known is not None and known.analysed
+        if not (analysed and image.findings):
+            of = [] if known is None else [image_item(INFERRED_FROM, known.header, name=codes.SOURCE)]
+            yield text(CONTAINS, codes.COMMENT, comment(image, analysed), of)
+
+
+def comment(image: ImageResult, analysed: bool) -> str:
+    """Return how it went with an image without findings, as ``L CC not processed: ...``."""
+    where = side_and_view(image.laterality, image.view) or "One image"
+    if analysed:
+        return f"{where}: no findings"
+    return f"{where} {'failed' if image.outcome is Outcome.FAILED else 'not processed'}: {reason_of(image)}"
+
+
+def _observer(model: ModelIdentity) -> ObservationContext:
+    """Say that a device speaks (TID 1004), and what it may be used for."""
+    device = DeviceObserverIdentifyingAttributes(
+        uid=device_uid(model),
+        name=f"{model.name} {model.version}. {RESEARCH_NOTICE}",
+        manufacturer_name=MANUFACTURER,
+        model_name=model.name,
+        serial_number=model.weights_sha256[:16],
+    )
+    return ObservationContext(
+        observer_device_context=ObserverContext(
+            observer_type=CodedConcept.from_code(codes.DEVICE),
+            observer_identifying_attributes=device,
+        )
+    )
+
+
+def _algorithm(model: ModelIdentity, *more: str) -> AlgorithmIdentification:
+    """Name the algorithm (TID 4019); its parameters carry what else a reader has to know."""
+    return AlgorithmIdentification(
+        name=model.name,
+        version=model.version,
+        parameters=[algorithm_parameters(model), *more],
+        family=codes.ARTIFICIAL_INTELLIGENCE,
+    )
+
+
+def _lesions(source: Dataset, image: ImageResult, seg: Segmentation, model: ModelIdentity) -> Iterator[Group]:
+    """Yield both groups of each lesion of an image."""
+    for n, finding in enumerate(image.findings, start=1):
+        common = {
+            "tracking_identifier": TrackingIdentifier(
+                uid=tracking_uid(image.sop_instance_uid, model, n),
+                identifier=tracking_id(image.laterality, image.view, n),
+            ),
+            "finding_type": codes.FINDING_TYPES[finding.type],
+            "finding_sites": [FindingSite(codes.breast(image.laterality))],
+        }
+        yield _box_group(source, finding, model, common)
+        yield _mask_group(source, image, finding, seg, n, model, common)
+
+
+def _box_group(source: Dataset, finding: Finding, model: ModelIdentity, common: dict[str, Any]) -> Group:
+    """Return the group of the box: how likely it is a lesion, and a malignant one (TID 1410)."""
+    x0, y0, x1, y1 = finding.box
+    malignant = finding.malignancy_probability >= 0.5
+    return PlanarROIMeasurementsAndQualitativeEvaluations(
+        referenced_region=ImageRegion(
+            GraphicTypeValues.POLYLINE,
+            np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)], dtype=np.float32),
+            SourceImageForRegion(source.SOPClassUID, source.SOPInstanceUID),
+        ),
+        geometric_purpose=codes.BOUNDED_BY,
+        measurements=[
+            _percent(codes.PROBABILITY_OF_CANCER, finding.cancer_probability),
+            _percent(codes.CERTAINTY_OF_FINDING, finding.lesion_probability),
+        ],
+        qualitative_evaluations=[
+            QualitativeEvaluation(codes.MALIGNANCY_CLASS, codes.MALIGNANT if malignant else codes.BENIGN)
+        ],
+        algorithm_id=_algorithm(model),
+        **common,
+    )
+
+
+def _mask_group(
+    source: Dataset,
+    image: ImageResult,
+    finding: Finding,
+    seg: Segmentation,
+    n: int,
+    model: ModelIdentity,
+    common: dict[str, Any],
+) -> Group:
+    """Return the group of the segment: how large it is, where the image tells (TID 1410)."""
+    segment = ReferencedSegmentationFrame(
+        sop_class_uid=seg.SOPClassUID,
+        sop_instance_uid=seg.SOPInstanceUID,
+        frame_number=n,
+        segment_number=n,
+        source_image=SourceImageForSegmentation(source.SOPClassUID, source.SOPInstanceUID),
+    )
+    # A reference names a frame or a segment, not both (PS3.3 10.3); here they are the same thing.
+    del segment[0].ReferencedSOPSequence[0].ReferencedFrameNumber
+    sizes = ((codes.AREA, finding.area_mm2, codes.MM2), (codes.LONG_AXIS, finding.long_axis_mm, codes.MM))
+    return PlanarROIMeasurementsAndQualitativeEvaluations(
+        referenced_segment=segment,
+        measurements=[Measurement(name, round(value, 2), unit) for name, value, unit in sizes if value is not None],
+        algorithm_id=_algorithm(model, spacing_note(image)),
+        **common,
+    )
+
+
+def spacing_note(image: ImageResult) -> str:
+    """Say in words which pixel spacing the measurements rest on."""
+    if image.spacing_mm is None:
+        return "pixel spacing unknown, sizes not measured"
+    row, column = image.spacing_mm
+    kind = image.spacing_source or "unspecified"
+    return f"pixel spacing {row:.5g} x {column:.5g} mm (row x column), {kind}"
+
+
+def _image_group(known: Known, model: ModelIdentity) -> Group:
+    """Return the group of an image on which nothing was found, or nothing looked for (TID 1501)."""
+    source, image, analysed = known
+    where = side_and_view(image.laterality, image.view)
+    summary = codes.ALL_SUCCEEDED_WITHOUT_FINDINGS if analysed else codes.NONE_SUCCEEDED
+    group = MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=TrackingIdentifier(
+            uid=derived_image_uid(image, model), identifier=f"{where} image".strip()
+        ),
+        source_images=[SourceImageForMeasurementGroup(source.SOPClassUID, source.SOPInstanceUID)],
+        finding_sites=[FindingSite(codes.breast(image.laterality))] if analysed else None,
+        measurements=[_percent(codes.PROBABILITY_OF_CANCER, 0.0)] if analysed else None,
+        qualitative_evaluations=[QualitativeEvaluation(codes.CAD_SUMMARY, summary)],
+        algorithm_id=_algorithm(model),
+    )
+    if not analysed:
+        words = TextContentItem(codes.COMMENT, comment(image, analysed), RelationshipTypeValues.CONTAINS)
+        group[0].ContentSequence.append(words)
+    return group
+
+
+def derived_image_uid(image: ImageResult, model: ModelIdentity) -> str:
+    """Return the Tracking Unique Identifier of an image-level group: finding 0 of the image."""
+    return tracking_uid(image.sop_instance_uid, model, 0)
+
+
+def _percent(name: codes.Code, probability: float) -> Measurement:
+    return Measurement(name, round(100 * probability, 2), codes.PERCENT)

@@ -1,0 +1,104 @@
+"""What the builders of result objects work from, and what the checks compare a written object with.
+
+Each kind of object has a room (`node.kinds`) with two modules:
+
+``build``
+    ``make(study: Study, kind: ObjectKind) -> Iterator[Made]`` yields the objects of a kind.
+``check``
+    ``faults(ds: Dataset, expected: Expected) -> Iterator[str]`` yields what a written object says otherwise than it
+    should, one sentence per fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from ftmtl.findings import ImageResult, StudyResult
+from node.domain import Predecessor
+from node.kinds import ObjectKind
+
+Display = Callable[[Path], NDArray[np.float32]]
+"""Reads an image as it is displayed: float32, shape (rows, columns), 0 black to 1 white."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a written object is compared with.
+
+    Attributes
+    ----------
+    result
+        What was found.
+    sources
+        By SOP Instance UID: normalised headers of the images that were analysed.
+    segmentations
+        By SOP Instance UID of the source image: the segmentations that a report refers to.
+    missing
+        By SOP Instance UID: normalised headers of images that reports name though they were not analysed.
+    predecessor
+        The report that a report replaces, if there is one.
+    """
+
+    result: StudyResult
+    sources: Mapping[str, Dataset]
+    segmentations: Mapping[str, Dataset] = field(default_factory=dict)
+    missing: Mapping[str, Dataset] = field(default_factory=dict)
+    predecessor: Predecessor | None = None
+
+
+class Made(NamedTuple):
+    """An object, and what it is to be compared with once it is written."""
+
+    ds: Dataset
+    expected: Expected
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything that the objects of a study are made of.
+
+    Attributes
+    ----------
+    result
+        What was found.
+    found
+        Header and result of each image with findings, in a fixed order.
+    headers
+        By SOP Instance UID: normalised headers of the images that were analysed, in the same order.
+    missing
+        By SOP Instance UID: normalised headers of the images that were not.
+    paths
+        By SOP Instance UID: files of the images that were analysed.
+    display
+        How to read an image for a picture, if anybody can.
+    predecessor
+        The report that this study's report replaces, if there is one.
+    """
+
+    result: StudyResult
+    found: Sequence[tuple[Dataset, ImageResult]]
+    headers: Mapping[str, Dataset]
+    missing: Mapping[str, Dataset]
+    paths: Mapping[str, Path]
+    display: Display | None
+    predecessor: Predecessor | None
+    _made: dict[ObjectKind, tuple[Made, ...]] = field(default_factory=dict, init=False, repr=False)
+
+    def make(self, kind: ObjectKind) -> tuple[Made, ...]:
+        """Return the objects of a kind; they are made at the first call."""
+        if kind not in self._made:
+            self._made[kind] = tuple(import_module(f"{kind.row.room}.build").make(self, kind))
+        return self._made[kind]
+
+    def segmentations(self, kind: ObjectKind) -> dict[str, Any]:
+        """Return the segmentations of a kind, by SOP Instance UID of the image."""
+        made = self.make(kind)
+        return {image.sop_instance_uid: one.ds for (_, image), one in zip(self.found, made, strict=True)}

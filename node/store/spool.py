@@ -1,0 +1,124 @@
+"""The spool: instances on disk, whole or not at all.
+
+An instance is written under ``incoming``, synced, hashed, renamed to a name made of its content's
+hash, and the folder synced. A sender chooses nothing of the name. What is still under
+``incoming`` at start was never acknowledged, so its sender still has it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from node.errors import SpoolError, SpoolFull
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A file in the spool: where, and the SHA-256 and size in bytes of its encoded data set."""
+
+    path: Path
+    sha256: str
+    size_bytes: int
+
+
+class Spool:
+    """Folders ``incoming``, ``instances``, ``rejected`` and ``results`` under one root.
+
+    Parameters
+    ----------
+    folder
+        The root; it and its folders are created.
+    min_free_bytes
+        Free space under which `check_space` refuses.
+    """
+
+    def __init__(self, folder: Path, min_free_bytes: int = 0) -> None:
+        self.folder = folder
+        self.min_free_bytes = min_free_bytes
+        self.incoming = folder / "incoming"
+        for name in ("incoming", "instances", "rejected", "results"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+
+    def recover(self) -> int:
+        """Remove what was being received when the node last ended; return how many files."""
+        leftovers = [path for path in self.incoming.iterdir() if path.is_file()]
+        for path in leftovers:
+            path.unlink()
+        return len(leftovers)
+
+    def check_space(self) -> None:
+        """Refuse when the disk is nearly full.
+
+        Raises
+        ------
+        SpoolFull
+            If less than ``min_free_bytes`` are free.
+        """
+        free = shutil.disk_usage(self.folder).free
+        if free < self.min_free_bytes:
+            raise SpoolFull(f"{free / 1e9:.1f} GB free, {self.min_free_bytes / 1e9:.1f} GB wanted")
+
+    def accept(self, received: Path, data_set_offset: int) -> Stored:
+        """Make a received file durable and move it to its place.
+
+        Parameters
+        ----------
+        received
+            A complete file under ``incoming``.
+        data_set_offset
+            Where in it the data set begins, behind the File Meta Information.
+
+        Raises
+        ------
+        SpoolError
+            If the disk refuses.
+        """
+        return self._keep(received, data_set_offset, "instances")
+
+    def reject(self, received: Path, data_set_offset: int = 0) -> Stored:
+        """Keep what was refused, apart, for a human to look at."""
+        return self._keep(received, data_set_offset, "rejected")
+
+    def results(self, job_id: str) -> Path:
+        """The folder for a job's result objects; created."""
+        folder = self.folder / "results" / job_id
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def _keep(self, received: Path, data_set_offset: int, kind: str) -> Stored:
+        try:
+            received.chmod(0o640)  # a worker may run as another user of the node's group
+            with received.open("rb") as file:
+                os.fsync(file.fileno())
+                file.seek(data_set_offset)
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+                size = file.tell() - data_set_offset
+            folder = self.folder / kind / digest[:2]
+            folder.mkdir(exist_ok=True)
+            sync_folder(folder.parent)  # whoever made it, this thread or another that has not come to syncing it
+            path = folder / f"{digest}.dcm"
+            received.replace(path)
+            sync_folder(folder)
+        except OSError as error:
+            raise SpoolError(f"{error.strerror or error}") from error
+        return Stored(path, digest, size)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def data_set_offset(path: Path) -> int:
+    """Where the data set begins: behind preamble, prefix and the group whose length (0002,0000) tells."""
+    with path.open("rb") as file:
+        head = file.read(144)
+    return 144 + int.from_bytes(head[140:144], "little")

@@ -1,0 +1,1 @@
+"""What tests share: peers, synthetic inputs, and ways of reading results."""

@@ -1,0 +1,74 @@
+"""How analyses end: findings, none, some images not analysed, all failed; and the reports' inputs for each."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence as Items
+
+from ftmtl.findings import FindingType, ImageResult, Outcome, StudyResult
+from node.results.common import codes
+from node.results.common.content import children
+from node.results.common.source import read_source
+from support import mg
+from support.studies import Study
+
+Headers = dict[str, Dataset]
+
+
+KINDS = ("findings", "none", "partial", "failed")
+
+
+REASON = "This is a spot compression view; the model reads whole-breast views only."
+
+
+def failed(image: ImageResult, reason: str = REASON) -> ImageResult:
+    """Return an image that was not analysed after all."""
+    return replace(image, outcome=Outcome.NOT_PROCESSED, reason=reason, findings=())
+
+
+def case(headers: list[Dataset], result: StudyResult, kind: str) -> tuple[list[Dataset], StudyResult, Headers]:
+    """Return what a CAD report is built from: everything analysed, all but the last image, or nothing.
+
+    Of a study of one image in part, the image that was not analysed has no readable header.
+    """
+    if kind in ("findings", "none"):
+        return headers, result, {}
+    if kind == "failed":
+        return [], replace(result, images=tuple(map(failed, result.images))), by_uid(headers)
+    if len(headers) == 1:
+        unread = ImageResult("2.25.404", None, None, Outcome.FAILED, "The file can't be read.")
+        return headers, replace(result, images=(*result.images, unread)), {}
+    *images, last = result.images
+    return headers[:-1], replace(result, images=(*images, failed(last))), by_uid(headers[-1:])
+
+
+def by_uid(headers: list[Dataset]) -> Headers:
+    return {header.SOPInstanceUID: header for header in headers}
+
+
+def study_case(study: Study, kind: str) -> tuple[list[Dataset], StudyResult, Headers]:
+    return case(study.headers, study.result(findings=kind != "none"), kind)
+
+
+def write(ds: Dataset, path: Path) -> Path:
+    ds.save_as(path, enforce_file_format=True)
+    return path
+
+
+def two_views(folder: Path) -> tuple[list[Dataset], StudyResult]:
+    """Return a study of two images with a lesion of every kind, one improbable; the second view has a modifier."""
+    folder.mkdir(parents=True, exist_ok=True)
+    ccs = [mg.mg_header("L", "CC", uid="2.25.21"), mg.mg_header("R", "CC", uid="2.25.22", number=2)]
+    ccs[1].ViewCodeSequence[0].ViewModifierCodeSequence = Items([mg.code("399209000", "SCT", "Implant Displaced")])
+    headers = [read_source(mg.write(cc, folder)) for cc in ccs]
+    lesions = [replace(mg.finding(10 + 50 * n, 80), type=kind) for n, kind in enumerate(FindingType)]
+    lesions[-1] = replace(lesions[-1], lesion_probability=0.2)
+    return headers, mg.study_result([mg.image_result(headers[0], lesions), mg.image_result(headers[1])])
+
+
+def below(parent: Dataset, name: codes.Code) -> Dataset:
+    (found,) = (item.ds for item in children(parent) if item.name == name.value)
+    return found

@@ -1,0 +1,272 @@
+"""Real peers on this machine: Orthanc, dcmtk's tools, the validators, and our own node as a process."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+
+from node.cli.standalone import free_port
+
+BIN = Path(sys.executable).parent
+ROOT = Path(__file__).parents[2]
+DICOMWEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+DCMTK = {"storescu", "echoscu", "storescp", "dcmdump", "dsrdump"}
+"""Of these pynetdicom installs Python scripts of its own under the same names; here the programs are meant."""
+
+
+def tool(name: str) -> str:
+    """A program's path, this Python environment's own first; where it is absent the test is skipped, in CI it fails."""
+    folders = [str(BIN), *os.environ["PATH"].split(os.pathsep), "/usr/sbin"]
+    candidates = [path for folder in folders if (path := shutil.which(name, path=folder))]
+    if name in DCMTK:
+        candidates = [path for path in candidates if Path(path).read_bytes()[:2] != b"#!"]
+    found = candidates[0] if candidates else None
+    return found or absent(f"{name} is not installed; `make test` installs it where apt can")
+
+
+def absent(message: str) -> NoReturn:
+    """Skip the test for want of a peer; in CI fail it."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+def viewer_modules() -> Path:
+    """The folder that npm installed the OHIF viewer and the browser's driver into."""
+    folder = ROOT / ".cache" / "ohif"
+    installed, wanted = folder / "installed.json", ROOT / "tests" / "ohif" / "package-lock.json"
+    if not installed.exists() or installed.read_bytes() != wanted.read_bytes():
+        absent("the OHIF viewer is not installed; `make test` installs it where npm can")
+    return folder / "node_modules"
+
+
+def run_tool(name: str, *args: str | Path, seconds: float = 120) -> tuple[int, list[str]]:
+    """Run a program, for so long at most; return its status and the lines it wrote."""
+    done = subprocess.run(
+        [tool(name), *map(str, args)],
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=seconds,
+        check=False,
+        env=os.environ | {"TCP_NODELAY": "1"},
+    )
+    return done.returncode, (done.stdout + done.stderr).splitlines()
+
+
+def pixelmed_errors(*paths: Path) -> list[str]:
+    """What PixelMed's DicomSRValidator says against structured reports, warnings too; each line names its file first.
+
+    It takes one file a run, and starts for ten seconds; here one run judges all files. Its tables are of 2022,
+    and spell one concept of TID 4015 with two blanks: the warning about the right spelling is left out.
+    """
+    tool("DicomSRValidator")
+    unlimited = [f"-Djdk.xml.{limit}=0" for limit in ("xpathTotalOpLimit", "xpathExprOpLimit", "xpathExprGrpLimit")]
+    speed = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmn128m"]
+    driver = Path(__file__).with_name("ValidateReports.java")
+    status, lines = run_tool(
+        "java", *unlimited, *speed, "-cp", "/usr/share/java/pixelmed.jar", driver, *paths, seconds=600
+    )
+    assert status == 0, lines
+    found = []
+    for number, path in enumerate(paths):
+        said = [line.removeprefix(f"{number}\t") for line in lines if line.startswith(f"{number}\t")]
+        if "Root Template Validation Complete" not in said:
+            found.append(f"{path.name}: Error: no template was found")
+        marked = (line for line in said if line.startswith(("Error", "Warning")) and "Failed  Detections" not in line)
+        found += [f"{path.name}: {line}" for line in marked]
+    return found
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 10.0, what: str = "a condition") -> Any:
+    """Wait until a condition gives something true, and return it; fail the test when the time is over."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.01)
+    pytest.fail(f"waited {seconds:.0f} s in vain for {what}")
+
+
+@dataclass
+class Orthanc:
+    """A running Orthanc: its DICOM and HTTP ports on loopback."""
+
+    port: int
+    http_port: int
+
+    def get(self, path: str) -> Any:
+        """A resource of its REST API, parsed from JSON."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}", timeout=10) as response:
+            return json.load(response)
+
+    def instances(self, study_uid: str | None = None) -> list[Dataset]:
+        """Every instance that it holds, of one study if told."""
+        found = []
+        for uid in self.get("/instances"):
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{self.http_port}/instances/{uid}/file", timeout=10
+            ) as response:
+                ds = dcmread(BytesIO(response.read()))
+            if study_uid in (None, ds.StudyInstanceUID):
+                found.append(ds)
+        return found
+
+    def count(self) -> int:
+        """How many instances it holds."""
+        return int(self.get("/statistics")["CountInstances"])
+
+    def stow(self, *paths: Path) -> None:
+        """Store files by DICOMweb (PS3.18 10.5)."""
+        body = b"".join(
+            b"--border\r\nContent-Type: application/dicom\r\n\r\n" + path.read_bytes() + b"\r\n" for path in paths
+        )
+        kind = 'multipart/related; type="application/dicom"; boundary=border'
+        headers = {"Content-Type": kind, "Accept": "application/dicom+json"}
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.http_port}/dicom-web/studies", body + b"--border--\r\n", headers
+        )
+        with urllib.request.urlopen(request, timeout=30) as response:
+            answer = json.load(response)
+        assert len(answer["00081199"]["Value"]) == len(paths), answer
+        assert "Value" not in answer.get("00081198", {}), answer
+
+    def wado(self, ds: Dataset) -> bytes:
+        """An instance as DICOMweb gives it back, in the transfer syntax in which it was stored (PS3.18 10.4)."""
+        path = f"studies/{ds.StudyInstanceUID}/series/{ds.SeriesInstanceUID}/instances/{ds.SOPInstanceUID}"
+        accept = {"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'}
+        request = urllib.request.Request(f"http://127.0.0.1:{self.http_port}/dicom-web/{path}", headers=accept)
+        with urllib.request.urlopen(request, timeout=30) as response:
+            border = response.headers.get_param("boundary").encode()
+            _, part, end = response.read().split(b"--" + border)
+        assert end.startswith(b"--")
+        return bytes(part.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n"))
+
+
+@contextlib.contextmanager
+def running_orthanc(folder: Path, port: int | None = None, *, dicomweb: bool = False) -> Iterator[Orthanc]:
+    """An Orthanc of one's own, with nothing in it; with DICOMweb under ``/dicom-web/`` if asked for."""
+    if dicomweb and not DICOMWEB.exists():
+        absent("Orthanc's DICOMweb plugin is not installed; `make test` installs it where apt can")
+    orthanc = Orthanc(port or free_port(), free_port())
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = {
+        "Name": "test",
+        "StorageDirectory": str(folder / "db"),
+        "IndexDirectory": str(folder / "db"),
+        "HttpPort": orthanc.http_port,
+        "DicomPort": orthanc.port,
+        "DicomAet": "ORTHANC",
+        "RemoteAccessAllowed": False,
+        "AuthenticationEnabled": False,
+        "DicomAlwaysAllowStore": True,
+        "DicomCheckCalledAet": False,
+        "UnknownSopClassAccepted": True,
+        "Plugins": [str(DICOMWEB)] if dicomweb else [],
+    }
+    (folder / "orthanc.json").write_text(json.dumps(settings))
+    with (folder / "orthanc.log").open("wb") as log:
+        process = subprocess.Popen([tool("Orthanc"), str(folder / "orthanc.json")], stdout=log, stderr=log)
+    try:
+        wait_for(lambda: _answers(orthanc.http_port) and _answers(orthanc.port), 30, "Orthanc")
+        yield orthanc
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+class NodeProcess:
+    """``ftmtl serve --standalone`` as a user starts it."""
+
+    def __init__(self, data: Path, orthanc_port: int, **environment: str) -> None:
+        self.data = data
+        self.port, self.http_port = free_port(), free_port()
+        self.argv = [str(BIN / "ftmtl"), "serve", "--standalone", "--port", str(self.port)]
+        self.argv += [
+            "--http-port",
+            str(self.http_port),
+            "--data",
+            str(data),
+            "--to",
+            f"ORTHANC@127.0.0.1:{orthanc_port}",
+        ]
+        self.environment = environment
+        self.log = data.with_suffix(".log")
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, workers: bool = True) -> None:
+        """Start it and wait until its workers are ready, or until it listens if it has none."""
+        sign = "workers are ready" if workers else " listens on "
+        before = self.log.read_text().count(sign) if self.log.exists() else 0
+        self.data.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.argv, stdout=log, stderr=log, env=os.environ | self.environment, stdin=subprocess.DEVNULL
+            )
+        wait_for(
+            lambda: self.process.poll() is not None or self.log.read_text().count(sign) > before,
+            120,
+            f"{sign!r} in the log",
+        )
+        assert self.process.poll() is None, self.log.read_text()[-2000:]
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(10)
+
+    def stop(self) -> None:
+        """Politely."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(30)
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """What ``ftmtl jobs list --json`` says."""
+        done = subprocess.run(
+            [str(BIN / "ftmtl"), "jobs", "list", "--json", "--data", str(self.data)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        listed: list[dict[str, Any]] = json.loads(done.stdout)
+        return listed
+
+    def child_pid(self, words: str) -> int | None:
+        """The process id of the child whose command line holds these words."""
+        assert self.process is not None
+        for task in Path(f"/proc/{self.process.pid}/task").iterdir():
+            with contextlib.suppress(OSError):  # a thread or a child may end while it is looked at
+                for pid in (task / "children").read_text().split():
+                    if words in Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " "):
+                        return int(pid)
+        return None
+
+    def storescu(self, *args: str | Path) -> None:
+        """Send files by dcmtk's storescu."""
+        status, lines = run_tool("storescu", "-aec", "FTMTL", *args[:-1], "127.0.0.1", str(self.port), args[-1])
+        assert status == 0, lines

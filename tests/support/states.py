@@ -1,0 +1,35 @@
+"""What the ledger and Orthanc say of a study that went through a fault."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from pydicom import dcmread
+
+from support.peers import NodeProcess, Orthanc
+
+SR = "1.2.840.10008.5.1.4.1.1.88.34"
+
+
+def ledger(node: NodeProcess, query: str) -> list[tuple]:
+    with sqlite3.connect(f"file:{node.data / 'ledger.sqlite'}?mode=ro", uri=True, timeout=10) as connection:
+        return connection.execute(query).fetchall()
+
+
+def delivered(node: NodeProcess) -> bool:
+    return [state for (state,) in ledger(node, "SELECT state FROM jobs")] == ["delivered"]
+
+
+def assert_whole_and_once(orthanc: Orthanc, node: NodeProcess, paths: list[Path]) -> None:
+    """Orthanc holds just the objects that the ledger names, and one report over all sources."""
+    held = [str(ds.SOPInstanceUID) for ds in orthanc.instances()]
+    assert sorted(held) == sorted(uid for (uid,) in ledger(node, "SELECT sop_instance_uid FROM objects"))
+    (report,) = [ds for ds in orthanc.instances() if ds.SOPClassUID == SR]
+    evidence = {
+        item.ReferencedSOPInstanceUID
+        for study in report.CurrentRequestedProcedureEvidenceSequence
+        for series in study.ReferencedSeriesSequence
+        for item in series.ReferencedSOPSequence
+    }
+    assert {dcmread(path, stop_before_pixels=True).SOPInstanceUID for path in paths} <= evidence

@@ -1,0 +1,217 @@
+"""What a header says: side, view, and why an image is not analysed."""
+
+import pydicom
+import pytest
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.tag import Tag
+from support.realdata import real_data
+
+from ftmtl.acquisition import (
+    HEADER_TAGS,
+    MG_FOR_PRESENTATION,
+    MG_FOR_PROCESSING,
+    SECONDARY_CAPTURE,
+    STANDARD_VIEWS,
+    TOMOSYNTHESIS,
+    Acquisition,
+    read_acquisition,
+    why_not_analysed,
+)
+
+
+def header(**values: object) -> Dataset:
+    ds = Dataset()
+    ds.SOPClassUID, ds.Modality = MG_FOR_PRESENTATION, "MG"
+    for keyword, value in values.items():
+        setattr(ds, keyword, value)
+    return ds
+
+
+def code(value: str, meaning: str = "", **sequences: list[Dataset]) -> Dataset:
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "SCT", meaning
+    for keyword, items in sequences.items():
+        setattr(item, keyword, items)
+    return item
+
+
+@pytest.mark.parametrize(
+    ("name", "laterality", "view", "directions"),
+    [
+        ("GH133_ge_senographe_essential_RMLO_jpegll.dcm", "R", "MLO", ("P", "FL")),
+        ("cbis_P_00173_LEFT_CC.dcm", "L", "CC", (None, None)),
+        ("cbis_P_00173_LEFT_MLO.dcm", "L", "MLO", (None, None)),
+        ("MG1_J2KI.dcm", "L", "MLO", ("A", "F")),
+        ("spacing_pattern_102.dcm", "R", "CC", ("P", "L")),
+    ],
+)
+def test_real_headers(name, laterality, view, directions):
+    path = real_data(f"mg/{name}")
+    acq = read_acquisition(pydicom.dcmread(path, specific_tags=HEADER_TAGS, stop_before_pixels=True))
+    assert (acq.laterality, acq.view, (acq.row_direction, acq.column_direction)) == (laterality, view, directions)
+    assert acq == read_acquisition(pydicom.dcmread(path))
+    assert (acq.laterality, acq.view) in STANDARD_VIEWS
+    assert (why_not_analysed(acq) is None) == (name != "MG1_J2KI.dcm")
+
+
+def test_real_digital_mammogram_is_not_raw():
+    acq = read_acquisition(pydicom.dcmread(real_data("mg/GH133_ge_senographe_essential_RMLO_jpegll.dcm")))
+    assert not acq.for_processing
+    assert acq.view_modifiers == ()
+    assert acq.frames == 1
+
+
+def frame_anatomy(side: str) -> list[Dataset]:
+    anatomy, groups = Dataset(), Dataset()
+    anatomy.FrameLaterality = side
+    groups.FrameAnatomySequence = [anatomy]
+    return [groups]
+
+
+@pytest.mark.parametrize(
+    ("values", "side"),
+    [
+        ({"ImageLaterality": "L", "Laterality": "R"}, "L"),
+        ({"ImageLaterality": "", "Laterality": "R"}, "R"),
+        ({"ImageLaterality": "B", "Laterality": "R", "SeriesDescription": "R CC"}, None),
+        ({"SharedFunctionalGroupsSequence": frame_anatomy("R")}, "R"),
+        ({"AnatomicRegionSequence": [code("80248007", "Left breast")]}, "L"),
+        ({"AnatomicRegionSequence": [code("T-04020", "Right breast")]}, "R"),
+        (
+            {
+                "AnatomicRegionSequence": [
+                    code("T-04000", "Breast", AnatomicRegionModifierSequence=[code("G-A101", "Left")])
+                ]
+            },
+            "L",
+        ),
+        ({"ViewPosition": "RMLO"}, "R"),
+        ({"SeriesDescription": "LEFT CC"}, "L"),
+        ({"SeriesDescription": "L CC, R CC"}, None),
+        ({"PatientOrientation": ["A", "R"], "ViewPosition": "CC"}, "L"),
+        ({"PatientOrientation": ["P", "L"], "ViewPosition": "CC"}, "R"),
+        ({"PatientOrientation": ["P", "FL"], "ViewPosition": "MLO"}, "R"),
+        ({"PatientOrientation": ["A", "FR"], "ViewPosition": "MLO"}, "L"),
+        ({"PatientOrientation": ["A", "HL"]}, "L"),
+        ({"PatientOrientation": ["A", "F"]}, None),
+        ({}, None),
+    ],
+)
+def test_laterality_from_every_source(values, side):
+    assert read_acquisition(header(**values)).laterality == side
+
+
+@pytest.mark.parametrize(
+    ("values", "view", "modifiers"),
+    [
+        ({"ViewCodeSequence": [code("399162004")], "ViewPosition": "MLO"}, "CC", ()),
+        ({"ViewCodeSequence": [code("R-10226")]}, "MLO", ()),
+        ({"ViewCodeSequence": [code("399192008")]}, "XCCL", ()),
+        ({"ViewCodeSequence": [code("nonsense")], "ViewPosition": "ML"}, "ML", ()),
+        ({"ViewPosition": "LMLO"}, "MLO", ()),
+        ({"ViewPosition": "LM"}, "LM", ()),
+        ({"ViewPosition": "RLM"}, "LM", ()),
+        ({"ViewPosition": "LMO"}, "LMO", ()),
+        ({"ViewPosition": "MLOID"}, "MLO", ("ID",)),
+        ({"ViewPosition": "MCC"}, "CC", ("M",)),
+        ({"ViewPosition": "CC SPOT"}, "CC", ("S",)),
+        ({"PatientOrientation": "MLO"}, "MLO", ()),
+        ({"AcquisitionDeviceProcessingDescription": "RMLO"}, "MLO", ()),
+        ({"SeriesDescription": "MG_L_CC"}, "CC", ()),
+        ({"SeriesDescription": "CC and MLO"}, None, ()),
+        ({"SeriesDescription": "Mammo screening"}, None, ()),
+        (
+            {"ViewCodeSequence": [code("399162004", ViewModifierCodeSequence=[code("399055006"), code("R-102D6")])]},
+            "CC",
+            ("S", "M"),
+        ),
+        (
+            {"ViewCodeSequence": [code("399162004", ViewModifierCodeSequence=[code("1", "Something new")])]},
+            "CC",
+            ("Something new",),
+        ),
+    ],
+)
+def test_view_from_every_source(values, view, modifiers):
+    acq = read_acquisition(header(**values))
+    assert (acq.view, acq.view_modifiers) == (view, modifiers)
+
+
+def test_empty_and_damaged_values_count_as_absent():
+    assert read_acquisition(Dataset()) == Acquisition()
+    ds = Dataset()
+    garbage = b"\xff\xfe\\\x00\x01garbage\\"
+    for tag in map(Tag, HEADER_TAGS):
+        for vr in ("UN", "IS", "US"):
+            ds[tag] = RawDataElement(tag, vr, len(garbage), garbage, 0, False, True)
+            acq = read_acquisition(ds)
+            assert acq.laterality is None
+            assert acq.view is None
+            assert acq.frames == 1
+            assert why_not_analysed(acq)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"sop_class_uid": "1.2.840.10008.5.1.4.1.1.2", "modality": "CT"}, "modality CT"),
+        ({"sop_class_uid": "", "modality": ""}, "unknown"),
+        ({"sop_class_uid": MG_FOR_PROCESSING, "for_processing": True}, "For Processing"),
+        ({"for_processing": True}, "For Processing"),
+        ({"sop_class_uid": TOMOSYNTHESIS, "tomosynthesis": True}, "tomosynthesis"),
+        ({"frames": 60}, "60 frames"),
+        ({"view_modifiers": ("S",)}, "spot"),
+        ({"view_modifiers": ("ID", "M")}, "magnification"),
+        ({"view_modifiers": ("TAN",)}, "tangential"),
+        ({"view": "SPECIMEN"}, "specimen"),
+        ({"quality_control": True}, "quality control"),
+        ({"image_type": ("ORIGINAL", "PRIMARY", "STEREO_MINUS")}, "STEREO_MINUS"),
+        ({"image_type": ("DERIVED", "PRIMARY", "TOMO_PROJ")}, "projection"),
+        ({"image_type": ("DERIVED", "PRIMARY", "TOMO", "GENERATED_2D")}, "tomosynthesis"),
+        ({"image_type": ("DERIVED", "PRIMARY", "", "RECOMBINED")}, "contrast"),
+        ({"sop_class_uid": SECONDARY_CAPTURE, "modality": "OT"}, "modality OT"),
+        ({"sop_class_uid": SECONDARY_CAPTURE, "burned_in": True}, "burned"),
+        ({"sop_class_uid": "1.2.840.10008.5.1.4.1.1.7.3"}, "not a mammogram"),
+    ],
+)
+def test_reasons(change, words):
+    acq = Acquisition(**{"sop_class_uid": MG_FOR_PRESENTATION, "modality": "MG", **change})
+    reason = why_not_analysed(acq)
+    assert words in reason
+    assert reason.endswith(".")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"view": "CC", "view_modifiers": ("ID",)},
+        {"view": "XCCL", "view_modifiers": ("RL", "NP")},
+        {"image_type": ("DERIVED", "PRIMARY", "")},
+        {"sop_class_uid": SECONDARY_CAPTURE},
+    ],
+)
+def test_accepted(change):
+    acq = Acquisition(**{"sop_class_uid": MG_FOR_PRESENTATION, "modality": "MG", **change})
+    assert why_not_analysed(acq) is None
+
+
+def test_secondary_capture_can_be_switched_off():
+    acq = Acquisition(sop_class_uid=SECONDARY_CAPTURE, modality="MG")
+    assert "secondary capture" in why_not_analysed(acq, secondary_capture=False)
+
+
+def test_tomosynthesis_hidden_in_secondary_capture():
+    ds = header(SOPClassUID=SECONDARY_CAPTURE, ImageLaterality="L")
+    ds.private_block(0x7E01, "HOLOGIC, Inc.", create=True).add_new(0x01, "LO", "data")
+    assert "tomosynthesis" in why_not_analysed(read_acquisition(ds))
+
+
+def test_importing_it_stays_cheap():
+    import subprocess
+    import sys
+
+    heavy = "import sys, ftmtl.acquisition; print([m for m in ('torch', 'scipy') if m in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", heavy], capture_output=True, text=True, check=True).stdout
+    assert out.strip() == "[]"

@@ -1,0 +1,336 @@
+"""The reconciler: what the ledger says is unfinished goes on, whatever was lost on the way."""
+
+import time
+
+import pytest
+from support.records import CT, STUDY, Clock, FakeQueue, instance, open_ledger, results
+
+from node.config import load_config
+from node.domain import Analysed, Delivery, DeliveryState, JobState
+from node.errors import IllegalTransition
+from node.flow.dispatch import ANALYSE, DELIVER
+from node.flow.service import Node
+from node.ledger.schema import jobs
+from node.store.spool import Spool
+
+S = JobState
+LEASE_S = 30.0
+PACS = {"name": "archive", "ae_title": "PACS", "host": "127.0.0.1", "port": 104}
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def queue():
+    return FakeQueue()
+
+
+@pytest.fixture
+def ledger(tmp_path, clock):
+    ledger = open_ledger(tmp_path, clock)
+    yield ledger
+    ledger.close()
+
+
+@pytest.fixture
+def node(tmp_path, ledger, queue):
+    config = load_config(
+        None,
+        {
+            "node": {"data": str(tmp_path), "port": 0},
+            "queue": {"lease_s": LEASE_S, "max_attempts": 3},
+            "assembly": {"quiet_s": 10, "deadline_s": 100},
+            "destinations": [PACS],
+        },
+        {},
+    )
+    return Node(config, ledger, Spool(tmp_path / "spool"), queue)
+
+
+def four_views(ledger, study=STUDY):
+    for n, (side, view) in enumerate([("L", "CC"), ("R", "CC"), ("L", "MLO"), ("R", "MLO")]):
+        ledger.arrivals.register(instance(n, study=study, laterality=side, view=view))
+    return next(job.job_id for job in ledger.jobs.find() if job.study_uid == study)
+
+
+def queued(node, study=STUDY):
+    job_id = four_views(node.ledger, study)
+    node.assemble()
+    return job_id
+
+
+def delivering(node, clock):
+    job_id = queued(node)
+    attempt = node.ledger.jobs.claim(job_id, S.ANALYSING, LEASE_S)
+    node.ledger.deliveries.begin(job_id, attempt, Analysed(results(), 1.0))
+    node.dispatcher.waiting.clear()
+    clock.now += 60
+    return job_id
+
+
+# -- assembly and routing ------------------------------------------------------------------------------------------
+
+
+def test_a_complete_study_is_queued_for_its_destinations(node, ledger, queue, clock):
+    job_id = queued(node)
+    job = ledger.jobs.get(job_id)
+    assert (job.state, job.destinations, job.dispatched) == (S.QUEUED, ("archive",), clock.now)
+    assert queue.waiting == [(ANALYSE, job_id)]
+    node.assemble()
+    node.reconcile()
+    assert queue.waiting == [(ANALYSE, job_id)], "once"
+
+
+def test_an_incomplete_study_waits_for_silence(node, ledger, clock):
+    ledger.arrivals.register(instance(1))
+    node.assemble()
+    assert ledger.jobs.find()[0].state is S.RECEIVING
+    clock.now += 10
+    node.assemble()
+    assert ledger.jobs.find()[0].state is S.QUEUED
+
+
+def test_an_open_association_counts_only_for_its_own_study(node, ledger, clock, monkeypatch):
+    monkeypatch.setattr(node.listener, "open_studies", lambda: {STUDY})
+    ledger.arrivals.register(instance(1))
+    ledger.arrivals.register(instance(1, study="1.2.3"))
+    clock.now += 10
+    node.assemble()
+    assert {job.study_uid: job.state for job in ledger.jobs.find()} == {STUDY: S.RECEIVING, "1.2.3": S.QUEUED}
+
+
+def test_a_study_without_mammograms_is_not_processed(node, ledger, queue, clock):
+    ledger.arrivals.register(instance(1, sop_class_uid=CT, modality="CT"))
+    clock.now += 10
+    node.assemble()
+    (job,) = ledger.jobs.find()
+    assert job.state is S.NOT_PROCESSED
+    assert "CT" in job.reason
+    assert queue.waiting == []
+
+
+def test_a_job_that_was_completed_and_not_routed_is_routed(node, ledger, queue):
+    job_id = four_views(ledger)
+    ledger.jobs.move(job_id, S.COMPLETE)
+    node.reconcile()
+    assert ledger.jobs.get(job_id).state is S.QUEUED
+    assert queue.waiting == [(ANALYSE, job_id)]
+
+
+def test_another_node_on_the_same_ledger_may_be_faster(node, ledger, queue, monkeypatch):
+    slow, other = four_views(ledger), four_views(ledger, "1.2.3")
+    real = ledger.jobs.move
+
+    def move(job_id, to, **values):
+        if job_id == slow:
+            real(job_id, S.COMPLETE)
+            real(job_id, S.QUEUED)
+            raise IllegalTransition("it is elsewhere")
+        real(job_id, to, **values)
+
+    monkeypatch.setattr(ledger.jobs, "move", move)
+    node.assemble()
+    assert ledger.jobs.get(other).state is S.QUEUED, "the rest goes on"
+    assert queue.waiting == [(ANALYSE, other)]
+
+
+# -- a lost message ------------------------------------------------------------------------------------------------
+
+
+def test_a_queued_job_is_dispatched_again_only_when_the_queue_is_empty(node, queue, clock):
+    job_id = queued(node)
+    clock.now += LEASE_S + 1
+    node.reconcile()
+    assert queue.waiting == [(ANALYSE, job_id)], "it still waits there"
+    queue.waiting.clear()
+    node.reconcile()
+    assert queue.waiting == [(ANALYSE, job_id)]
+
+
+def test_a_job_that_was_dispatched_just_now_is_left_alone(node, queue, clock):
+    queued(node)
+    queue.waiting.clear()
+    clock.now += LEASE_S - 1
+    node.reconcile()
+    assert queue.waiting == []
+
+
+def test_a_wiped_queue_gets_everything_back_at_once(node, queue, clock):
+    job_ids = {queued(node, f"1.2.{n}") for n in range(5)}
+    queue.waiting.clear()
+    queue.asked = 0
+    clock.now += LEASE_S + 1
+    node.reconcile()
+    assert {job_id for _, job_id in queue.waiting} == job_ids
+    assert queue.asked == 1, "not a connection a job"
+
+
+# -- a dead worker -------------------------------------------------------------------------------------------------
+
+
+def test_an_analysis_whose_lease_holds_is_left_alone(node, ledger, queue, clock):
+    job_id = queued(node)
+    queue.waiting.clear()
+    ledger.jobs.claim(job_id, S.ANALYSING, LEASE_S)
+    clock.now += LEASE_S - 1
+    node.reconcile()
+    assert ledger.jobs.get(job_id).state is S.ANALYSING
+    assert queue.waiting == []
+
+
+def test_an_analysis_whose_lease_ran_out_is_queued_again(node, ledger, queue, clock):
+    job_id = queued(node)
+    queue.waiting.clear()
+    dead = ledger.jobs.claim(job_id, S.ANALYSING, LEASE_S)
+    clock.now += LEASE_S
+    node.reconcile()
+    assert ledger.jobs.get(job_id).state is S.QUEUED
+    assert queue.waiting == [(ANALYSE, job_id)]
+    assert not ledger.jobs.renew(job_id, dead, LEASE_S)
+
+
+def test_a_study_that_kills_every_worker_fails_with_its_reason(node, ledger, queue, clock):
+    job_id = queued(node)
+    for _ in range(3):
+        assert ledger.jobs.get(job_id).state is S.QUEUED
+        ledger.jobs.claim(job_id, S.ANALYSING, LEASE_S)
+        clock.now += LEASE_S
+        queue.waiting.clear()
+        node.reconcile()
+    job = ledger.jobs.get(job_id)
+    assert (job.state, job.reason) == (S.FAILED, "the worker ended 3 times while analysing this study")
+    assert queue.waiting == []
+
+
+def test_a_retried_study_gets_all_its_attempts_again(node, ledger, clock):
+    job_id = queued(node)
+    for round_ in range(2):
+        for _ in range(3):
+            ledger.jobs.claim(job_id, S.ANALYSING, LEASE_S)
+            clock.now += LEASE_S
+            node.reconcile()
+        assert ledger.jobs.get(job_id).state is S.FAILED, round_
+        ledger.deliveries.retry(job_id)
+        node.reconcile()
+    assert ledger.jobs.get(job_id).state is S.QUEUED
+
+
+# -- delivery ------------------------------------------------------------------------------------------------------
+
+
+def test_a_delivery_that_is_due_is_dispatched(node, ledger, queue, clock):
+    job_id = delivering(node, clock)
+    node.reconcile()
+    assert queue.waiting == [(DELIVER, job_id)]
+    clock.now += 60
+    node.reconcile()
+    assert queue.waiting == [(DELIVER, job_id)], "it waits there already"
+
+
+def test_a_delivery_in_its_pause_waits(node, ledger, queue, clock):
+    job_id = delivering(node, clock)
+    for uid in ("2.25.1", "2.25.2"):
+        again = Delivery("archive", uid, DeliveryState.PENDING, 0xA700, 1, clock.now + 100)
+        ledger.deliveries.record(job_id, again)
+    node.reconcile()
+    assert queue.waiting == []
+    clock.now += 100
+    node.reconcile()
+    assert queue.waiting == [(DELIVER, job_id)]
+
+
+def test_a_delivery_that_a_worker_holds_is_left_alone(node, ledger, queue, clock):
+    job_id = delivering(node, clock)
+    ledger.jobs.claim(job_id, S.DELIVERING, LEASE_S)
+    clock.now += LEASE_S - 1
+    node.reconcile()
+    assert queue.waiting == []
+    clock.now += 2
+    node.reconcile()
+    assert queue.waiting == [(DELIVER, job_id)]
+
+
+def test_a_worker_that_died_after_the_last_answer_leaves_a_job_to_be_settled(node, ledger, queue, clock):
+    job_id = delivering(node, clock)
+    ledger.jobs.claim(job_id, S.DELIVERING, LEASE_S)
+    for uid in ("2.25.1", "2.25.2"):
+        ledger.deliveries.record(job_id, Delivery("archive", uid, DeliveryState.DELIVERED, 0, 1))
+    clock.now += LEASE_S + 1
+    node.reconcile()
+    assert queue.waiting == [(DELIVER, job_id)]
+    assert ledger.deliveries.settle(job_id, ledger.jobs.claim(job_id, S.DELIVERING, LEASE_S)) is S.DELIVERED
+
+
+def test_what_has_ended_is_never_dispatched(node, ledger, queue, clock):
+    job_id = delivering(node, clock)
+    for state in (S.DELIVERED, S.COMMITTED, S.FAILED, S.NOT_PROCESSED):
+        with ledger.database.engine.begin() as connection:
+            connection.execute(jobs.update().values(state=state))
+        node.reconcile()
+        assert (ledger.jobs.get(job_id).state, queue.waiting) == (state, [])
+
+
+# -- the queue is down ---------------------------------------------------------------------------------------------
+
+
+def test_a_queue_that_is_down_keeps_the_job_and_gets_it_when_it_is_back(node, ledger, queue, clock):
+    queue.up = False
+    job_id = queued(node)
+    assert (ledger.jobs.get(job_id).state, ledger.jobs.get(job_id).dispatched) == (S.QUEUED, 0.0)
+    node.reconcile()
+    assert ledger.jobs.get(job_id).state is S.QUEUED
+    queue.up = True
+    node.reconcile()
+    assert queue.waiting == [(ANALYSE, job_id)]
+    assert ledger.jobs.get(job_id).dispatched == clock.now
+
+
+def test_a_queue_that_is_down_does_not_lose_a_delivery(node, ledger, queue, clock):
+    job_id = delivering(node, clock)
+    queue.up = False
+    node.reconcile()
+    assert ledger.jobs.get(job_id).state is S.DELIVERING
+    queue.up = True
+    node.reconcile()
+    assert queue.waiting == [(DELIVER, job_id)]
+
+
+# -- the thread ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [OSError("disk"), IllegalTransition("elsewhere")])
+def test_an_error_does_not_end_the_thread(node, ledger, queue, monkeypatch, error):
+    real, failed = node.assemble, []
+
+    def assemble():
+        if not failed:
+            failed.append(1)
+            raise error
+        real()
+
+    monkeypatch.setattr(node, "assemble", assemble)
+    monkeypatch.setattr("node.flow.service._TICK_S", 0.02)
+    job_id = four_views(ledger)
+    node.start()
+    try:
+        deadline = time.monotonic() + 5
+        while not queue.waiting and time.monotonic() < deadline:
+            time.sleep(0.01)
+    finally:
+        node.stop()
+    assert queue.waiting == [(ANALYSE, job_id)]
+
+
+def test_start_removes_what_was_never_acknowledged(node):
+    half = node.spool.incoming / "half.dcm"
+    half.write_bytes(b"half")
+    node.start()
+    node.stop()
+    assert not half.exists()
+
+
+def test_a_node_that_never_started_can_be_stopped(node):
+    node.stop()

@@ -1,0 +1,80 @@
+"""The analysis task over studies that the model does not read, and the delivery of what it has to say of them."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from pydicom import dcmread
+from support.records import MG_RAW, PACS, FakeQueue, configuration, instance
+
+from ftmtl.findings import Finding, FindingType, ImageResult, LesionMask, ModelIdentity, Outcome, StudyResult
+from ftmtl.phantom.dicom import write_study
+from node.domain import DeliveryState, JobState, Predecessor
+from node.flow.dispatch import DELIVER
+from node.results.kept import keep_result, read_result
+from node.store.spool import Spool
+from workers import analyse
+
+MODEL = ModelIdentity("FT-MTL-Net", "1.0", "0123456789abcdef" * 4)
+
+
+class Reader:
+    """A predictor that is given nothing to read."""
+
+    def predict(self, study_uid, mammograms):
+        assert mammograms == []
+        return StudyResult(study_uid, MODEL)
+
+
+@pytest.fixture
+def raw(tmp_path):
+    """A For Processing image."""
+    ((path, _),) = write_study(tmp_path / "study", 1, spacing_mm=0.4, views=[("L", "CC")])
+    ds = dcmread(path)
+    ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = MG_RAW
+    ds.PresentationIntentType = "FOR PROCESSING"
+    ds.save_as(path)
+    return path
+
+
+def test_its_report_is_delivered_and_the_job_ends_as_not_processed(ledger, raw, tmp_path):
+    ds = dcmread(raw, stop_before_pixels=True)
+    ledger.arrivals.register(instance(sop_instance_uid=ds.SOPInstanceUID, study_uid=ds.StudyInstanceUID, path=raw))
+    job_id = ledger.jobs.find()[0].job_id
+    ledger.jobs.move(job_id, JobState.COMPLETE)
+    ledger.jobs.route(job_id, [PACS])
+    spool, queue = Spool(tmp_path / "spool"), FakeQueue()
+    analyse.AnalysisTask(configuration(), ledger, spool, queue, Reader()).run(job_id)
+    assert ledger.jobs.get(job_id).state is JobState.DELIVERING
+    assert queue.waiting == [(DELIVER, job_id)]
+    folder = spool.results(job_id)
+    (study,) = json.loads((folder / "summary.json").read_text())["studies"]
+    (made,) = study["objects"]
+    assert (study["outcome"], made["kind"]) == (Outcome.NOT_PROCESSED, "sr")
+    report = dcmread(made["path"])
+    assert {p.name for p in folder.iterdir()} == {"result.npz", "summary.json", f"{report.SOPInstanceUID}.dcm"}
+    attempt = ledger.jobs.claim(job_id, JobState.DELIVERING, 30)
+    (delivery,) = ledger.deliveries.of(job_id)
+    ledger.deliveries.record(job_id, replace(delivery, state=DeliveryState.DELIVERED, status=0))
+    assert ledger.deliveries.settle(job_id, attempt) is JobState.NOT_PROCESSED
+    comment = report.ContentSequence[-1].ContentSequence[-1]
+    assert comment.TextValue == f"L CC not processed: {ledger.jobs.get(job_id).reason}"
+    assert ledger.deliveries.retry(job_id) is JobState.COMPLETE
+
+
+def test_a_result_is_kept_whole(tmp_path):
+    mask = LesionMask(np.eye(3, dtype=bool), 7, 5)
+    sure = Finding((7.0, 5.0, 10.0, 8.0), mask, 0.9, 0.25, FindingType.MASS, 1.5, 2.5, np.full((3, 3), 128, np.uint8))
+    images = (
+        ImageResult("1.2", "L", "CC", Outcome.FINDINGS, "", (sure, replace(sure, probability=None)), (0.1, 0.1), "x"),
+        ImageResult("1.3", None, None, Outcome.FAILED, "why"),
+    )
+    result, predecessor = StudyResult("1.1", MODEL, images, 0.5), Predecessor("1.1", "1.4", "1.5", "1.6")
+    keep_result(tmp_path, result, predecessor)
+    read, replaced = read_result(tmp_path)
+    assert replaced == predecessor
+    assert repr(read) == repr(result)
+    assert read.images[0].findings[0].mask.pixels.dtype == bool
+    keep_result(tmp_path, StudyResult("1.1", MODEL), None)
+    assert read_result(tmp_path) == (StudyResult("1.1", MODEL), None)
