@@ -2,72 +2,30 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from highdicom.seg import segread
-from highdicom.sr import srread
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pydicom.errors import InvalidDicomError
 from pydicom.valuerep import PersonName
 from support import mg
+from support.analyses import accepted, analyse, analyse_folder, of_kind, words
 from support.breasts import COLUMNS, ROWS, breast
 from support.every_kind import OF_THE_STUDY, REPORTS
-from support.headers import AWKWARD, TOMOSYNTHESIS, image
+from support.headers import AWKWARD, image_with
+from support.outcomes import TOMOSYNTHESIS
 from support.reader import L_SHAPE, Reader
 from support.realdata import real_data
-from support.validators import about_a_source_alone, errors
+from support.validators import Run, about_a_source_alone, errors
 
-from ftmtl.acquisition import MG_FOR_PRESENTATION
-from ftmtl.findings import ImageResult, Outcome
-from node.cli import analyze as offline
-from node.domain import ResultObject
+from ftmtl.findings import Outcome
 from node.kinds import ObjectKind as Kind
 from node.results.common import codes
 from node.results.common.content import value_of, walk
 from node.results.common.source import METHOD_NOT_STATED, read_source
-from workers.analyse import Analysis, analyse_study
-
-Run = Callable[..., tuple[int, list[str]]]
-
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
-
-
-def analyse(paths: Sequence[Path], folder: Path, reader: Reader | None = None) -> Analysis:
-    """Analyse a study and write all kinds of objects."""
-    return analyse_study(paths, reader or Reader(), folder, tuple(Kind))
-
-
-def accepted(objects: Sequence[ResultObject], run_tool: Run, sources: Sequence[Path] = ()) -> None:
-    """Show objects to dciodvfy, dsrdump and highdicom."""
-    given = {str(e.value) for path in sources for e in dcmread(path, stop_before_pixels=True) if e.VR == "UI"}
-
-    def accept(made: ResultObject) -> None:
-        status, lines = run_tool("dciodvfy", "-new", made.path)
-        assert not [line for line in errors(lines) if not about_a_given_uid(line, given)], made.kind
-        assert status == 0 or errors(lines), made.kind
-        if made.kind in REPORTS:
-            assert srread(made.path).content is not None
-        elif made.kind in (Kind.SEG, Kind.SEG_FRACTIONAL, Kind.SEG_LABELMAP):
-            assert len(segread(made.path).segment_numbers) == 1
-
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(accept, objects))
-    reports = [made.path for made in objects if made.kind in (*REPORTS, Kind.CAD)]
-    status, lines = run_tool("dsrdump", *reports)
-    assert status == 0, lines
-
-
-def about_a_given_uid(line: str, given: set[str]) -> bool:
-    """A study or an image may have a UID under a root that nobody owns; its results have to repeat it."""
-    return "Illegal root for UID" in line and line.rpartition("<")[2].rstrip(">") in given
 
 
 def item(**values: str) -> list[Dataset]:
@@ -107,14 +65,13 @@ HEADERS: dict[str, dict[str, object]] = {
     "a series of nobody's root": {"SeriesInstanceUID": "999.1.2"},
 }
 
-
 CUT = ("too long", "descriptions too long")
-"""Values that no result may have as its source has them."""
+"""Headers with values that are too long for results, so that these differ from their source."""
 
 
 @pytest.mark.parametrize("name", HEADERS)
 def test_every_kind_of_object_is_valid(name: str, tmp_path: Path, run_tool: Run) -> None:
-    path = mg.write(image(HEADERS[name]), tmp_path)
+    path = mg.write(image_with(HEADERS[name]), tmp_path)
     analysis = analyse([path], tmp_path / "out")
     assert [made.kind for made in analysis.objects] == list(Kind)
     accepted(analysis.objects, run_tool, [path])
@@ -124,21 +81,21 @@ def test_every_kind_of_object_is_valid(name: str, tmp_path: Path, run_tool: Run)
 
 
 def test_what_is_said_of_the_patient_is_whole_or_not_there(tmp_path: Path) -> None:
-    """Of a removed identity it is kept that it was removed, and by what; of a trial all, even what is empty."""
-    told = read_source(image(HEADERS["identity removed, not said how"]))
+    """That an identity was removed is kept, and how; a trial is kept whole, even what is empty."""
+    told = read_source(image_with(HEADERS["identity removed, not said how"]))
     assert (told.PatientIdentityRemoved, told.DeidentificationMethod) == ("YES", METHOD_NOT_STATED)
-    told = read_source(image(HEADERS["identity removed by a profile"]))
+    told = read_source(image_with(HEADERS["identity removed by a profile"]))
     assert told.DeidentificationMethodCodeSequence[0].CodeValue == "113100"
     assert "DeidentificationMethod" not in told
-    told = read_source(image({"PatientIdentityRemoved": "YES", "DeidentificationMethod": "by hand"}))
+    told = read_source(image_with({"PatientIdentityRemoved": "YES", "DeidentificationMethod": "by hand"}))
     assert told.DeidentificationMethod == "by hand"
-    assert "DeidentificationMethod" not in read_source(image({"PatientIdentityRemoved": "NO"}))
-    told = read_source(image(TRIAL))
+    assert "DeidentificationMethod" not in read_source(image_with({"PatientIdentityRemoved": "NO"}))
+    told = read_source(image_with(TRIAL))
     assert {keyword: told[keyword].value for keyword in TRIAL} == TRIAL
     assert told["ClinicalTrialSiteName"].is_empty
-    assert not read_source(image(HEADERS["a clinical trial without a sponsor"])).dir("ClinicalTrial")
+    assert not read_source(image_with(HEADERS["a clinical trial without a sponsor"])).dir("ClinicalTrial")
     known = item(UniversalEntityID="1.2.3", LocalNamespaceEntityID="RIS")
-    (issuer,) = read_source(image({"IssuerOfAccessionNumberSequence": known})).IssuerOfAccessionNumberSequence
+    (issuer,) = read_source(image_with({"IssuerOfAccessionNumberSequence": known})).IssuerOfAccessionNumberSequence
     assert issuer.dir() == ["LocalNamespaceEntityID"]
 
 
@@ -158,7 +115,9 @@ NAMES = {
 def test_names_in_any_script_survive_in_every_object(
     charset: str | list[str], name: str, tmp_path: Path, run_tool: Run
 ) -> None:
-    path = mg.write(image({"SpecificCharacterSet": charset, "PatientName": name, "StudyDescription": name}), tmp_path)
+    path = mg.write(
+        image_with({"SpecificCharacterSet": charset, "PatientName": name, "StudyDescription": name}), tmp_path
+    )
     assert str(dcmread(path).PatientName) == name
     analysis = analyse([path], tmp_path / "out")
     assert [made.kind for made in analysis.objects] == list(Kind)
@@ -170,10 +129,10 @@ def test_names_in_any_script_survive_in_every_object(
 
 
 def test_a_chinese_name_under_iso_2022(tmp_path: Path, run_tool: Run) -> None:
-    """GB 2312 with its escape sequences (PS3.5 K.2), which pydicom does not write, and leaves in what it has read."""
+    """GB 2312 with its escape sequences (PS3.5 K.2): pydicom does not write them, and leaves them in what it reads."""
     escaped = b"Zhang^XiaoDong=\x1b$)A\xd5\xc5^\x1b$)A\xd0\xa1\xb6\xab"
     charset, name = ["", "ISO 2022 IR 58"], PersonName(escaped, ["iso8859", "iso_ir_58"])
-    path = mg.write(image({"SpecificCharacterSet": charset, "PatientName": name}), tmp_path)
+    path = mg.write(image_with({"SpecificCharacterSet": charset, "PatientName": name}), tmp_path)
     assert escaped in path.read_bytes()
     analysis = analyse([path], tmp_path / "out")
     assert {str(dcmread(made.path).PatientName) for made in analysis.objects} == {"Zhang^XiaoDong=张^小东"}
@@ -181,7 +140,7 @@ def test_a_chinese_name_under_iso_2022(tmp_path: Path, run_tool: Run) -> None:
 
 
 def test_nothing_private_is_handed_on(tmp_path: Path, run_tool: Run) -> None:
-    ds = image({})
+    ds = image_with({})
     block = ds.private_block(0x0019, "SOMEBODY", create=True)
     block.add_new(0x01, "LO", "SECRET of a modality")
     block.add_new(0x02, "SQ", item(PatientComments="SECRET of a sequence"))
@@ -198,7 +157,7 @@ def test_nothing_private_is_handed_on(tmp_path: Path, run_tool: Run) -> None:
 def test_a_study_in_several_series(tmp_path: Path, run_tool: Run) -> None:
     """Two images of one series and one of another are one study, and each is referred to in its own."""
     series = {"2.25.21": "2.25.1", "2.25.22": "2.25.1", "2.25.23": "2.25.2"}
-    changed = [image({"SeriesInstanceUID": of}, uid, n) for n, (uid, of) in enumerate(series.items(), start=1)]
+    changed = [image_with({"SeriesInstanceUID": of}, uid, n) for n, (uid, of) in enumerate(series.items(), start=1)]
     for ds in changed[:2]:
         ds.SeriesNumber = 1
     paths = [mg.write(ds, tmp_path) for ds in changed]
@@ -213,16 +172,10 @@ def test_a_study_in_several_series(tmp_path: Path, run_tool: Run) -> None:
     assert told == series
 
 
-def of_kind(analysis: Analysis, kind: Kind) -> ResultObject:
-    """Return the only object of a kind."""
-    (made,) = (made for made in analysis.objects if made.kind is kind)
-    return made
-
-
 def test_two_studies_at_once_are_refused_before_anything_is_looked_at(tmp_path: Path) -> None:
-    """Also where all that comes from the other is no image: its reason would be told in the wrong patient's report."""
-    one, other = image({}), image({"StudyInstanceUID": "2.25.11", "PatientID": "SOMEBODY-ELSE"}, "2.25.21")
-    document = image({"StudyInstanceUID": "2.25.11", "Rows": None, "PixelData": None, "Modality": "SR"}, "2.25.22")
+    """Even if what comes from the other is not an image: the wrong patient's report would give the reason for it."""
+    one, other = image_with({}), image_with({"StudyInstanceUID": "2.25.11", "PatientID": "SOMEBODY-ELSE"}, "2.25.21")
+    document = image_with({"StudyInstanceUID": "2.25.11", "Rows": None, "PixelData": None, "Modality": "SR"}, "2.25.22")
     path = mg.write(one, tmp_path)
     document.save_as(tmp_path / "document.dcm", enforce_file_format=True)
     for stray in (mg.write(other, tmp_path), tmp_path / "document.dcm"):
@@ -234,19 +187,11 @@ def test_two_studies_at_once_are_refused_before_anything_is_looked_at(tmp_path: 
         assert not (tmp_path / "out").exists()
 
 
-def analyse_folder(folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[int, dict[str, object]]:
-    """Analyse a folder as the command does; return its status and its summary."""
-    monkeypatch.setattr(offline, "Predictor", lambda *args, **options: Reader())
-    run = partial(offline.analyse_paths, weights=None, device=None, pictures=False, secondary_capture=True)
-    status = run([folder], out, kinds=tuple(Kind))
-    return status, json.loads((out / "summary.json").read_text())
-
-
 def test_the_command_keeps_studies_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "in").mkdir()
     for n in range(4):
         study, patient = f"2.25.1{n % 2}", f"PATIENT-{n % 2}"
-        mg.write(image({"StudyInstanceUID": study, "PatientID": patient}, f"2.25.2{n}"), tmp_path / "in")
+        mg.write(image_with({"StudyInstanceUID": study, "PatientID": patient}, f"2.25.2{n}"), tmp_path / "in")
     status, summary = analyse_folder(tmp_path / "in", tmp_path / "out", monkeypatch)
     assert status == 0
     assert len(summary["studies"]) == 2
@@ -261,15 +206,9 @@ def test_the_command_keeps_studies_apart(tmp_path: Path, monkeypatch: pytest.Mon
             assert (ds.StudyInstanceUID, ds.PatientID) == (study["study_uid"], f"PATIENT-{number}")
 
 
-def words(path: Path) -> str:
-    """Return all that a report says in words, or a page in its comments."""
-    ds = dcmread(path)
-    return "\n".join([value_of(i.ds) for i in walk(ds) if i.type == "TEXT"] or [ds.get("ImageComments", "")])
-
-
 @pytest.mark.parametrize("beside", [False, True], ids=["alone", "beside a mammogram"])
 def test_tomosynthesis_is_not_processed_and_everything_says_so(beside: bool, tmp_path: Path, run_tool: Run) -> None:
-    paths = [mg.write(mg.tomosynthesis(), tmp_path)] + [mg.write(image({}), tmp_path)] * beside
+    paths = [mg.write(mg.tomosynthesis(), tmp_path)] + [mg.write(image_with({}), tmp_path)] * beside
     assert not errors(run_tool("dciodvfy", "-new", paths[0])[1])
     reader = Reader()
     analysis = analyse(paths, tmp_path / "out", reader)
@@ -292,9 +231,9 @@ def test_tomosynthesis_is_not_processed_and_everything_says_so(beside: bool, tmp
 @pytest.mark.parametrize("keyword", ["SeriesInstanceUID", "SOPInstanceUID"])
 def test_an_image_that_nothing_can_refer_to_is_told_of(keyword: str, tmp_path: Path, run_tool: Run) -> None:
     """The rest of the study is analysed all the same."""
-    nameless = image({keyword: "dccc9599087131742838cc1162a630fe"}, "2.25.21")
+    nameless = image_with({keyword: "dccc9599087131742838cc1162a630fe"}, "2.25.21")
     nameless.save_as(tmp_path / "nameless.dcm", enforce_file_format=True)
-    paths = [tmp_path / "nameless.dcm", mg.write(image({}), tmp_path)]
+    paths = [tmp_path / "nameless.dcm", mg.write(image_with({}), tmp_path)]
     analysis = analyse(paths, tmp_path / "out")
     first, second = analysis.result.images
     reason = f"Results can't refer to this image: source image without {keyword}."
@@ -308,7 +247,7 @@ def test_an_image_that_nothing_can_refer_to_is_told_of(keyword: str, tmp_path: P
 def test_sizes_rest_on_the_calibrated_spacing(tmp_path: Path, run_tool: Run) -> None:
     """0.25 mm by the published pattern's Pixel Spacing; at the detector it is 0.5 mm, magnified 1.5 times.
 
-    The pattern shows no breast, so that one is drawn over it.
+    The pattern does not show a breast, so one is drawn over it.
     """
     path = tmp_path / "pattern.dcm"
     ds = dcmread(real_data("mg/spacing_pattern_102.dcm"))
@@ -330,81 +269,3 @@ def test_sizes_rest_on_the_calibrated_spacing(tmp_path: Path, run_tool: Run) -> 
     assert told[codes.HORIZONTAL_SPACING.value] == told[codes.VERTICAL_SPACING.value] == 250
     (state,) = dcmread(of_kind(analysis, Kind.PR).path).DisplayedAreaSelectionSequence
     assert state.PresentationPixelSpacing == [0.25, 0.25]
-
-
-# --- published files of every other kind -------------------------------------------------------------------
-
-
-def edge_files() -> list[Path]:
-    files = sorted(real_data("edge").rglob("*.dcm"))
-    assert len(files) == 80
-    return files
-
-
-def is_dicom(path: Path) -> bool:
-    try:
-        return bool(dcmread(path, stop_before_pixels=True))
-    except InvalidDicomError:
-        return False
-
-
-def test_no_published_file_is_a_mammogram_and_each_report_says_so(tmp_path: Path, run_tool: Run) -> None:
-    """What has no UIDs or no size gets no object of its own; its reason is in the result."""
-    files = list(filter(is_dicom, edge_files()))
-    objects: list[ResultObject] = []
-    for path in files:
-        analysis = analyse([path], tmp_path / path.name)
-        (image,) = analysis.result.images
-        assert image.outcome is Outcome.NOT_PROCESSED, path
-        assert image.reason.endswith("."), path
-        told_in_words(analysis, image)
-        objects += analysis.objects
-    assert len(objects) > 60 * len(OF_THE_STUDY)
-    accepted(objects, run_tool, files)
-
-
-def told_in_words(analysis: Analysis, image: ImageResult) -> None:
-    """Look for the reason in all objects of a study of which nothing was analysed."""
-    assert [made.kind for made in analysis.objects] in ([], OF_THE_STUDY)
-    for made in analysis.objects:
-        assert image.reason in words(made.path), made.kind
-
-
-def test_their_headers_on_mammograms_give_valid_results(tmp_path: Path, run_tool: Run) -> None:
-    """Each is called a mammogram, so that those with grey pixels are analysed, and findings inherit their headers.
-
-    Of the others the results are as those of above.
-    """
-    analysed: dict[str, Path] = {}
-    objects: list[ResultObject] = []
-    for path in filter(is_dicom, edge_files()):
-        ds = dcmread(path)
-        ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = MG_FOR_PRESENTATION
-        ds.Modality = "MG"
-        called = tmp_path / path.name
-        ds.save_as(called)
-        analysis = analyse([called], tmp_path / f"{path.name} results")
-        (image,) = analysis.result.images
-        if image.outcome is Outcome.FINDINGS:
-            assert [made.kind for made in analysis.objects] == list(Kind), path
-            analysed[path.name] = called
-            objects += analysis.objects
-        else:
-            told_in_words(analysis, image)
-    assert {"693_J2KR.dcm", "MR2_J2KI.dcm", "RG3_J2KR.dcm", "vlut_04.dcm", "explicit_VR-UN.dcm"} <= analysed.keys()
-    accepted(objects, run_tool, list(analysed.values()))
-
-
-def test_the_command_accounts_for_every_published_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each is in the summary: as an image of its own study, or left out, and either way with a reason."""
-    files = edge_files()
-    status, summary = analyse_folder(real_data("edge"), tmp_path, monkeypatch)
-    assert status == 0
-    left_out = {entry["path"]: entry["reason"] for entry in summary["skipped"]}
-    told = [(study["study_uid"], image) for study in summary["studies"] for image in study["images"]]
-    assert len(told) + len([path for path in left_out if path.endswith(".dcm")]) == len(files)
-    assert all(reason for reason in left_out.values())
-    assert all(image["reason"] for _, image in told)
-    for study in summary["studies"]:
-        for made in study["objects"]:
-            assert dcmread(tmp_path / made["path"], stop_before_pixels=True).StudyInstanceUID == study["study_uid"]

@@ -1,4 +1,4 @@
-"""Every kind of result object, sent to dcmtk's storescp that takes nothing but the default transfer syntax."""
+"""Every kind of result object, sent to a storescp (dcmtk) that takes nothing but the default transfer syntax."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from node.kinds import ObjectKind
 
 @contextmanager
 def storescp(folder: Path, *options: str) -> Iterator[Destination]:
-    """A running storescp that writes what it gets into a folder, as it gets it; unknown SOP classes too."""
+    """A running storescp that writes what it gets into a folder, unchanged, whatever its SOP class."""
     folder.mkdir()
     destination = Destination("archive", "PACS", "127.0.0.1", free_port())
     command = [tool("storescp"), "-pm", "+B", "-od", str(folder), *options, str(destination.port)]

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from pydicom import dcmread
-from support.every_kind import STORAGE, every_object
+from support.every_kind import every_object
 from support.peers import Orthanc
+
+STORAGE = "1.2.840.10008.5.1.4.1.1."
+"""How the UIDs of Storage SOP classes begin."""
 
 
 def data_set(file: bytes) -> bytes:

@@ -16,13 +16,14 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 from support import mg
-from support.breasts import COLUMNS, MAXIMUM, ROWS, Pixels, breast, enclosed, source_of
+from support.breasts import COLUMNS, MAXIMUM, ROWS, Pixels, breast
+from support.objects import enclosed, source_of
 from support.reader import L_SHAPE, Mask, Reader, bounds
 
 from ftmtl.mammogram.load import Mammogram
 from node.kinds import ObjectKind as Kind
 from node.results.readback import ReadFinding, read_cad_findings, read_findings
-from workers.analyse import analyse_study
+from workers.analyse import Order, analyse_study
 
 VIEWS = tuple(product("LR", ("CC", "MLO", "ML")))
 KINDS = (Kind.SEG, Kind.SR, Kind.CAD, Kind.PR)
@@ -41,14 +42,14 @@ class Way(NamedTuple):
     photometric: str
 
     def store(self, hanging: Pixels) -> Pixels:
-        """Turn pixels that hang with the chest wall at the left into stored ones."""
+        """Turn pixels that hang with the chest wall on the left into stored ones."""
         turned = hanging[:: -1 if self.upside_down else 1, :: -1 if self.mirrored else 1]
         turned = turned.T if self.transposed else turned
         return np.ascontiguousarray(MAXIMUM - turned if self.photometric == "MONOCHROME1" else turned)
 
 
 def ways(laterality: str, view: str) -> Iterator[Way]:
-    """Yield every legal way: either direction either way round, and both exchanged."""
+    """Yield every legal way: each direction either way round, and the two exchanged."""
     medial = "R" if laterality == "L" else "L"
     downs = {"CC": (medial,), "ML": ("F",), "MLO": ("F", f"F{medial}", f"{medial}F")}[view]
     for down, *turn, photometric in product(downs, *[(False, True)] * 3, ("MONOCHROME1", "MONOCHROME2")):
@@ -61,7 +62,7 @@ def ways(laterality: str, view: str) -> Iterator[Way]:
 
 def write_image(folder: Path, laterality: str, view: str, number: int, way: Way) -> Path:
     pixels = way.store(breast())
-    ds = mg.mg_header(laterality, view, *pixels.shape, uid=f"2.25.{100 + number}", number=number)
+    ds = mg.mg_header(laterality, view, pixels.shape, uid=f"2.25.{100 + number}", number=number)
     ds.PatientOrientation = [way.row, way.column]
     ds.PhotometricInterpretation = way.photometric
     ds.PresentationLUTShape = "INVERSE" if way.photometric == "MONOCHROME1" else "IDENTITY"
@@ -96,7 +97,7 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Read:
         folder, reader = tmp_path_factory.mktemp("study"), Reader(what_is_bright)
         chosen = list(ways(laterality, view))
         paths = [write_image(folder, laterality, view, n, way) for n, way in enumerate(chosen, start=1)]
-        analysis = analyse_study(paths, reader, folder / "results", KINDS)
+        analysis = analyse_study(paths, reader, folder / "results", Order(KINDS))
         written = {kind: [made.path for made in analysis.objects if made.kind is kind] for kind in KINDS}
         segmentations = [dcmread(path) for path in written[Kind.SEG]]
         masks = {source_of(seg): seg.pixel_array.astype(bool) for seg in segmentations}
@@ -121,7 +122,7 @@ def by_image(findings: list[ReadFinding]) -> dict[str, ReadFinding]:
 
 
 def bright(path: Path) -> Mask:
-    """Return the lesion's pixels in a stored matrix; of the file nothing else is looked at."""
+    """Return the lesion's pixels in a stored matrix; nothing else in the file is looked at."""
     ds = dcmread(path)
     shown = MAXIMUM - ds.pixel_array if ds.PhotometricInterpretation == "MONOCHROME1" else ds.pixel_array
     return np.asarray(shown > BRIGHT)
@@ -132,7 +133,7 @@ OF_EACH = pytest.mark.parametrize(("laterality", "view"), VIEWS, ids=[" ".join(w
 
 @OF_EACH
 def test_no_two_ways_put_the_lesion_in_the_same_place(laterality: str, view: str, read: Read) -> None:
-    """The cases are eight different ones, or what follows would prove little."""
+    """There are eight different cases, or what follows would prove little."""
     images = read(laterality, view)
     assert len(images) == (48 if view == "MLO" else 16)
     for photometric in ("MONOCHROME1", "MONOCHROME2"):
@@ -144,7 +145,7 @@ def test_no_two_ways_put_the_lesion_in_the_same_place(laterality: str, view: str
 
 @OF_EACH
 def test_it_hangs_upright_and_cropped(laterality: str, view: str, read: Read) -> None:
-    """The network sees the chest wall at the left, the lateral side or the head at the top, and less than the whole."""
+    """The network sees the chest wall on the left, the lateral side or the head at the top, and less than the whole."""
     for way, _, mammogram, *_ in read(laterality, view):
         seen = what_is_bright(mammogram)
         top, left, bottom, right = bounds(seen)

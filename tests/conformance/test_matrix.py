@@ -1,6 +1,6 @@
 """Every kind of object, of every outcome, of every kind of study, before every validator and reader that takes it.
 
-What each kind has to say stands in the tests of the kinds; here is what a PACS would make of all of it together.
+What each kind has to say is tested kind by kind; here is what a PACS would make of all of it together.
 """
 
 from __future__ import annotations
@@ -19,28 +19,25 @@ from highdicom.sr import srread
 from pydicom import dcmread
 from support import mg
 from support.every_kind import OF_THE_STUDY, REPORTS
-from support.headers import TOMOSYNTHESIS, image
-from support.outcomes import KINDS as OUTCOMES
-from support.outcomes import REASON, study_case
+from support.headers import image_with
+from support.outcomes import OUTCOMES, REASON, TOMOSYNTHESIS, study_case
 from support.peers import pixelmed_errors
 from support.reader import Mask, Reader, in_the_middle
 from support.studies import WITH_PIXELS, make_study
-from support.validators import about_a_label_map, about_a_source_alone, errors
+from support.validators import Run, about_a_label_map, about_a_source_alone, errors
 
 from ftmtl.findings import StudyResult
 from ftmtl.mammogram.load import Mammogram
 from ftmtl.mammogram.pixels import display_pixels
 from node.domain import ResultObject
+from node.kinds import LabelMapSegmentationStorage
 from node.kinds import ObjectKind as Kind
 from node.results.build import build_results
 from node.results.common.content import walk
-from node.results.seg.check import LABEL_MAP_SEGMENTATION
-from workers.analyse import analyse_study
-
-Run = Callable[..., tuple[int, list[str]]]
+from workers.analyse import Order, analyse_study
 
 CASES = [case for case in product((*WITH_PIXELS, "tomosynthesis"), OUTCOMES) if case != ("tomosynthesis", "findings")]
-"""A tomosynthesis volume is never analysed: alone it is a failure, beside a mammogram that is analysed a part."""
+"""A tomosynthesis volume is never analysed: alone it is a failure, beside a mammogram a study analysed in part."""
 
 INFORMATION_OBJECTS = {
     Kind.SR: "Comprehensive3DSR",
@@ -94,8 +91,10 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Make:
 
 def beside_a_volume(folder: Path, outcome: str) -> Case:
     folder.mkdir()
-    paths = [mg.write(mg.tomosynthesis(), folder)] + [mg.write(image({}), folder)] * (outcome != "failed")
-    analysis = analyse_study(paths, Reader(nothing if outcome == "none" else in_the_middle), folder / "out", list(Kind))
+    paths = [mg.write(mg.tomosynthesis(), folder)] + [mg.write(image_with({}), folder)] * (outcome != "failed")
+    analysis = analyse_study(
+        paths, Reader(nothing if outcome == "none" else in_the_middle), folder / "out", Order(tuple(Kind))
+    )
     return Case(paths, analysis.result, list(analysis.objects))
 
 
@@ -112,7 +111,7 @@ def nothing(mammogram: Mammogram) -> Mask:
 
 @OF_EACH
 def test_there_is_what_there_should_be(name: str, outcome: str, make: Make) -> None:
-    """Of lesions all kinds, else those that say that there are none, or why."""
+    """All kinds where there are lesions, else those that say that there are none, or why."""
     case = make(name, outcome)
     kinds = list(dict.fromkeys(made.kind for made in case.objects))
     assert kinds == (list(Kind) if outcome in ("findings", "partial") else OF_THE_STUDY)
@@ -144,7 +143,7 @@ def test_dcentvfy_takes_all_for_one_study(name: str, outcome: str, make: Make, r
 def test_dcmtk_reads_and_renders_every_report(name: str, outcome: str, make: Make, run_tool: Run) -> None:
     """As text and as a page for people; what was not analysed is in both, with the reason.
 
-    dcmtk 3.6.7 is older than label maps: a report for OHIF that refers to one it reads only if it is told to go on.
+    dcmtk 3.6.7 is older than label maps: it reads a report for OHIF that refers to one only if told to carry on.
     """
     case = make(name, outcome)
     reasons = {image.reason for image in case.result.images} - {""}
@@ -152,7 +151,7 @@ def test_dcmtk_reads_and_renders_every_report(name: str, outcome: str, make: Mak
     for made in case.objects:
         if made.kind not in (*REPORTS, Kind.CAD):
             continue
-        forgiving = ("-Ev",) * (made.kind is Kind.SR_OHIF and LABEL_MAP_SEGMENTATION in referenced(made.path))
+        forgiving = ("-Ev",) * (made.kind is Kind.SR_OHIF and LabelMapSegmentationStorage in referenced(made.path))
         for tool in (("dsrdump", "+Pl", *forgiving), ("dsr2html", *forgiving)):
             status, lines = run_tool(*tool, made.path)
             told = " ".join(lines).replace("&#39;", "'").replace("&apos;", "'")
@@ -178,7 +177,7 @@ def test_highdicom_reads_reports_and_segmentations(name: str, outcome: str, make
 def test_dcmqi_reads_every_measurement_report(
     name: str, outcome: str, make: Make, tmp_path: Path, run_tool: Run
 ) -> None:
-    """Of a study without lesions a group an image: dcmqi reads no more of it."""
+    """One group per image where there are no lesions: dcmqi reads no more than that."""
     case = make(name, outcome)
     images = len(case.result.images)
     for kind in REPORTS:
@@ -192,7 +191,7 @@ def test_dcmqi_reads_every_measurement_report(
 
 
 def test_pixelmed_accepts_reports_by_their_templates(make: Make) -> None:
-    """TID 1500 and TID 4000. A report takes it seconds: of each case one is judged, each kind in its turn."""
+    """TID 1500 and TID 4000. A report takes seconds, so one is judged for each case, the kinds taking turns."""
     turns = (Kind.SR, Kind.CAD, Kind.SR_COMPREHENSIVE, Kind.SR_OHIF)
     judged: dict[Path, Kind] = {}
     for n, case in enumerate(CASES):

@@ -1,6 +1,6 @@
 """The OHIF viewer itself, in a browser, on Orthanc: it draws the lesions where the images have them.
 
-Judged by the pixels of its window (:mod:`screens`), not by what it says. Slow: one start of the browser for all.
+Judged by the pixels of its window (`support.screens`), not by what it says. Slow: the browser starts once for all.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from support import mg
-from support.peers import ROOT, Orthanc, tool, viewer_modules
+from support.peers import Orthanc, tool, viewer_modules
+from support.places import ROOT
 from support.screens import Misplaced, Rectangle, burn_ring, check_filled, check_outlined, read_screen
 
 from ftmtl.findings import Finding, ImageResult, LesionMask
@@ -33,9 +34,9 @@ VIEWS = (("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO"))
 PLACES = ((300, 200), (90, 130), (250, 330), (70, 400))
 """Column and row of each view's lesion."""
 ROWS, COLUMNS = (600, 600, 604, 602), 450
-"""Size of each view: the third has an odd number of bytes a frame of bits, the last does not fill its last one."""
+"""Size of each view: a frame of bits has an odd number of bytes in the third, and ends within a byte in the last."""
 SECOND = (1, 3)
-"""Views with another lesion over the first; of the last one the segmentation is a label map."""
+"""Views with another lesion over the first; the segmentation of the last one is a label map."""
 MAX_VALUE = 4095
 STUDY, CONTROL = "2.25.10", "2.25.11"
 PATIENCE_S = 400
@@ -70,7 +71,7 @@ def lesion(column: int, row: int, mm: float | None) -> Finding:
     y, x = np.mgrid[:height, :width] + 0.5
     pixels = ((x - width / 2) / (width / 2)) ** 2 + ((y - height / 2) / (height / 2)) ** 2 <= 1
     pixels[: height // 2, : width // 2] = False
-    found = mg.finding(column, row, width, height, mm=mm)
+    found = mg.finding(column, row, (width, height), mm=mm)
     return replace(found, mask=LesionMask(pixels, column, row))
 
 
@@ -107,7 +108,7 @@ def make_views(folder: Path, study: str, views: int, *, mirror: bool = False) ->
     folder.mkdir()
     headers, images = [], []
     for n, ((side, view), (column, row)) in enumerate(list(zip(VIEWS, PLACES, strict=True))[:views]):
-        ds = mg.mg_header(side, view, ROWS[n], COLUMNS, f"{study}.{n + 1}", n + 1)
+        ds = mg.mg_header(side, view, (ROWS[n], COLUMNS), f"{study}.{n + 1}", n + 1)
         ds.StudyInstanceUID = study
         mm = None if n == 2 else 0.1
         findings = [lesion(column, row, mm)]

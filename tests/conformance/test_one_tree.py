@@ -1,4 +1,4 @@
-"""All kinds of objects of one study: whichever is read, it tells of the same lesions, and so do all together."""
+"""All kinds of objects of one study: each tells of the same lesions, and so do all together."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ import pytest
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from support import mg
-from support.breasts import enclosed, source_of
+from support.every_kind import OF_THE_STUDY, REPORTS
+from support.objects import enclosed, source_of
 from support.studies import WITH_PIXELS, Study, make_study
 
 from ftmtl.findings import Finding, StudyResult
@@ -28,7 +29,6 @@ from node.results.common.naming import tracking_id, tracking_uid
 from node.results.readback import ReadFinding, read_cad_findings, read_findings
 
 MASKS = (Kind.SEG, Kind.SEG_OHIF, Kind.SEG_FRACTIONAL, Kind.SEG_LABELMAP)
-REPORTS = (Kind.SR, Kind.SR_COMPREHENSIVE, Kind.SR_OHIF)
 
 
 class Lesion(NamedTuple):
@@ -41,7 +41,7 @@ class Lesion(NamedTuple):
 
 
 class Tree(NamedTuple):
-    """A study's findings by Tracking UID, and all objects that were written of them, read back."""
+    """A study's findings by Tracking UID, and all objects that were written about them, read back."""
 
     study: Study
     result: StudyResult
@@ -92,7 +92,7 @@ def told_apart(result: StudyResult) -> StudyResult:
 
 
 def probabilities(finding: Finding | ReadFinding) -> list[float | None]:
-    """Return both probabilities in hundredths of a per cent, as objects may round them."""
+    """Return both probabilities to hundredths of a per cent, as objects may round them."""
     return [pytest.approx(p, abs=6e-5) for p in (finding.lesion_probability, finding.cancer_probability)]
 
 
@@ -100,9 +100,8 @@ def probabilities(finding: Finding | ReadFinding) -> list[float | None]:
 def test_there_is_an_object_of_each_kind_for_whatever_it_is_of(name: str, grow: Grow) -> None:
     tree = grow(name)
     images = len({lesion.source_uid for lesion in tree.lesions.values()})
-    of_the_study = {Kind.SR, Kind.SR_COMPREHENSIVE, Kind.CAD, Kind.SC}
     assert {kind: len(paths) for kind, paths in tree.paths.items()} == {
-        kind: 1 if kind in of_the_study else images for kind in Kind
+        kind: 1 if kind in OF_THE_STUDY else images for kind in Kind
     }
     assert images == min(2, len(tree.study.paths))
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, tzinfo
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +13,15 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 from support import mg
-from support.breasts import enclosed
+from support.clocks import LaterClock
+from support.headers import AWKWARD_FOR_PICTURES, header_with
+from support.objects import enclosed
+from support.pictures import NOTICE
 from support.realdata import real_data
-from support.spoilers import faults_of, for_the_clinic, other_patient
 from support.studies import GH133, Study
+from support.validators import Run, about_a_source_alone, errors
 
-from ftmtl.findings import ImageResult, LesionMask
+from ftmtl.findings import LesionMask
 from ftmtl.mammogram.pixels import display_pixels
 from node.results.build import build_results
 from node.results.common.naming import tracking_uid
@@ -31,16 +32,9 @@ from node.results.pr.build import MAX_POINTS, build_presentation, line
 from node.results.readback import read_findings
 from node.results.study import Expected
 
-Run = Callable[..., tuple[int, list[str]]]
-NOTICE = "RESEARCH USE ONLY - NOT FOR DIAGNOSIS"
-
-
-def errors(lines: list[str]) -> list[str]:
-    return [line for line in lines if line.startswith("Error")]
-
 
 def write_states(study: Study, folder: Path) -> list[Path]:
-    """Write a presentation state of each image with findings, checked as anything that is sent."""
+    """Write a presentation state of each image with findings, checked as everything is before it is sent."""
     folder.mkdir(exist_ok=True)
     result = study.result(findings=True)
     paths = []
@@ -79,8 +73,7 @@ def test_dcentvfy_accepts_it_beside_the_others(study: Study, tmp_path: Path, run
     objects = build_results(study.result(findings=True), study.paths, tmp_path / "others")
     states = write_states(study, tmp_path / "out")
     _, lines = run_tool("dcentvfy", *study.paths, *(made.path for made in objects), *states)
-    sources = [str(path) for path in study.paths]
-    assert not [line for line in errors(lines) if not ("Missing SOP" in line and any(s in line for s in sources))]
+    assert not [line for line in errors(lines) if not about_a_source_alone(line, study.paths)]
 
 
 def test_each_finding_is_outlined_and_named(study: Study, tmp_path: Path) -> None:
@@ -126,14 +119,14 @@ def test_the_outline_lies_on_the_lesion_that_dcmtk_shows(right: int, down: int, 
 
 
 def render(image: Path, state: Path | None, folder: Path, run_tool: Run) -> NDArray[np.int64]:
-    """Return what dcmtk shows of an image, 0 to 255, with a presentation state or with its own grey scale."""
+    """Return how dcmtk shows an image, 0 to 255, with a presentation state or with its own grey scale."""
     options = ["-p", state, "+S", folder / "understood"] if state else []
     assert run_tool("dcmp2pgm", *options, image, folder / "shown.pgm")[0] == 0
     return np.asarray(Image.open(folder / "shown.pgm")).astype(np.int64)
 
 
 def with_grey(kind: str) -> Dataset:
-    """Return a synthetic image whose grey scale is of one kind."""
+    """Return a synthetic image with a grey scale of one kind."""
     ds = mg.mg_header()
     ds.PixelData = np.linspace(0, 4095, 400 * 300).astype("<u2").tobytes()
     lut = Dataset()
@@ -183,7 +176,7 @@ def test_the_image_looks_as_it_did(kind: str, tmp_path: Path, run_tool: Run) -> 
 
 
 def test_a_real_image_looks_as_it_did(tmp_path: Path, run_tool: Run) -> None:
-    """Three VOI LUTs of 12 bits and three SIGMOID windows stand together in it."""
+    """It has both three VOI LUTs of 12 bits and three SIGMOID windows."""
     source = dcmread(real_data(GH133))
     source.decompress(generate_instance_uid=False)
     source.save_as(tmp_path / "image")
@@ -224,24 +217,18 @@ def test_the_displayed_area_is_the_whole_image(changes: dict[str, object], expec
     assert {e.keyword: e.value for e in area if e.keyword.startswith("PresentationPixel")} == expected
 
 
-class _LaterClock(datetime):
-    @classmethod
-    def now(cls, tz: tzinfo | None = None) -> _LaterClock:
-        return cls(2040, 2, 29, 1, 2, 3)
-
-
 @pytest.mark.filterwarnings("ignore:A value of type 'DT'")
 def test_two_builds_are_byte_identical(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = [path.read_bytes() for path in write_states(study, tmp_path / "out")]
-    monkeypatch.setattr("highdicom.base.datetime.datetime", _LaterClock)
-    monkeypatch.setattr("highdicom.pr.content.datetime.datetime", _LaterClock)
+    monkeypatch.setattr("highdicom.base.datetime.datetime", LaterClock)
+    monkeypatch.setattr("highdicom.pr.content.datetime.datetime", LaterClock)
     assert [path.read_bytes() for path in write_states(study, tmp_path / "out")] == first
 
 
-@pytest.mark.parametrize("changes", mg.AWKWARD.values(), ids=mg.AWKWARD)
+@pytest.mark.parametrize("changes", AWKWARD_FOR_PICTURES.values(), ids=AWKWARD_FOR_PICTURES)
 @pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
 def test_awkward_headers_give_valid_states(changes: dict[str, object], tmp_path: Path, run_tool: Run) -> None:
-    header = read_source(mg.awkward(changes))
+    header = read_source(header_with(**changes))
     image = mg.image_result(header, [mg.finding()])
     build_presentation(header, image, mg.MODEL, 921).save_as(tmp_path / "state", enforce_file_format=True)
     check_object(tmp_path / "state", Expected(mg.study_result([image]), {header.SOPInstanceUID: header}, {}))
@@ -272,7 +259,7 @@ def test_a_ragged_lesion_still_fits_into_graphic_data(tmp_path: Path) -> None:
     whole, thin = contour(LesionMask(comb, 0, 0)), line(LesionMask(comb, 0, 0))
     assert len(whole) > MAX_POINTS >= len(thin)
     assert np.array_equal(thin[0], thin[-1])
-    header = read_source(mg.mg_header(rows=40, columns=12000))
+    header = read_source(mg.mg_header(size=(40, 12000)))
     image = mg.image_result(header, [replace(mg.finding(), mask=LesionMask(comb, 0, 5))])
     build_presentation(header, image, mg.MODEL, 921).save_as(tmp_path / "state", enforce_file_format=True)
     check_object(tmp_path / "state", Expected(mg.study_result([image]), {header.SOPInstanceUID: header}, {}))
@@ -291,114 +278,3 @@ def test_findings_read_back_with_their_outlines(study: Study, tmp_path: Path) ->
         assert read.outline is not None
         assert np.array_equal(read.outline, line(finding.mask))
         assert read.mask is not None
-
-
-def _annotation(ds: Dataset) -> Dataset:
-    annotation: Dataset = ds.GraphicAnnotationSequence[0]
-    return annotation
-
-
-def shifted(ds: Dataset) -> None:
-    graphic = _annotation(ds).GraphicObjectSequence[1]
-    graphic.GraphicData = [value + 1 for value in graphic.GraphicData]
-
-
-def outside(ds: Dataset) -> None:
-    graphic = _annotation(ds).GraphicObjectSequence[0]
-    graphic.GraphicData = [value + 390 for value in graphic.GraphicData]
-
-
-def lost_outline(ds: Dataset) -> None:
-    del _annotation(ds).GraphicObjectSequence[1]
-
-
-def exchanged(ds: Dataset) -> None:
-    first, second = _annotation(ds).GraphicObjectSequence
-    first.TrackingUID, second.TrackingUID = second.TrackingUID, first.TrackingUID
-
-
-def other_score(ds: Dataset) -> None:
-    _annotation(ds).TextObjectSequence[0].UnformattedTextValue = "lesion 1: 90% lesion, 12% cancer"
-
-
-def no_notice(ds: Dataset) -> None:
-    del _annotation(ds).TextObjectSequence[-1]
-
-
-def no_layer(ds: Dataset) -> None:
-    ds.GraphicLayerSequence[0].GraphicLayer = "OTHER"
-
-
-def other_image(ds: Dataset) -> None:
-    ds.ReferencedSeriesSequence[0].ReferencedImageSequence[0].ReferencedSOPInstanceUID = "2.25.404"
-
-
-def other_annotated_image(ds: Dataset) -> None:
-    _annotation(ds).ReferencedImageSequence[0].ReferencedSOPInstanceUID = "2.25.404"
-
-
-def other_series(ds: Dataset) -> None:
-    ds.ReferencedSeriesSequence[0].SeriesInstanceUID = "2.25.404"
-
-
-def other_window(ds: Dataset) -> None:
-    ds.SoftcopyVOILUTSequence[0].WindowCenter = 999
-
-
-def no_window(ds: Dataset) -> None:
-    del ds.SoftcopyVOILUTSequence
-
-
-def inverted(ds: Dataset) -> None:
-    ds.PresentationLUTShape = "INVERSE"
-
-
-def cropped(ds: Dataset) -> None:
-    ds.DisplayedAreaSelectionSequence[0].DisplayedAreaBottomRightHandCorner = [100, 100]
-
-
-def turned(ds: Dataset) -> None:
-    ds.ImageRotation, ds.ImageHorizontalFlip = 180, "N"
-
-
-SPOILERS: dict[Callable[[Dataset], None], str] = {
-    shifted: "outline 2 is not that of the mask of finding 2",
-    outside: "outline 1 leaves the 300x400 image",
-    lost_outline: "1 outlines for 2 findings",
-    exchanged: "outline 1 has another finding's tracking UID",
-    other_score: "label of finding 1 is",
-    no_notice: "the research notice is missing",
-    no_layer: "graphic layer AI_FINDINGS does not exist",
-    other_image: "references 2.25.404, which is no analysed source",
-    other_annotated_image: "does not reference 2.25.20 alone",
-    other_series: "does not reference the source's series",
-    other_window: "SoftcopyVOILUTSequence would change how the image looks",
-    no_window: "SoftcopyVOILUTSequence would change how the image looks",
-    inverted: "PresentationLUTShape would change how the image looks",
-    cropped: "DisplayedAreaSelectionSequence would change how the image looks",
-    turned: "ImageRotation would change how the image looks",
-    other_patient: "PatientID is not the source's",
-    for_the_clinic: "ContentQualification is not RESEARCH",
-}
-
-
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Dataset, ImageResult]:
-    """A presentation state that passes its check, its source and what it tells of."""
-    folder = tmp_path_factory.mktemp("sound")
-    source = read_source(mg.write(mg.mg_header(), folder))
-    image = mg.image_result(source, [mg.finding(), mg.finding(150, 200, 50, 41, 0.2)])
-    build_presentation(source, image, mg.MODEL, 921).save_as(folder / "state", enforce_file_format=True)
-    return folder / "state", source, image
-
-
-@pytest.mark.parametrize(("spoil", "fault"), SPOILERS.items(), ids=[f.__name__ for f in SPOILERS])
-def test_a_spoilt_state_is_rejected(
-    spoil: Callable[[Dataset], None], fault: str, sound: tuple[Path, Dataset, ImageResult], tmp_path: Path
-) -> None:
-    path, source, image = sound
-    checked = (
-        path,
-        lambda copy: check_object(copy, Expected(mg.study_result([image]), {source.SOPInstanceUID: source}, {})),
-    )
-    assert fault in faults_of(spoil, checked, tmp_path)

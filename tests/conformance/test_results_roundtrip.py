@@ -1,11 +1,10 @@
-"""Result objects read back: they say what was found, twice the same, and a spoilt one is caught."""
+"""Result objects read back: they say what was found, the same each time, and spoilt ones are caught."""
 
 from __future__ import annotations
 
 import logging
 import warnings
 from collections.abc import Callable
-from datetime import datetime, tzinfo
 from pathlib import Path
 
 import highdicom as hd
@@ -16,7 +15,8 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from support import mg
-from support.studies import Study
+from support.clocks import LaterClock
+from support.studies import Study, by_uid
 
 from ftmtl.findings import ImageResult, Outcome, StudyResult
 from node.errors import ResultRejected
@@ -28,10 +28,6 @@ from node.results.seg.build import build_segmentation
 from node.results.sr.measurement_report import build_report
 from node.results.study import Expected
 from node.results.summary import study_summary
-
-
-def sources_of(study: Study) -> dict[str, Dataset]:
-    return {header.SOPInstanceUID: header for header in study.headers}
 
 
 def test_segmentation_reads_back_as_the_masks(study: Study, tmp_path: Path) -> None:
@@ -78,7 +74,7 @@ def test_report_reads_back_as_the_findings(study: Study, tmp_path: Path) -> None
 def test_every_image_and_segmentation_is_evidence(study: Study, tmp_path: Path) -> None:
     objects = build_results(study.result(findings=True), study.paths, tmp_path)
     evidence = {instance for _, _, instance, _ in srread(objects[-1].path).get_evidence()}
-    assert evidence == {*sources_of(study), *(made.sop_instance_uid for made in objects if made.kind == "seg")}
+    assert evidence == {*by_uid(study.headers), *(made.sop_instance_uid for made in objects if made.kind == "seg")}
 
 
 def test_without_findings_each_image_says_so(study: Study, tmp_path: Path) -> None:
@@ -106,7 +102,7 @@ def test_two_builds_are_byte_identical(
     """Whatever the clock says and in whatever order the images came."""
     result = study.result(findings=findings)
     first = build_results(result, study.paths, tmp_path / "1")
-    monkeypatch.setattr("highdicom.base.datetime.datetime", _LaterClock)
+    monkeypatch.setattr("highdicom.base.datetime.datetime", LaterClock)
     turned = StudyResult(result.study_uid, result.model, result.images[::-1])
     second = build_results(turned, study.paths[::-1], tmp_path / "2")
     assert [made.path.name for made in first] == [made.path.name for made in second]
@@ -114,12 +110,6 @@ def test_two_builds_are_byte_identical(
         assert one.path.read_bytes() == two.path.read_bytes()
         assert one.path.name == f"{one.sop_instance_uid}.dcm"
     assert {path.name for path in (tmp_path / "1").iterdir()} == {made.path.name for made in first}
-
-
-class _LaterClock(datetime):
-    @classmethod
-    def now(cls, tz: tzinfo | None = None) -> _LaterClock:
-        return cls(2040, 2, 29, 1, 2, 3)
 
 
 def test_unanalysed_images_are_told_of(tmp_path: Path) -> None:
@@ -144,21 +134,21 @@ def test_unanalysed_images_are_told_of(tmp_path: Path) -> None:
 def test_a_source_of_another_study_or_none_is_refused(tmp_path: Path) -> None:
     path = mg.write(mg.mg_header(), tmp_path)
     image = mg.image_result(read_source(path))
-    with pytest.raises(ValueError, match=r"not of study 2\.25\.99"):
+    with pytest.raises(ValueError, match=r"not in study 2\.25\.99"):
         build_results(mg.study_result([image], "2.25.99"), [path], tmp_path / "out")
-    with pytest.raises(ValueError, match=r"no readable file of 2\.25\.20"):
+    with pytest.raises(ValueError, match=r"no readable file for 2\.25\.20"):
         build_results(mg.study_result([image]), [], tmp_path / "out")
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(401, 299), (333, 7), (64, 64)])
 def test_frames_that_do_not_end_on_a_byte(rows: int, columns: int, tmp_path: Path) -> None:
     """Frames follow each other bit by bit; corners, edges and overlapping lesions included."""
-    path = mg.write(mg.mg_header(rows=rows, columns=columns), tmp_path)
+    path = mg.write(mg.mg_header(size=(rows, columns)), tmp_path)
     w, h = min(5, columns), 9
     findings = [
-        mg.finding(0, 0, w, h),
-        mg.finding(columns - w, rows - h, w, h),
-        mg.finding(columns - w, rows - h - 3, w, h, 0.1),
+        mg.finding(0, 0, (w, h)),
+        mg.finding(columns - w, rows - h, (w, h)),
+        mg.finding(columns - w, rows - h - 3, (w, h), 0.1),
     ]
     result = mg.study_result([mg.image_result(read_source(path), findings)])
     objects = build_results(result, [path], tmp_path / "out")
@@ -168,9 +158,9 @@ def test_frames_that_do_not_end_on_a_byte(rows: int, columns: int, tmp_path: Pat
 
 
 def test_a_mask_outside_the_image_is_refused(tmp_path: Path) -> None:
-    path = mg.write(mg.mg_header(rows=50, columns=50), tmp_path)
+    path = mg.write(mg.mg_header(size=(50, 50)), tmp_path)
     result = mg.study_result([mg.image_result(read_source(path), [mg.finding(40, 10)])])
-    with pytest.raises(ValueError, match="leaves the 50x50 image"):
+    with pytest.raises(ValueError, match="extends beyond the 50x50 image"):
         build_results(result, [path], tmp_path / "out")
 
 
@@ -250,17 +240,17 @@ def for_the_clinic(seg: Dataset, sr: Dataset) -> None:
 SPOILERS: dict[Callable[[Dataset, Dataset], None], str] = {
     flip_mask: "frame 1 is not the mask of finding 1; frame 2 is not the mask",
     swap_frames: "frame 1 is not the mask of finding 1",
-    wrong_rows: "is 400x300, the source 300x400",
+    wrong_rows: "is 400x300, but the source is 300x400",
     stray_pixel: "frame 2 is not the mask of finding 2",
     missing_source: "2.25.404",
     other_tracking: "segment 2 has another finding's tracking UID",
-    other_patient: "PatientID is not the source's",
-    missing_evidence: "is no evidence",
+    other_patient: "PatientID differs from the source's",
+    missing_evidence: "is not listed as evidence",
     dangling_segment: "reference to 2.25.404, which does not exist",
     no_such_segment: "reference to segment 3",
     box_outside: "region outside the 300x400 image",
     other_probability: "Probability of cancer is",
-    lost_group: "tracking UIDs of the groups are not the findings'",
+    lost_group: "tracking UIDs of the groups are not those of the findings",
     verified: "VerificationFlag is not UNVERIFIED",
     for_the_clinic: "ContentQualification is not RESEARCH",
 }
@@ -269,7 +259,7 @@ SPOILERS: dict[Callable[[Dataset, Dataset], None], str] = {
 @pytest.mark.parametrize(("spoil", "fault"), SPOILERS.items(), ids=[f.__name__ for f in SPOILERS])
 def test_a_spoilt_object_is_rejected(spoil: Callable[[Dataset, Dataset], None], fault: str, tmp_path: Path) -> None:
     source = read_source(mg.write(mg.mg_header(), tmp_path))
-    image = mg.image_result(source, [mg.finding(), mg.finding(150, 200, 50, 41, 0.2)])
+    image = mg.image_result(source, [mg.finding(), mg.finding(150, 200, (50, 41), 0.2)])
     result = mg.study_result([image])
     sources = {source.SOPInstanceUID: source}
     seg = build_segmentation(source, image, mg.MODEL)

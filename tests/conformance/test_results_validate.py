@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from pydicom import dcmread
 from support import mg
-from support.headers import AWKWARD, broken
+from support.headers import AWKWARD, header_with
 from support.realdata import real_data
 from support.studies import Study
-from support.validators import about_a_source_alone, errors
+from support.validators import Run, about_a_source_alone, errors
 
 from node.results.build import build_results
 from node.results.common.source import read_source
-
-Run = Callable[..., tuple[int, list[str]]]
 
 
 @pytest.mark.parametrize("findings", [True, False], ids=["findings", "no findings"])
@@ -94,7 +91,7 @@ def test_dsrdump_reads_the_report(study: Study, findings: bool, tmp_path: Path, 
 @pytest.mark.parametrize("changes", AWKWARD.values(), ids=AWKWARD.keys())
 @pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
 def test_awkward_headers_give_valid_results(changes: dict[str, object], tmp_path: Path, run_tool: Run) -> None:
-    path = mg.write(broken(**changes), tmp_path)
+    path = mg.write(header_with(**changes), tmp_path)
     result = mg.study_result([mg.image_result(read_source(path), [mg.finding()])])
     for made in build_results(result, [path], tmp_path / "out"):
         status, lines = run_tool("dciodvfy", "-new", made.path)

@@ -1,48 +1,45 @@
-"""Segmentations of every kind, and the reports for OHIF: read back, judged by the validators, spoilt and rejected."""
+"""Segmentations of every kind: read back, judged by the validators, spoilt and rejected."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, tzinfo
 from pathlib import Path
 
 import highdicom as hd
 import numpy as np
 import pytest
-from highdicom.sr import srread
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from support import mg
+from support.clocks import LaterClock
+from support.objects import write
 from support.spoilers import faults_of
 from support.studies import Study
-from support.validators import about_a_label_map, about_a_source_alone, errors
+from support.validators import Run, about_a_source_alone, errors
 
-from ftmtl.findings import Finding, ImageResult, LesionMask, StudyResult
-from node.results.build import build_results
+from ftmtl.findings import Finding, ImageResult, LesionMask
 from node.results.common.naming import tracking_uid
 from node.results.common.source import read_source
 from node.results.conformance import check_object
 from node.results.seg.build import Kind, build_segmentation
 from node.results.seg.check import KINDS
-from node.results.sr.ohif import build_reports_ohif
 from node.results.study import Expected
 
-Run = Callable[..., tuple[int, list[str]]]
 SIZES = {"even": (400, 300), "odd": (401, 299)}
 """Rows and columns: three frames of bits fill an even number of bytes, or an odd one."""
 
 
 def blurred(finding: Finding) -> Finding:
-    """Return a finding with probabilities, no two columns of which are alike."""
+    """Return a finding with probabilities that differ in every column."""
     width = finding.mask.pixels.shape[1]
     ramp = np.linspace(40, 255, width).astype(np.uint8)
     return replace(finding, probability=np.where(finding.mask.pixels, ramp, ramp // 4).astype(np.uint8))
 
 
 def overlapping() -> list[Finding]:
-    """Return three lesions, the last with the most probable on top of the others, one without probabilities."""
-    below, beside, above = mg.finding(), mg.finding(60, 60), mg.finding(52, 66, 30, 30)
+    """Return three lesions, the last and most probable one on top of the others, the second without probabilities."""
+    below, beside, above = mg.finding(), mg.finding(60, 60), mg.finding(52, 66, (30, 30))
     return [
         replace(blurred(below), lesion_probability=0.6),
         replace(beside, lesion_probability=0.6),
@@ -53,13 +50,8 @@ def overlapping() -> list[Finding]:
 def one_image(folder: Path, size: str = "even", mm: float | None = 0.1) -> tuple[Dataset, ImageResult]:
     """Return a header and overlapping findings."""
     rows, columns = SIZES[size]
-    source = read_source(mg.write(mg.mg_header(rows=rows, columns=columns), folder))
+    source = read_source(mg.write(mg.mg_header(size=(rows, columns)), folder))
     return source, mg.image_result(source, overlapping(), mm)
-
-
-def write(ds: Dataset, path: Path) -> Path:
-    ds.save_as(path, enforce_file_format=True)
-    return path
 
 
 def check(path: Path, source: Dataset, image: ImageResult) -> None:
@@ -139,7 +131,7 @@ def test_highdicom_reads_the_same(kind: Kind, tmp_path: Path) -> None:
     ],
 )
 def test_for_ohif_the_encoding_follows_the_size(rows: int, columns: int, encodings: str, tmp_path: Path) -> None:
-    source = read_source(mg.write(mg.mg_header(rows=rows, columns=columns), tmp_path))
+    source = read_source(mg.write(mg.mg_header(size=(rows, columns)), tmp_path))
     for count, encoding in enumerate(encodings.split(), start=1):
         image = mg.image_result(source, overlapping()[:count])
         seg = build_segmentation(source, image, mg.MODEL, kind=Kind.SEG_OHIF)
@@ -170,14 +162,6 @@ def test_only_for_ohif_geometry_is_invented(size: str, mm: float | None, tmp_pat
         assert shared.PixelMeasuresSequence[0].PixelSpacing == pytest.approx([mm or 1, mm or 1])
         assert shared.PlaneOrientationSequence[0].ImageOrientationPatient == [1, 0, 0, 0, 1, 0]
         assert "invented" in ds.ContentDescription
-
-
-class LaterClock(datetime):
-    """A clock that shows another time than the first build's."""
-
-    @classmethod
-    def now(cls, tz: tzinfo | None = None) -> LaterClock:
-        return cls(2040, 2, 29, 1, 2, 3)
 
 
 @pytest.mark.filterwarnings("ignore:A value of type 'DT'")
@@ -222,9 +206,9 @@ def test_validators_accept_every_kind(study: Study, kind: Kind, tmp_path: Path, 
 @pytest.mark.parametrize("calibrated", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_source_with_a_frame_of_reference(kind: Kind, calibrated: bool, tmp_path: Path, run_tool: Run) -> None:
-    """It is left out; or dciodvfy would ask Pixel Measures for a Slice Thickness.
+    """It is left out, or dciodvfy would want a Slice Thickness in Pixel Measures.
 
-    highdicom's reader asks for one anyway: but for OHIF there are none, as the pixels are those of the image.
+    highdicom's reader wants one anyway, so there are none except for OHIF: the pixels are those of the image.
     """
     ds = mg.mg_header("L", "MLO")
     if calibrated:
@@ -255,7 +239,7 @@ def test_a_mask_outside_the_image_is_refused(kind: Kind, tmp_path: Path) -> None
     source, image = one_image(tmp_path)
     pixels = np.ones((10, 10), dtype=bool)
     stray = replace(mg.finding(), mask=LesionMask(pixels, 295, 20))
-    with pytest.raises(ValueError, match="leaves the 300x400 image"):
+    with pytest.raises(ValueError, match="extends beyond the 300x400 image"):
         build_segmentation(source, replace(image, findings=(*image.findings, stray)), mg.MODEL, kind=Kind(kind))
 
 
@@ -313,15 +297,15 @@ def invented(seg: Dataset) -> None:
 
 
 SPOILERS: list[tuple[Kind, Callable[[Dataset], None], str]] = [
-    ("seg", other_class, "is no 1-bit BINARY segmentation"),
-    ("seg", other_kinds_uid, "is of no kind of segmentation"),
+    ("seg", other_class, "is not encoded with 1-bit pixels as BINARY"),
+    ("seg", other_kinds_uid, "is not that of any kind of segmentation"),
     ("seg", other_series, "SeriesInstanceUID is not that of seg"),
     ("seg", invented, "an orientation was invented"),
     ("seg-fractional", turned, "frame 1 is not the probability of finding 1"),
     ("seg-fractional", one_grey_level, "frame 1 is not the probability of finding 1"),
     ("seg-fractional", occupancy, "fractions are OCCUPANCY up to 255"),
-    ("seg-labelmap", turned, "label 3 is not what others leave of the mask of finding 3"),
-    ("seg-labelmap", swapped_labels, "label 1 is not what others leave of the mask of finding 1"),
+    ("seg-labelmap", turned, "label 3 is not what more probable lesions leave of the mask of finding 3"),
+    ("seg-labelmap", swapped_labels, "label 1 is not what more probable lesions leave of the mask of finding 1"),
     ("seg-labelmap", no_background, "the background is not segment 0"),
     ("seg-labelmap", invented, "an orientation was invented"),
     ("seg-ohif", turned, "frame 1 is not the mask of finding 1"),
@@ -336,50 +320,3 @@ def test_a_spoilt_object_is_rejected(kind: Kind, spoil: Callable[[Dataset], None
     source, image = one_image(tmp_path)
     path = write(build_segmentation(source, image, mg.MODEL, kind=Kind(kind)), tmp_path / "seg")
     assert fault in faults_of(spoil, (path, lambda copy: check(copy, source, image)), tmp_path)
-
-
-def reports_of(study: Study, result: StudyResult) -> tuple[dict[str, Dataset], dict[str, Dataset]]:
-    """Return segmentations and reports for OHIF by image."""
-    images = {image.sop_instance_uid: image for image in result.images if image.findings}
-    segs = {
-        h.SOPInstanceUID: build_segmentation(h, images[h.SOPInstanceUID], mg.MODEL, kind=Kind.SEG_OHIF)
-        for h in study.headers
-        if h.SOPInstanceUID in images
-    }
-    return segs, build_reports_ohif(study.headers, result, segs)
-
-
-def test_each_image_with_findings_has_a_report_of_its_own(study: Study, tmp_path: Path, run_tool: Run) -> None:
-    result = study.result(findings=True)
-    segs, reports = reports_of(study, result)
-    assert list(reports) == [h.SOPInstanceUID for h in study.headers if h.SOPInstanceUID in segs]
-    assert len({report.SeriesInstanceUID for report in reports.values()}) == len(reports)
-    assert [report.SeriesNumber for report in reports.values()] == list(range(4901, 4901 + len(reports)))
-    headers = {header.SOPInstanceUID: header for header in study.headers}
-    images = {image.sop_instance_uid: image for image in result.images}
-    for uid, report in reports.items():
-        path = write(report, tmp_path / "sr")
-        check_object(path, Expected(replace(result, images=(images[uid],)), {uid: headers[uid]}, {uid: segs[uid]}))
-        _, lines = run_tool("dciodvfy", "-new", path)
-        assert not [line for line in errors(lines) if not about_a_label_map(line, segs[uid])]
-        assert {instance for _, _, instance, _ in srread(path).get_evidence()} == {uid, segs[uid].SOPInstanceUID}
-        assert "OHIF" in report.SeriesDescription
-    again = reports_of(study, result)[1]
-    assert [write(r, tmp_path / "a").read_bytes() for r in reports.values()] == [
-        write(r, tmp_path / "b").read_bytes() for r in again.values()
-    ]
-
-
-def test_a_report_for_ohif_is_another_object_than_the_studys(tmp_path: Path) -> None:
-    """Also where the study is a single image, and both say the same."""
-    path = mg.write(mg.mg_header(), tmp_path)
-    study = Study([path], [read_source(path)], 0.1)
-    result = study.result(findings=True)
-    objects = build_results(result, [path], tmp_path / "out")
-    (report,) = reports_of(study, result)[1].values()
-    assert report.SOPInstanceUID not in {made.sop_instance_uid for made in objects}
-    assert report.SeriesInstanceUID not in {made.series_uid for made in objects}
-
-
-def test_without_findings_ohif_gets_nothing(study: Study) -> None:
-    assert reports_of(study, study.result(findings=False)) == ({}, {})

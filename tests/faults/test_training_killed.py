@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from support.peers import wait_for
+from support.places import ROOT
 from support.recipes import write_recipe
 
 from ftmtl.network.ftmtlnet import build_network
@@ -20,13 +21,12 @@ from ftmtl.training.recipe import read_recipe
 from ftmtl.training.runs import RunFolder
 from ftmtl.training.train import train
 
-ROOT = Path(__file__).parents[2]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where phantoms lie that were drawn already."""
+    """A folder for phantoms that have been drawn already."""
     return tmp_path_factory.mktemp("cache")
 
 
@@ -84,7 +84,7 @@ def test_a_killed_run_ends_with_exactly_the_same_weights(tmp_path: Path, cache: 
 
 
 def test_two_processes_train_as_one(tmp_path: Path, cache: Path) -> None:
-    """Gradients agree to rounding; later a proposal tips over some threshold in one run and not in the other."""
+    """Gradients agree to rounding; later a proposal may pass some threshold in one run and not in the other."""
     recipe = write_recipe(tmp_path, cache=cache, steps=4, every=4, rate=1e-5)
     alone, in_two = tmp_path / "alone", tmp_path / "in_two"
     process = start([*TORCHRUN, "-m", "node.cli"], recipe, in_two)

@@ -14,6 +14,9 @@ from support.realdata import real_data
 from ftmtl.phantom.dicom import phantom_dataset
 from ftmtl.phantom.make import Phantom
 
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
+"""The hostile file's UID is malformed on purpose."""
+
 
 def analyze(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([str(BIN / "ftmtl"), "analyze", *arguments], capture_output=True, text=True, check=False)
@@ -21,7 +24,7 @@ def analyze(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def mixed(tmp_path_factory: pytest.TempPathFactory, phantom_study: list[tuple[Path, Phantom]]) -> Path:
-    """A folder: a study, one of its files again, no DICOM, a truncated file, a hostile Study Instance UID."""
+    """A folder with a study, one of its files again, no DICOM, a truncated file, and a hostile Study UID."""
     folder = tmp_path_factory.mktemp("mixed")
     for path, _ in phantom_study:
         (folder / path.name).write_bytes(path.read_bytes())

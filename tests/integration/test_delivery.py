@@ -1,4 +1,4 @@
-"""Results on their way to a PACS, over real associations: every answer, and every way to get none."""
+"""Results on their way to a PACS, over real associations: every answer, and every way not to get one."""
 
 import socket
 
@@ -7,8 +7,10 @@ from pydicom import dcmread
 from pydicom.uid import ImplicitVRLittleEndian
 from pynetdicom import AE, _config, evt
 from support.peers import wait_for
+from support.records import SEG, SR
 from support.wire import data_set, encode, poll_often, receiver, write_file
 
+from node.cli.standalone import free_port
 from node.delivery.retry import RetryPolicy, next_state
 from node.delivery.send import send
 from node.dimse.scu import echo
@@ -16,7 +18,6 @@ from node.dimse.status import Answer
 from node.domain import Delivery, DeliveryState, Destination, ResultObject
 from node.kinds import ObjectKind
 
-SEG, SR = "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.88.34"
 POLICY = RetryPolicy(first_retry_s=10, longest_retry_s=3600, give_up_after_s=86400)
 
 
@@ -135,12 +136,6 @@ def test_nothing_accepted_is_refused_for_good(results, classes, syntax):
     assert replies[0].comment.count("Segmentation Storage") == 1
 
 
-def closed_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def test_a_peer_that_knows_the_default_transfer_syntax_alone_is_sent_it(results):
     got = []
 
@@ -156,7 +151,7 @@ def test_a_peer_that_knows_the_default_transfer_syntax_alone_is_sent_it(results)
 
 
 def test_nobody_listening_is_tried_again(results):
-    replies = list(send(pacs(closed_port()), results, "FTMTL"))
+    replies = list(send(pacs(free_port()), results, "FTMTL"))
     assert [(r.sop_instance_uid, r.answer, r.status) for r in replies] == [
         ("2.25.1", Answer.TRY_AGAIN, None),
         ("2.25.2", Answer.TRY_AGAIN, None),
@@ -248,4 +243,4 @@ def test_echo(results):
     handlers = [(evt.EVT_C_ECHO, lambda event: 0x0122)]
     with receiver(handlers, ["1.2.840.10008.1.1"], syntax=ImplicitVRLittleEndian) as port:
         assert echo(pacs(port), "FTMTL") == "C-ECHO status 0x0122"
-    assert echo(pacs(closed_port()), "FTMTL")
+    assert echo(pacs(free_port()), "FTMTL")

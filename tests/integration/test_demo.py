@@ -20,7 +20,7 @@ def test_own_files_come_back_with_pictures(phantom_study: list[tuple[Path, Phant
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Measurement Report" in done.stdout
     assert "Segmentation" in done.stdout
-    assert "all else" in done.stdout
+    assert "everything else" in done.stdout
     pictures = sorted(tmp_path.glob("run-*/pictures/*.png"))
     assert [path.stem for path in pictures] == ["L_CC", "L_MLO", "R_CC", "R_MLO"]
     with Image.open(pictures[0]) as picture:

@@ -11,11 +11,11 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from support.peers import BIN, NodeProcess, Orthanc, run_tool, wait_for
 from support.realdata import real_data
+from support.records import SEG, SR
+from support.validators import errors
 
 from ftmtl.phantom.make import Phantom
 
-SEG = "1.2.840.10008.5.1.4.1.1.66.4"
-SR = "1.2.840.10008.5.1.4.1.1.88.34"
 ENDED = {"delivered", "not_processed", "failed"}
 pytestmark = pytest.mark.peer
 
@@ -37,17 +37,17 @@ def references(ds: Dataset) -> set[str]:
 
 
 def validate(results: list[Dataset], sources: list[Path], folder: Path) -> None:
-    """No error by dciodvfy in any object, none by dcentvfy over the study with its results."""
+    """Assert that dciodvfy finds no error in any object, nor dcentvfy in the study with its results."""
     paths = []
     for number, ds in enumerate(results):
         paths.append(folder / f"result-{number}.dcm")
         ds.save_as(paths[-1])
         status, lines = run_tool("dciodvfy", "-new", paths[-1])
         assert status == 0, lines
-        assert not [line for line in lines if line.startswith("Error")]
+        assert not errors(lines)
     _, lines = run_tool("dcentvfy", *sources, *paths)
     _, already = run_tool("dcentvfy", *sources)
-    assert not [line for line in lines if line.startswith("Error") and line not in already]
+    assert not [line for line in errors(lines) if line not in already]
 
 
 def check_results(results: list[Dataset], sources: dict[str, Dataset], folder: Path, paths: list[Path]) -> None:

@@ -1,9 +1,10 @@
-"""What is sent to a PACS that does not take everything: over real associations, from real analyses of a phantom."""
+"""What is sent to a PACS that does not take everything, over real associations, from real analyses of a phantom."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from pynetdicom import evt
 from support.records import configuration
 from support.wire import poll_often, receiver
 
+from ftmtl.errors import DecoderMissing
 from ftmtl.findings import Finding, ImageResult, LesionMask, ModelIdentity, Outcome, StudyResult
 from ftmtl.mammogram.load import Mammogram
 from ftmtl.phantom.dicom import write_study
@@ -229,3 +231,24 @@ def test_each_destination_gets_its_own_kinds(station: Station) -> None:
     for delivery in station.ledger.deliveries.of(station.job_id):
         opened[delivery.destination].add(kinds[delivery.sop_instance_uid])
     assert opened == {"archive": {K.SEG, K.SR}, "viewer": {K.SEG_OHIF, K.SR_OHIF, K.SC}}
+
+
+def test_a_page_that_nobody_here_can_draw_fails_with_the_reason(
+    station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a worker has no decoder for compressed images; what the PACS takes reaches it all the same."""
+
+    def undecodable(path: Path) -> NoReturn:
+        raise DecoderMissing("no decoder for JPEG Lossless is installed")
+
+    monkeypatch.setattr("workers.deliver.display_pixels", undecodable)
+    station.analyse([K.SEG, K.SR, K.CAD])
+    station.deliver([K.SEG, K.SR])
+    assert station.ledger.jobs.get(station.job_id).state is S.FAILED
+    deliveries = station.deliveries()
+    assert {kind: state for kind, (state, _) in deliveries.items()} == {
+        K.SEG: DeliveryState.DELIVERED,
+        K.SR: DeliveryState.DELIVERED,
+        K.CAD: DeliveryState.FAILED,
+    }
+    assert deliveries[K.CAD][1].endswith("; sc cannot be made instead: no decoder for JPEG Lossless is installed")

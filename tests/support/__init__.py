@@ -1,1 +1,1 @@
-"""What tests share: peers, synthetic inputs, and ways of reading results."""
+"""What tests share: synthetic inputs, peers and validators, and ways to read results."""

@@ -6,31 +6,27 @@ from pathlib import Path
 
 import numpy as np
 
-from node.kinds import ObjectKind
 from node.kinds import ObjectKind as Kind
 from node.results.build import build_results
 from node.results.common.source import read_source
 from support import mg
 
-STORAGE = "1.2.840.10008.5.1.4.1.1."
-
-
-def every_object(folder: Path) -> list[Path]:
-    """Write a synthetic study with findings, and objects of every kind."""
-    (folder / "sources").mkdir()
-    paths = mg.four_views(folder / "sources", 401, 299)
-    headers = [read_source(path) for path in paths]
-    images = [mg.image_result(headers[0], [mg.finding(), mg.finding(52, 66, 30, 30)])]
-    images += map(mg.image_result, headers[1:])
-    made = build_results(
-        mg.study_result(images), paths, folder / "results", tuple(ObjectKind), display=lambda _: np.zeros((401, 299))
-    )
-    assert {result.kind for result in made} == set(ObjectKind)
-    return [*paths, *(result.path for result in made)]
-
-
 REPORTS = (Kind.SR, Kind.SR_COMPREHENSIVE, Kind.SR_OHIF)
-
+"""Measurement reports."""
 
 OF_THE_STUDY = [Kind.SR, Kind.SR_COMPREHENSIVE, Kind.CAD, Kind.SC]
 """What there is of every study, whatever happened."""
+
+
+def every_object(folder: Path) -> list[Path]:
+    """Write a synthetic study of four images with findings, then objects of every kind; return all their paths."""
+    (folder / "sources").mkdir()
+    paths = mg.four_views(folder / "sources", (401, 299))
+    headers = [read_source(path) for path in paths]
+    images = [mg.image_result(headers[0], [mg.finding(), mg.finding(52, 66, (30, 30))])]
+    images += map(mg.image_result, headers[1:])
+    made = build_results(
+        mg.study_result(images), paths, folder / "results", tuple(Kind), display=lambda _: np.zeros((401, 299))
+    )
+    assert {result.kind for result in made} == set(Kind)
+    return [*paths, *(result.path for result in made)]

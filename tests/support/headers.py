@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pydicom.dataset import Dataset
 
 from support import mg
 from support.breasts import COLUMNS, ROWS, breast
 
-
-def broken(**changes: object) -> Dataset:
-    """Return a synthetic header with attributes replaced, or removed where the new value is None."""
-    ds = mg.mg_header()
-    for keyword, value in changes.items():
-        if value is None:
-            delattr(ds, keyword)
-        else:
-            ds.add_new(keyword, ds[keyword].VR if keyword in ds else "LO", value)
-    return ds
-
-
-AWKWARD = {
+AWKWARD: dict[str, dict[str, object]] = {
     "type 2 missing": dict.fromkeys(
         ("AccessionNumber", "StudyID", "StudyDate", "StudyTime", "PatientName", "PatientID", "PatientBirthDate",
          "PatientSex", "ReferringPhysicianName", "Manufacturer", "PatientOrientation")
@@ -32,18 +22,41 @@ AWKWARD = {
         ("StudyDate", "StudyTime", "ContentDate", "ContentTime", "AcquisitionDate", "AcquisitionTime")
     ),
 }  # fmt: skip
+"""What the header of a mammogram is changed to before reports and masks are made of it; None removes an attribute."""
+
+AWKWARD_FOR_PICTURES: dict[str, dict[str, object]] = {
+    "type 2 missing": dict.fromkeys(
+        ("AccessionNumber", "StudyID", "StudyDate", "StudyTime", "PatientName", "PatientID", "PatientBirthDate",
+         "PatientSex", "ReferringPhysicianName", "Manufacturer", "PatientOrientation")
+    ),
+    "nothing is known of the image": dict.fromkeys(
+        ("ImageLaterality", "ViewPosition", "ViewCodeSequence", "PatientOrientation", "ImagerPixelSpacing",
+         "ContentDate", "AcquisitionDate", "StudyDate")
+    ),
+    "sex unknown": {"PatientSex": "U"},
+    "a name in Cyrillic": {"SpecificCharacterSet": "ISO_IR 144", "PatientName": "Люкceмбypг"},
+    "a name in Chinese": {"SpecificCharacterSet": "ISO_IR 192", "PatientName": "Wang^XiaoDong=王^小東"},
+    "For Processing": {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.1.2.1"},
+}  # fmt: skip
+"""The same for what is drawn: pages and presentation states."""
 
 
-def image(changes: dict[str, object], uid: str = "2.25.20", number: int = 1) -> Dataset:
-    """Return a mammogram with a breast on it, with attributes replaced, or removed where the new value is None."""
-    ds = mg.mg_header(rows=ROWS, columns=COLUMNS, uid=uid, number=number)
+def header_with(**changes: object) -> Dataset:
+    """Return a synthetic header with attributes replaced, or removed where the new value is None."""
+    return _changed(mg.mg_header(), changes)
+
+
+def image_with(changes: Mapping[str, object], uid: str = "2.25.20", number: int = 1) -> Dataset:
+    """Return a mammogram with a breast on it, its header changed in the same way."""
+    ds = mg.mg_header(size=(ROWS, COLUMNS), uid=uid, number=number)
     ds.PixelData = breast().tobytes()
+    return _changed(ds, changes)
+
+
+def _changed(ds: Dataset, changes: Mapping[str, object]) -> Dataset:
     for keyword, value in changes.items():
         if value is None:
             delattr(ds, keyword)
         else:
             setattr(ds, keyword, value)
     return ds
-
-
-TOMOSYNTHESIS = "This is a tomosynthesis object; the model reads 2D mammograms only."

@@ -36,11 +36,26 @@ def code(value: str, scheme: str, meaning: str) -> Dataset:
 
 
 def mg_header(
-    laterality: str = "L", view: str = "CC", rows: int = 400, columns: int = 300, uid: str = "2.25.20", number: int = 1
+    laterality: str = "L",
+    view: str = "CC",
+    size: tuple[int, int] = (400, 300),
+    uid: str = "2.25.20",
+    number: int = 1,
 ) -> Dataset:
     """Return a For Presentation mammogram without pixels, in which dciodvfy finds no error (PS3.3 A.26).
 
     MLO views have a frame of reference of their own and the others none: both occur.
+
+    Parameters
+    ----------
+    laterality, view
+        Image Laterality and View Position.
+    size
+        Rows and columns.
+    uid
+        SOP Instance UID; that of the series is derived from it.
+    number
+        Series and Instance Number.
     """
     ds = Dataset()
     ds.file_meta = FileMetaDataset()
@@ -57,11 +72,12 @@ def mg_header(
     ds.DeviceSerialNumber, ds.SoftwareVersions = "0", "0.1.0"
     if view == "MLO":
         ds.FrameOfReferenceUID, ds.PositionReferenceIndicator = f"{uid}.2", ""
-    _image_modules(ds, laterality, view, rows, columns, number)
+    ds.Rows, ds.Columns = size
+    _image_modules(ds, laterality, view, number)
     return ds
 
 
-def _image_modules(ds: Dataset, laterality: str, view: str, rows: int, columns: int, number: int) -> None:
+def _image_modules(ds: Dataset, laterality: str, view: str, number: int) -> None:
     """General Image, Image Pixel, DX Anatomy, DX Image, DX Detector, Mammography Image."""
     ds.ImageType, ds.InstanceNumber = ["ORIGINAL", "PRIMARY", ""], number
     ds.PatientOrientation = list(ORIENTATIONS[laterality, view])
@@ -69,7 +85,7 @@ def _image_modules(ds: Dataset, laterality: str, view: str, rows: int, columns: 
     ds.ContentDate, ds.ContentTime = "20250102", f"1017{number:02d}"
     ds.LossyImageCompression, ds.BurnedInAnnotation, ds.PresentationLUTShape = "00", "NO", "IDENTITY"
     ds.SamplesPerPixel, ds.PhotometricInterpretation, ds.PixelRepresentation = 1, "MONOCHROME2", 0
-    ds.Rows, ds.Columns, ds.BitsAllocated, ds.BitsStored, ds.HighBit = rows, columns, 16, 12, 11
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit = 16, 12, 11
     ds.ImageLaterality, ds.OrganExposed, ds.BodyPartExamined = laterality, "BREAST", "BREAST"
     ds.AnatomicRegionSequence = Items([code("76752008", "SCT", "Breast")])
     ds.PositionerType, ds.ViewPosition = "MAMMOGRAPHIC", view
@@ -97,7 +113,7 @@ PROJECTION_ONLY = (
 
 def tomosynthesis(laterality: str = "L", view: str = "MLO", uid: str = "2.25.40", frames: int = 3) -> Dataset:
     """Return a small Breast Tomosynthesis Image of black frames, in which dciodvfy finds no error (PS3.3 A.55)."""
-    ds = mg_header(laterality, view, 64, 48, uid, 5)
+    ds = mg_header(laterality, view, (64, 48), uid, 5)
     for keyword in PROJECTION_ONLY:
         delattr(ds, keyword)
     ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = BreastTomosynthesisImageStorage
@@ -149,18 +165,33 @@ def write(ds: Dataset, folder: Path) -> Path:
     return path
 
 
-def four_views(folder: Path, rows: int = 400, columns: int = 300) -> list[Path]:
-    """Write R CC, L CC, R MLO and L MLO of one study."""
+def four_views(folder: Path, size: tuple[int, int] = (400, 300)) -> list[Path]:
+    """Write R CC, L CC, R MLO and L MLO of one study; their size is rows and columns."""
     views = [("R", "CC"), ("L", "CC"), ("R", "MLO"), ("L", "MLO")]
-    return [
-        write(mg_header(side, view, rows, columns, f"2.25.2{n}", n), folder) for n, (side, view) in enumerate(views, 1)
-    ]
+    return [write(mg_header(side, view, size, f"2.25.2{n}", n), folder) for n, (side, view) in enumerate(views, 1)]
 
 
 def finding(
-    column: int = 40, row: int = 60, width: int = 31, height: int = 23, malignancy: float = 0.8, mm: float | None = 0.1
+    column: int = 40,
+    row: int = 60,
+    size: tuple[int, int] = (31, 23),
+    malignancy: float = 0.8,
+    mm: float | None = 0.1,
 ) -> Finding:
-    """Return an elliptic lesion whose mask is asymmetric, so that flips and shifts show."""
+    """Return an elliptic lesion whose mask is asymmetric, so that flips and shifts show.
+
+    Parameters
+    ----------
+    column, row
+        Top-left corner of its box.
+    size
+        Width and height of its box.
+    malignancy
+        Its probability; above one half the lesion is a mass, else a calcification.
+    mm
+        Pixel spacing, or None where lengths are not known.
+    """
+    width, height = size
     y, x = np.mgrid[:height, :width]
     mask = ((x - width / 2 + 0.5) / (width / 2)) ** 2 + ((y - height / 2 + 0.5) / (height / 2)) ** 2 <= 1
     mask[: height // 2, : width // 3] = False
@@ -192,31 +223,3 @@ def image_result(header: Dataset, findings: Sequence[Finding] = (), spacing: flo
 def study_result(images: Sequence[ImageResult], study_uid: str = "2.25.10") -> StudyResult:
     """Return the result of a study."""
     return StudyResult(study_uid, MODEL, tuple(images))
-
-
-AWKWARD = {
-    "type 2 missing": dict.fromkeys(
-        ("AccessionNumber", "StudyID", "StudyDate", "StudyTime", "PatientName", "PatientID", "PatientBirthDate",
-         "PatientSex", "ReferringPhysicianName", "Manufacturer", "PatientOrientation")
-    ),
-    "nothing is known of the image": dict.fromkeys(
-        ("ImageLaterality", "ViewPosition", "ViewCodeSequence", "PatientOrientation", "ImagerPixelSpacing",
-         "ContentDate", "AcquisitionDate", "StudyDate")
-    ),
-    "sex unknown": {"PatientSex": "U"},
-    "a name in Cyrillic": {"SpecificCharacterSet": "ISO_IR 144", "PatientName": "Люкceмбypг"},
-    "a name in Chinese": {"SpecificCharacterSet": "ISO_IR 192", "PatientName": "Wang^XiaoDong=王^小東"},
-    "For Processing": {"SOPClassUID": "1.2.840.10008.5.1.4.1.1.1.2.1"},
-}  # fmt: skip
-"""Changes to a sound header; None removes the attribute."""
-
-
-def awkward(changes: dict[str, object]) -> Dataset:
-    """Return a synthetic header with attributes replaced or removed."""
-    ds = mg_header()
-    for keyword, value in changes.items():
-        if value is None:
-            delattr(ds, keyword)
-        else:
-            setattr(ds, keyword, value)
-    return ds

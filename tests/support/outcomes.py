@@ -1,4 +1,4 @@
-"""How analyses end: findings, none, some images not analysed, all failed; and the reports' inputs for each."""
+"""How analyses end: with findings or none, in part, or not at all; and what reports are built from in each case."""
 
 from __future__ import annotations
 
@@ -9,19 +9,15 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 
 from ftmtl.findings import FindingType, ImageResult, Outcome, StudyResult
-from node.results.common import codes
-from node.results.common.content import children
 from node.results.common.source import read_source
 from support import mg
-from support.studies import Study
+from support.studies import Headers, Study, by_uid
 
-Headers = dict[str, Dataset]
-
-
-KINDS = ("findings", "none", "partial", "failed")
-
+OUTCOMES = ("findings", "none", "partial", "failed")
 
 REASON = "This is a spot compression view; the model reads whole-breast views only."
+TOMOSYNTHESIS = "This is a tomosynthesis object; the model reads 2D mammograms only."
+"""Reasons why an image was not analysed; for the first one it is only pretended."""
 
 
 def failed(image: ImageResult, reason: str = REASON) -> ImageResult:
@@ -30,9 +26,10 @@ def failed(image: ImageResult, reason: str = REASON) -> ImageResult:
 
 
 def case(headers: list[Dataset], result: StudyResult, kind: str) -> tuple[list[Dataset], StudyResult, Headers]:
-    """Return what a CAD report is built from: everything analysed, all but the last image, or nothing.
+    """Return what a report is built from: the analysed images, the result, and the images that were not analysed.
 
-    Of a study of one image in part, the image that was not analysed has no readable header.
+    Everything is analysed, all but the last image ("partial"), or nothing ("failed"). In a study of one image the
+    image that was not analysed is another one, without a readable header.
     """
     if kind in ("findings", "none"):
         return headers, result, {}
@@ -45,17 +42,9 @@ def case(headers: list[Dataset], result: StudyResult, kind: str) -> tuple[list[D
     return headers[:-1], replace(result, images=(*images, failed(last))), by_uid(headers[-1:])
 
 
-def by_uid(headers: list[Dataset]) -> Headers:
-    return {header.SOPInstanceUID: header for header in headers}
-
-
 def study_case(study: Study, kind: str) -> tuple[list[Dataset], StudyResult, Headers]:
+    """Return the same of a study with lesions, or without any."""
     return case(study.headers, study.result(findings=kind != "none"), kind)
-
-
-def write(ds: Dataset, path: Path) -> Path:
-    ds.save_as(path, enforce_file_format=True)
-    return path
 
 
 def two_views(folder: Path) -> tuple[list[Dataset], StudyResult]:
@@ -67,8 +56,3 @@ def two_views(folder: Path) -> tuple[list[Dataset], StudyResult]:
     lesions = [replace(mg.finding(10 + 50 * n, 80), type=kind) for n, kind in enumerate(FindingType)]
     lesions[-1] = replace(lesions[-1], lesion_probability=0.2)
     return headers, mg.study_result([mg.image_result(headers[0], lesions), mg.image_result(headers[1])])
-
-
-def below(parent: Dataset, name: codes.Code) -> Dataset:
-    (found,) = (item.ds for item in children(parent) if item.name == name.value)
-    return found

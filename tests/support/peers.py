@@ -23,16 +23,16 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from node.cli.standalone import free_port
+from support.places import ROOT
 
 BIN = Path(sys.executable).parent
-ROOT = Path(__file__).parents[2]
 DICOMWEB = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 DCMTK = {"storescu", "echoscu", "storescp", "dcmdump", "dsrdump"}
-"""Of these pynetdicom installs Python scripts of its own under the same names; here the programs are meant."""
+"""pynetdicom installs Python scripts of its own under these names; here the programs are meant."""
 
 
 def tool(name: str) -> str:
-    """A program's path, this Python environment's own first; where it is absent the test is skipped, in CI it fails."""
+    """Return a program's path, this Python environment's own first; if it is absent, skip the test, in CI fail it."""
     folders = [str(BIN), *os.environ["PATH"].split(os.pathsep), "/usr/sbin"]
     candidates = [path for folder in folders if (path := shutil.which(name, path=folder))]
     if name in DCMTK:
@@ -42,14 +42,14 @@ def tool(name: str) -> str:
 
 
 def absent(message: str) -> NoReturn:
-    """Skip the test for want of a peer; in CI fail it."""
+    """Skip the test for want of a peer; fail it in CI."""
     if os.environ.get("CI") == "true":
         pytest.fail(message)
     pytest.skip(message)
 
 
 def viewer_modules() -> Path:
-    """The folder that npm installed the OHIF viewer and the browser's driver into."""
+    """Return the folder that npm installed the OHIF viewer and the browser's driver into."""
     folder = ROOT / ".cache" / "ohif"
     installed, wanted = folder / "installed.json", ROOT / "tests" / "ohif" / "package-lock.json"
     if not installed.exists() or installed.read_bytes() != wanted.read_bytes():
@@ -58,7 +58,7 @@ def viewer_modules() -> Path:
 
 
 def run_tool(name: str, *args: str | Path, seconds: float = 120) -> tuple[int, list[str]]:
-    """Run a program, for so long at most; return its status and the lines it wrote."""
+    """Run a program, for some time at most; return its status and the lines it wrote."""
     done = subprocess.run(
         [tool(name), *map(str, args)],
         capture_output=True,
@@ -72,10 +72,10 @@ def run_tool(name: str, *args: str | Path, seconds: float = 120) -> tuple[int, l
 
 
 def pixelmed_errors(*paths: Path) -> list[str]:
-    """What PixelMed's DicomSRValidator says against structured reports, warnings too; each line names its file first.
+    """Return what PixelMed's DicomSRValidator complains of, warnings too; each line begins with its file's name.
 
-    It takes one file a run, and starts for ten seconds; here one run judges all files. Its tables are of 2022,
-    and spell one concept of TID 4015 with two blanks: the warning about the right spelling is left out.
+    It takes one file per run, and ten seconds to start; here one run judges all files. Its tables are from 2022, and
+    spell one concept of TID 4015 with two blanks: the warning about the right spelling is left out.
     """
     tool("DicomSRValidator")
     unlimited = [f"-Djdk.xml.{limit}=0" for limit in ("xpathTotalOpLimit", "xpathExprOpLimit", "xpathExprGrpLimit")]
@@ -96,7 +96,7 @@ def pixelmed_errors(*paths: Path) -> list[str]:
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 10.0, what: str = "a condition") -> Any:
-    """Wait until a condition gives something true, and return it; fail the test when the time is over."""
+    """Wait until a condition returns something true, and return that; fail the test when the time is up."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if value := condition():
@@ -118,7 +118,7 @@ class Orthanc:
             return json.load(response)
 
     def instances(self, study_uid: str | None = None) -> list[Dataset]:
-        """Every instance that it holds, of one study if told."""
+        """Every instance that it holds, or those of one study."""
         found = []
         for uid in self.get("/instances"):
             with urllib.request.urlopen(
@@ -162,7 +162,7 @@ class Orthanc:
 
 @contextlib.contextmanager
 def running_orthanc(folder: Path, port: int | None = None, *, dicomweb: bool = False) -> Iterator[Orthanc]:
-    """An Orthanc of one's own, with nothing in it; with DICOMweb under ``/dicom-web/`` if asked for."""
+    """A new, empty Orthanc; with DICOMweb under ``/dicom-web/`` if asked for."""
     if dicomweb and not DICOMWEB.exists():
         absent("Orthanc's DICOMweb plugin is not installed; `make test` installs it where apt can")
     orthanc = Orthanc(port or free_port(), free_port())

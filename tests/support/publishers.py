@@ -25,12 +25,12 @@ MASS = LesionSpec(FindingType.MASS, True, 14.0, 0.5, seed=3)
 
 @cache
 def drawn(seed: int, laterality: str = "L", view: str = "CC", *, lesions: tuple[LesionSpec, ...] = (MASS,)) -> Phantom:
-    """Draw a phantom at 1 mm, without a marker."""
+    """Draw a phantom at 1 mm, without a side marker."""
     return make_phantom(seed, laterality=laterality, view=view, spacing_mm=SPACING, lesions=lesions, marker=False)
 
 
 def save_dicom(path: Path, ds: Dataset) -> Path:
-    """Write a data set, and the folders that lead to it."""
+    """Write a data set, and make the folders that lead to it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     ds.save_as(path, enforce_file_format=True)
     return path

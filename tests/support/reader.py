@@ -1,4 +1,4 @@
-"""A reader in the network's place: it finds what it is told to, and brings it back as the network's findings are."""
+"""A reader in the network's place: it finds what it is told to, and returns it as the network would."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from support import mg
 Mask = NDArray[np.bool_]
 
 L_SHAPE = np.zeros((24, 18), dtype=bool)
-"""A lesion that none of the eight turns of a square, but the identity, leaves as it is."""
+"""A lesion that looks different after each of the eight turns and flips of a square."""
 L_SHAPE[:, :6] = True
 L_SHAPE[18:] = True
 
@@ -83,6 +83,6 @@ def found(mammogram: Mammogram, mask: Mask) -> Finding:
 
 
 def bounds(mask: Mask) -> tuple[int, int, int, int]:
-    """Return the first row and column of a mask, and those behind its last."""
+    """Return the first row and column of a mask, and those after its last."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1

@@ -1,4 +1,4 @@
-"""Rows, clocks and queues that the unit tests share."""
+"""Rows of a ledger, a queue and a configuration for tests of the node."""
 
 from __future__ import annotations
 
@@ -19,18 +19,11 @@ from node.ledger.ledger import Ledger
 MG = "1.2.840.10008.5.1.4.1.1.1.2"
 MG_RAW = "1.2.840.10008.5.1.4.1.1.1.2.1"
 CT = "1.2.840.10008.5.1.4.1.1.2"
+SEG = "1.2.840.10008.5.1.4.1.1.66.4"
+SR = "1.2.840.10008.5.1.4.1.1.88.34"
 STUDY = "1.2.826.0.1.3680043.8.498.1"
 PACS = Destination("archive", "PACS", "127.0.0.1", 104)
-
-
-class Clock:
-    """A clock that stands until it is told to go on."""
-
-    def __init__(self, now: float = 1_000_000.0) -> None:
-        self.now = now
-
-    def __call__(self) -> float:
-        return self.now
+SECOND = Destination("second", "PACS2", "127.0.0.1", 105)
 
 
 class FakeQueue:
@@ -64,7 +57,7 @@ def _empty_ledger() -> bytes:
 
 
 def open_ledger(folder: Path, clock: Callable[[], float] = time.time) -> Ledger:
-    """An empty ledger in a folder; migrated once a session, then copied."""
+    """Return an empty ledger in a folder; it is migrated once per session, then copied."""
     path = folder / "ledger.sqlite"
     path.write_bytes(_empty_ledger())
     return Ledger(f"sqlite:///{path}", clock)
@@ -112,8 +105,8 @@ def job(**changes) -> Job:
 def results(folder: Path = Path("/results")) -> list[ResultObject]:
     """A segmentation and a report."""
     return [
-        ResultObject(ObjectKind.SEG, "1.2.840.10008.5.1.4.1.1.66.4", "2.25.1", "2.25.11", folder / "seg.dcm"),
-        ResultObject(ObjectKind.SR, "1.2.840.10008.5.1.4.1.1.88.34", "2.25.2", "2.25.12", folder / "sr.dcm"),
+        ResultObject(ObjectKind.SEG, SEG, "2.25.1", "2.25.11", folder / "seg.dcm"),
+        ResultObject(ObjectKind.SR, SR, "2.25.2", "2.25.12", folder / "sr.dcm"),
     ]
 
 
@@ -124,7 +117,7 @@ def configuration(destinations: Iterable[Destination] = ()) -> Config:
 
 
 def _section(destination: Destination) -> dict[str, object]:
-    """A destination as the configuration has it: kinds of a viewer's profile by the names of the plain ones."""
+    """Return a destination as the configuration has it: a profile's kinds go by the names of the plain ones."""
     rows = [kind.row for kind in destination.objects]
     names = [str(row.stands_for or kind) for kind, row in zip(destination.objects, rows, strict=True)]
     profile = "".join({row.profile for row in rows})

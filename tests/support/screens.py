@@ -1,7 +1,7 @@
 """What a viewer shows, judged by the pixels of its window: is the lesion where the image has it?
 
-Each test image has a ring burned into it, around its lesion: a white frame with a white block at its top-left
-corner, and nothing else is white. Where the ring appears tells how the image lies on the screen.
+Each test image has a ring burned in around its lesion: a white frame with a white block at its top-left corner;
+nothing else is white. Where the ring appears tells how the image lies on the screen.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ GAP, LINE, BLOCK = 12, 4, 16
 """Pixels of the image between a lesion's box and its ring, the width of the ring, the side of its block."""
 
 WHITE, GREY, COLOURED = 0.8, 24, 40
-"""How bright a white pixel is at least, how colourful at most; how colourful a pixel of a mark is at least."""
+"""A white pixel is at least so bright and at most so colourful; a pixel of a mark is at least so colourful."""
 
 FRAME = 3
 """Pixels at a viewport's edges that the viewer draws its own frame on."""

@@ -1,4 +1,4 @@
-"""What spoils any object, for tests of the check before sending, and what a spoilt one is rejected for."""
+"""Ways to spoil any object, and what a spoilt one is rejected for by the check before sending."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from node.errors import ResultRejected
 
 Spoiler = Callable[[Dataset], None]
 Checked = tuple[Path, Callable[[Path], None]]
-"""A sound object's file, and what checks a copy."""
+"""A sound object's file, and a function that checks a copy of it."""
 
 
 def faults_of(spoil: Spoiler, sound: Checked, folder: Path) -> str:

@@ -8,8 +8,7 @@ from pathlib import Path
 from pydicom import dcmread
 
 from support.peers import NodeProcess, Orthanc
-
-SR = "1.2.840.10008.5.1.4.1.1.88.34"
+from support.records import SR
 
 
 def ledger(node: NodeProcess, query: str) -> list[tuple]:
@@ -22,7 +21,7 @@ def delivered(node: NodeProcess) -> bool:
 
 
 def assert_whole_and_once(orthanc: Orthanc, node: NodeProcess, paths: list[Path]) -> None:
-    """Orthanc holds just the objects that the ledger names, and one report over all sources."""
+    """Assert that Orthanc holds just the objects that the ledger names, with one report that covers all sources."""
     held = [str(ds.SOPInstanceUID) for ds in orthanc.instances()]
     assert sorted(held) == sorted(uid for (uid,) in ledger(node, "SELECT sop_instance_uid FROM objects"))
     (report,) = [ds for ds in orthanc.instances() if ds.SOPClassUID == SR]

@@ -21,6 +21,14 @@ WITH_PIXELS = ("GH133", "CBIS pair", "phantoms")
 GH133 = "mg/GH133_ge_senographe_essential_RMLO_jpegll.dcm"
 CBIS = ("mg/cbis_P_00173_LEFT_CC.dcm", "mg/cbis_P_00173_LEFT_MLO.dcm")
 
+Headers = dict[str, Dataset]
+"""Headers of images by SOP Instance UID."""
+
+
+def by_uid(headers: Iterable[Dataset]) -> Headers:
+    """Return headers by SOP Instance UID."""
+    return {header.SOPInstanceUID: header for header in headers}
+
 
 @dataclass(frozen=True)
 class Study:
@@ -35,14 +43,14 @@ class Study:
         first, last, mm = self.headers[0], self.headers[-1], self.spacing
         lesions = {header.SOPInstanceUID: [] for header in self.headers}
         if findings:
-            lesions[last.SOPInstanceUID] = [mg.finding(0, 0, 20, 20, 0.5, mm)]
-            lesions[first.SOPInstanceUID] = [mg.finding(mm=mm), mg.finding(150, 200, 50, 41, 0.2, mm)]
+            lesions[last.SOPInstanceUID] = [mg.finding(0, 0, (20, 20), 0.5, mm)]
+            lesions[first.SOPInstanceUID] = [mg.finding(mm=mm), mg.finding(150, 200, (50, 41), 0.2, mm)]
         images = [mg.image_result(header, lesions[header.SOPInstanceUID], mm) for header in self.headers]
         return mg.study_result(images, first.StudyInstanceUID)
 
 
 def _in_one_study(names: Iterable[str], folder: Path, *, pixels: bool) -> list[Path]:
-    """Copy films that were filed as separate patients into one study, or their headers only."""
+    """Copy films that were filed under separate patients into one study, or their headers only."""
     paths: list[Path] = []
     for name in names:
         ds = dcmread(real_data(name), stop_before_pixels=not pixels)
@@ -56,9 +64,9 @@ def _in_one_study(names: Iterable[str], folder: Path, *, pixels: bool) -> list[P
 
 
 def make_study(name: str, folder: Path, *, pixels: bool = False) -> Study:
-    """Return a synthetic four-view study or phantoms of one, a real digital mammogram, or two real digitised films.
+    """Return a synthetic study of four views, phantoms of one, a real digital mammogram, or two real digitised films.
 
-    The synthetic ones are black, and of the films there are only headers, unless their pixels are asked for.
+    The synthetic images are black; the films come as headers only, unless their pixels are asked for.
     """
     folder.mkdir(parents=True, exist_ok=True)
     spacing: float | None = 0.1

@@ -20,8 +20,8 @@ from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, ExplicitVRLittleEnd
 from pynetdicom import AE
 from pynetdicom.dimse_primitives import C_STORE
 
-MG = "1.2.840.10008.5.1.4.1.1.1.2"
-STUDY = "1.2.826.0.1.3680043.8.498.1"
+from support.records import MG, STUDY
+
 PATIENT_NAME, PATIENT_ID = "Hopper^Grace", "PID-4711"
 
 

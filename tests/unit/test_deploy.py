@@ -1,4 +1,4 @@
-"""The files under deploy: they load, they name every setting, and the commands in them are commands."""
+"""The files under deploy: they load, they name every setting, and their commands exist."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ import pytest
 import yaml
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
+from support.places import ROOT
 
 from node.cli.main import _parser
 from node.config import Config, DestinationSection, Peer, load_config
 
-ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 SYSTEMD = DEPLOY / "systemd"
 UNITS = sorted([*SYSTEMD.glob("*.service"), *SYSTEMD.glob("*.conf")])
@@ -62,7 +62,7 @@ def documented_settings() -> dict[str, Any]:
 
 
 def sections() -> dict[str, type[BaseModel]]:
-    """Return the sections of the configuration, and those that may stand several times."""
+    """Return the sections of the configuration, and those that may occur several times."""
     single = {name: type(getattr(Config(), name)) for name in Config.model_fields}
     return single | {"peers": Peer, "destinations": DestinationSection}
 

@@ -51,7 +51,7 @@ def test_variants_over_seeds_on_unseen_images(recipe: Recipe, tmp_path: Path) ->
 
 
 def test_folds_measure_every_patient_once(recipe: Recipe, tmp_path: Path) -> None:
-    """Without a validation part, too: the last weights are measured then."""
+    """Even without a validation part: then the last weights are measured."""
     recipe = recipe.altered(validation=recipe.validation.model_copy(update={"part": 0.0}))
     ablate(Plan(recipe, ("D", "B"), seeds=1, control="B", folds=2), tmp_path)
     folds = [read_cases(tmp_path / "cases" / f"D-s5-f{fold}.jsonl") for fold in (0, 1)]
@@ -67,7 +67,7 @@ def test_folds_measure_every_patient_once(recipe: Recipe, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"variants": ("B+", "E")}, "no variant 'E'; there are A, B"),
+        ({"variants": ("B+", "E")}, "no variant 'E'; known variants are A, B"),
         ({"variants": ("D",)}, r"the control B\+ has to be among"),
         ({"seeds": 0}, "at least one seed"),
         ({"data": ()}, "either on other data or on folds"),
@@ -81,12 +81,12 @@ def test_plans_without_meaning(recipe: Recipe, given: dict[str, object], words: 
 
 def test_images_that_are_trained_on_are_no_test(recipe: Recipe, tmp_path: Path) -> None:
     plan = Plan(recipe, ("B+", "D"), seeds=1, data=(DataSource.parse("phantoms:5@510"),))
-    with pytest.raises(EvaluationError, match="2 test images are trained on, phantom-510 among them"):
+    with pytest.raises(EvaluationError, match="2 test images are trained on, including phantom-510"):
         ablate(plan, tmp_path)
 
 
 def test_each_run_starts_from_the_weights_of_its_variant_and_seed(recipe: Recipe, tmp_path: Path) -> None:
-    """So a variant that learned from one data set goes on with another."""
+    """This is how a variant that learned from one data set goes on with another."""
     ablate(Plan(recipe, ("B+", "D"), seeds=1, data=(UNSEEN,)), tmp_path / "first")
     weights = f"{tmp_path}/first/runs/{{variant}}-s{{seed}}/best.safetensors"
     further = recipe.altered(start=recipe.start.model_copy(update={"weights": weights}))

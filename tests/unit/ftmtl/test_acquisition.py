@@ -138,6 +138,7 @@ def test_view_from_every_source(values, view, modifiers):
     assert (acq.view, acq.view_modifiers) == (view, modifiers)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
 def test_empty_and_damaged_values_count_as_absent():
     assert read_acquisition(Dataset()) == Acquisition()
     ds = Dataset()

@@ -24,7 +24,7 @@ def disc(row: float, column: float, radius: float) -> np.ndarray:
 
 
 def sample(lesions=CLASSES) -> Sample:
-    """A half disc of a breast; lesions are bright discs, each of a brightness of its own."""
+    """A half disc as a breast; lesions are bright discs, each of a brightness of its own."""
     y, x = np.mgrid[:HEIGHT, :WIDTH]
     breast = (x / 115) ** 2 + ((y - 80) / 76) ** 2 < 1
     pixels = np.where(breast, 0.2 + 0.05 * np.sin(x / 3), 0)

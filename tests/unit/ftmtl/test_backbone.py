@@ -101,8 +101,8 @@ def test_files_that_are_no_backbone(tmp_path: Path) -> None:
         with pytest.raises(WeightsError, match=words):
             load_pretrained(backbone, tmp_path / name)
     torch.save(models.resnet50(weights=None).state_dict(), tmp_path / "r50.pth")
-    with pytest.raises(WeightsError, match=r"r50\.pth are of another network: layer1"):
+    with pytest.raises(WeightsError, match=r"r50\.pth belong to another network: layer1"):
         load_pretrained(backbone, tmp_path / "r50.pth")
     torch.save([1, 2], tmp_path / "list.pth")
-    with pytest.raises(WeightsError, match="hold no state dict"):
+    with pytest.raises(WeightsError, match="do not contain a state dict"):
         load_pretrained(backbone, tmp_path / "list.pth")

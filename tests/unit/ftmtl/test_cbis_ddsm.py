@@ -26,12 +26,15 @@ CALCIFICATIONS = (
 )
 
 
-def line(folder: str, number: int, kind: str, shape: str, pathology: str, *, swapped: bool = False) -> str:
-    """One row with the quirks of the real ones: a line end inside the last path, mask and crop exchanged."""
+def line(folder: str, kind: str, shape: str, pathology: str, *, swapped: bool = False) -> str:
+    """Return the row of an image's first abnormality, with the quirks of real rows.
+
+    There is a line end inside the last path, and mask and crop may be exchanged.
+    """
     patient, side, view = folder.split("_P_")[1].split("_")
-    files = [f"{folder}_{number}/1.2/1.3/000000.dcm", f"{folder}_{number}/1.2/1.3/000001.dcm"]
+    files = [f"{folder}_1/1.2/1.3/000000.dcm", f"{folder}_1/1.2/1.3/000001.dcm"]
     crop, mask = reversed(files) if swapped else files
-    start = f"P_{patient},3,{side},{view},{number},{kind},{shape},X,4,{pathology},4"
+    start = f"P_{patient},3,{side},{view},1,{kind},{shape},X,4,{pathology},4"
     return f'{start},{folder}/1.1/1.1/000000.dcm,{crop},"{mask}\n"\n'
 
 
@@ -40,13 +43,13 @@ RIGHT, LEFT, CALC = "Mass-Training_P_00001_RIGHT_MLO", "Mass-Test_P_00002_LEFT_C
 
 def write_tables(folder: Path) -> None:
     (folder / "mass_case_description_train_set.csv").write_text(
-        MASSES + line(RIGHT, 1, "mass", "IRREGULAR-ARCHITECTURAL_DISTORTION", "MALIGNANT")
+        MASSES + line(RIGHT, "mass", "IRREGULAR-ARCHITECTURAL_DISTORTION", "MALIGNANT")
     )
     (folder / "mass_case_description_test_set.csv").write_text(
-        MASSES + line(LEFT, 1, "mass", "FOCAL_ASYMMETRIC_DENSITY", "BENIGN_WITHOUT_CALLBACK", swapped=True) + "\r\n\r\n"
+        MASSES + line(LEFT, "mass", "FOCAL_ASYMMETRIC_DENSITY", "BENIGN_WITHOUT_CALLBACK", swapped=True) + "\r\n\r\n"
     )
     (folder / "calc_case_description_train_set.csv").write_text(
-        CALCIFICATIONS + line(CALC, 1, "calcification", "PLEOMORPHIC", "BENIGN")
+        CALCIFICATIONS + line(CALC, "calcification", "PLEOMORPHIC", "BENIGN")
     )
     (folder / "calc_case_description_test_set.csv").write_text(CALCIFICATIONS)
 
@@ -119,7 +122,7 @@ def test_an_odd_mask_is_named(folder, pixels, message):
 
 def test_a_mask_that_nothing_tells_from_the_crop_is_named(folder):
     save_dicom(mask_path(folder), film(np.full((120, 90), 255), "images"))
-    with pytest.raises(DatasetError, match=f"{RIGHT}_1.*none of 2 files is plainly the mask"):
+    with pytest.raises(DatasetError, match=f"{RIGHT}_1.*none of 2 files is clearly the mask"):
         read_cbis_ddsm(folder)[0].load()
 
 
@@ -136,7 +139,7 @@ def test_damaged_files_are_named(folder):
     with pytest.raises(DatasetError, match=f"{RIGHT}_1"):
         read_cbis_ddsm(folder)[0].load()
     path.write_bytes(b"nothing")
-    with pytest.raises(DatasetError, match=f"{RIGHT}_1.*is not DICOM or damaged"):
+    with pytest.raises(DatasetError, match=f"{RIGHT}_1.*is not DICOM, or is damaged"):
         read_cbis_ddsm(folder)[0].load()
 
 
@@ -211,7 +214,7 @@ def test_a_real_film_reads(tmp_path):
     write_tables(tmp_path)
     name = "Mass-Test_P_00173_LEFT_CC"
     table = tmp_path / "mass_case_description_test_set.csv"
-    table.write_text(MASSES + line(name, 1, "mass", "LOBULATED", "BENIGN"))
+    table.write_text(MASSES + line(name, "mass", "LOBULATED", "BENIGN"))
     (tmp_path / name / "1.1").mkdir(parents=True)
     (tmp_path / name / "1.1" / "000000.dcm").symlink_to(real_data("mg/cbis_P_00173_LEFT_CC.dcm"))
     mask = np.zeros((4432, 2864), dtype=bool)

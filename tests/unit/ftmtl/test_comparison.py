@@ -11,6 +11,7 @@ from ftmtl.errors import EvaluationError
 from ftmtl.evaluation.cases import FindingCase, ImageCase, LesionCase, write_cases
 from ftmtl.evaluation.comparison import write_comparison
 from ftmtl.evaluation.hits import CENTRE_IN_CIRCLE, IOU_02
+from ftmtl.evaluation.statistics import Resampling
 from ftmtl.findings import FindingType
 from node.cli.main import main
 
@@ -18,7 +19,7 @@ BOX = (10.0, 10.0, 30.0, 30.0)
 
 
 def image(number: int, *, found: bool, label: str = "CIRC", alarms: int = 0) -> ImageCase:
-    """An image with one lesion, which is found with certainty or not, and so many weaker false positives."""
+    """An image with one lesion, found with certainty or not at all, and a number of weaker false positives."""
     lesion = LesionCase(BOX, FindingType.MASS, number % 2 == 0, False, 0.5, label)
     near = dict.fromkeys(("iou", "dice", "centre", "circle"), (1.0,))
     far = dict.fromkeys(("iou", "dice", "centre", "circle"), (0.0,))
@@ -37,7 +38,9 @@ def rows(text: str) -> dict[str, list[str]]:
 
 
 def test_the_table_says_what_each_finds_and_how_far_apart_they_are(tmp_path: Path) -> None:
-    text = write_comparison({"worse": WORSE, "good": GOOD}, tmp_path, rule=CENTRE_IN_CIRCLE, samples=50)
+    text = write_comparison(
+        {"worse": WORSE, "good": GOOD}, tmp_path, rule=CENTRE_IN_CIRCLE, resampling=Resampling(samples=50)
+    )
     lines = [line for line in text.splitlines() if line.startswith("| good") or line.startswith("| worse")]
     assert [line.split("|")[2].split()[0] for line in lines] == ["0.500", "0.875", "+0.375"]
     assert (tmp_path / "comparison.md").read_text() == text
@@ -47,7 +50,7 @@ def test_the_table_says_what_each_finds_and_how_far_apart_they_are(tmp_path: Pat
 
 
 def test_kinds_of_lesions_are_told_apart(tmp_path: Path) -> None:
-    text = write_comparison({"good": GOOD}, tmp_path, rule=IOU_02, kinds=("SPIC",), samples=50)
+    text = write_comparison({"good": GOOD}, tmp_path, rule=IOU_02, kinds=("SPIC",), resampling=Resampling(samples=50))
     assert rows(text)["good"][0].startswith("1.000")
     assert "SPIC: 2" in text
 
@@ -69,13 +72,13 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     out = tmp_path / "out"
     folders = [str(tmp_path / "one"), str(tmp_path / "two")]
     assert main(["compare", *folders, "--out", str(out), "--rule", "centre in circle", "--kinds", "CIRC,SPIC"]) == 0
-    assert "| less one |" in capsys.readouterr().out
+    assert "| minus one |" in capsys.readouterr().out
     assert main(["compare", *folders, "--out", str(out), "--rule", "touching"]) == 1
     assert "there is no hit rule 'touching'; there are IoU 0.5" in capsys.readouterr().err
 
 
 def test_folds_of_an_ablation_are_one_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Compared with an evaluation of some of its images, if it is asked for."""
+    """It is compared on the images that an evaluation has, if that is asked for."""
     folds, whole, part = tmp_path / "folds", tmp_path / "whole", tmp_path / "part"
     for folder in (folds / "cases", whole, part):
         folder.mkdir(parents=True)
@@ -92,4 +95,4 @@ def test_folds_of_an_ablation_are_one_report(tmp_path: Path, capsys: pytest.Capt
     assert "all lesions: 6" in capsys.readouterr().out
     write_cases(GOOD[:1], folds / "cases" / "B-s1-f0.jsonl")
     assert main(["compare", str(folds), *out]) == 1
-    assert "holds several runs: image i0 comes 2 times" in capsys.readouterr().err
+    assert "holds several runs: image i0 appears 2 times" in capsys.readouterr().err

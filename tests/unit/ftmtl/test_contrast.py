@@ -52,7 +52,7 @@ def mean_of(channel: Tensor, place: tuple[int, int]) -> Tensor:
 
 
 def test_exposure_hardly_matters() -> None:
-    """Were it not for what is added to the deviation, gain and brightness would not matter at all."""
+    """But for what is added to the deviation, gain and brightness would not matter at all."""
     image = breast(ramp=3.0)
     brighter = torch.where(image > -4, 1.7 * image + 1, image)
     contrast, again = (with_local_contrast(i, SIDES)[0, 1:] for i in (image, brighter))

@@ -27,7 +27,7 @@ SIZE = (96, 80)
 
 @dataclass(frozen=True, kw_only=True)
 class Listed(AnnotatedImage):
-    """An image that is drawn from its number; a negative number is a damaged file."""
+    """An image drawn from its number; a negative number is a damaged file."""
 
     number: int = 0
     version: str = "1"
@@ -49,7 +49,7 @@ class Listed(AnnotatedImage):
 
 
 def listed(count: int, *, per_patient: int = 1, malignant_every: int = 3, **values: object) -> list[Listed]:
-    """List images of patients, every so many of whom has a malignant one: her first."""
+    """List images of patients; the first image of every so-many-th patient is malignant."""
     return [
         Listed(
             image_id=f"image-{i}",
@@ -93,7 +93,7 @@ def test_a_damaged_cache_file_is_made_again(tmp_path, caplog, damage):
     for path in tmp_path.iterdir():
         path.write_bytes(path.read_bytes()[:-200] if damage is None else damage)
     assert_equal(load_samples(images, SIZE, cache=tmp_path), plain)
-    assert caplog.text.count("is damaged and made again") == 2
+    assert caplog.text.count("is damaged and will be replaced") == 2
     caplog.clear()
     assert_equal(load_samples(images, SIZE, cache=tmp_path), plain)
     assert not caplog.text
@@ -169,7 +169,7 @@ def test_a_source_is_read_from_text(text, source):
         ("phantoms:many", "phantoms:COUNT@SEED, not 'many'"),
         ("phantoms:5@x", "phantoms:COUNT@SEED, not '5@x'"),
         ("phantoms:0", "at least 1"),
-        ("phantoms:5#fatty", "ordinary ones or dense, not fatty"),
+        ("phantoms:5#fatty", "the only kind of phantoms is dense, not fatty"),
     ],
 )
 def test_a_wrong_source_is_refused_in_one_sentence(text, message):
@@ -240,7 +240,7 @@ def test_too_few_patients_are_refused():
     with pytest.raises(DatasetError, match="at least 2 folds"):
         patient_folds(listed(4), 1, 0)
     for part in (0, 1, -0.2):
-        with pytest.raises(DatasetError, match="more than 0 and less than 1"):
+        with pytest.raises(DatasetError, match="above 0 and below 1"):
             split_patients(listed(4), part, 0)
 
 

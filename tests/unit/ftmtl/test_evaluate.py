@@ -12,13 +12,23 @@ import pytest
 
 from ftmtl.datasets.annotated import AnnotatedImage, Lesion
 from ftmtl.errors import DatasetError, EvaluationError, NotAnalysable
-from ftmtl.evaluation.evaluate import compare, compare_runs, evaluate, measure, read_cases, write_cases, write_report
+from ftmtl.evaluation.evaluate import (
+    Report,
+    Resampling,
+    compare,
+    compare_runs,
+    evaluate,
+    measure,
+    read_cases,
+    write_cases,
+)
 from ftmtl.evaluation.sheets import spots, threshold_at
 from ftmtl.findings import Finding, FindingType, ImageResult, LesionMask, ModelIdentity, Outcome, StudyResult
 from ftmtl.mammogram.load import Mammogram, from_array
 
 ROWS, COLUMNS = 160, 120
-SAMPLES = 60
+RESAMPLING = Resampling(samples=60)
+NO_INTERVALS = Resampling(samples=0)
 MASS, CALCIFICATION = FindingType.MASS, FindingType.CALCIFICATION
 
 
@@ -41,7 +51,7 @@ def finding(mask: LesionMask, probability: float, malignancy: float) -> Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Drawn(AnnotatedImage):
-    """A half-disc of a breast with lesions given; ``fault`` is raised instead if there is one."""
+    """A half disc as a breast, with given lesions; ``fault`` is raised instead if there is one."""
 
     lesions: tuple[Lesion, ...] = ()
     fault: Exception | None = None
@@ -124,7 +134,7 @@ def evaluation():
 
 
 def test_known_cases_give_known_figures(evaluation) -> None:
-    metrics = measure(evaluation, samples=SAMPLES)
+    metrics = measure(evaluation, resampling=RESAMPLING)
     values = {name: figure["value"] for name, figure in metrics["classification"].items()}
     assert values == pytest.approx(
         {
@@ -165,11 +175,11 @@ def test_known_cases_give_known_figures(evaluation) -> None:
 def test_hit_rules_differ_where_they_should() -> None:
     """One on the upper third of the lesion overlaps by IoU 0.3, one in its corner by 0.04, outside the circle."""
     model = Scripted({"found": [finding(square(20, 70, 20, 20 // 3), 0.9, 0.5)]})
-    metrics = measure(evaluate(model, FOUR[:1]), samples=0)
+    metrics = measure(evaluate(model, FOUR[:1]), resampling=NO_INTERVALS)
     values = {rule: by_images["all"]["1"]["value"] for rule, by_images in metrics["detection"].items()}
     assert values == {"IoU 0.5": 0, "IoU 0.2": 1, "Dice 0.2": 1, "centre in box": 1, "centre in circle": 1}
     corner = Scripted({"found": [finding(square(20, 70, 4, 4), 0.9, 0.5)]})
-    metrics = measure(evaluate(corner, FOUR[:1]), samples=0)
+    metrics = measure(evaluate(corner, FOUR[:1]), resampling=NO_INTERVALS)
     values = {rule: by_images["all"]["1"]["value"] for rule, by_images in metrics["detection"].items()}
     assert values == {"IoU 0.5": 0, "IoU 0.2": 0, "Dice 0.2": 0, "centre in box": 1, "centre in circle": 0}
 
@@ -184,17 +194,17 @@ def test_a_breast_scores_as_its_worst_view_and_a_patient_stays_whole() -> None:
         image("d", malignant=False, patient="d", laterality=None),
     ]
     model = Scripted({"a-mlo": [finding(HERE, 0.9, 0.9)], "c-cc": [finding(HERE, 0.5, 0.5)]})
-    metrics = measure(evaluate(model, images), samples=SAMPLES)
+    metrics = measure(evaluate(model, images), resampling=RESAMPLING)
     assert metrics["classification"]["image_auc"]["value"] == pytest.approx(1 / 3)
     assert metrics["classification"]["breast_auc"]["value"] == 1.0
     assert metrics["classification"]["breast_auc"]["skipped"] > 0
     assert metrics["counts"]["breasts"] == 3
-    assert "1 images are of no known side and belong to no breast." in metrics["notes"]
+    assert "Images of unknown laterality, which are left out of the breast figures: 1." in metrics["notes"]
 
 
 def test_what_cannot_be_computed_is_null_and_a_note_says_why() -> None:
     alone = [image("one", lesion(HERE, None, outlined=False), malignant=None)]
-    metrics = measure(evaluate(MODEL, alone), samples=SAMPLES)
+    metrics = measure(evaluate(MODEL, alone), resampling=RESAMPLING)
     assert set(metrics["classification"].values()) == {None}
     assert set(metrics["segmentation"].values()) == {None}
     assert set(metrics["detection"]["IoU 0.2"]["normal"].values()) == {None}
@@ -204,14 +214,14 @@ def test_what_cannot_be_computed_is_null_and_a_note_says_why() -> None:
     assert any("two patients" in note for note in metrics["notes"])
     assert len(set(metrics["notes"])) == len(metrics["notes"])
     json.dumps(metrics, allow_nan=False)
-    assert measure([], samples=SAMPLES)["detection"]["IoU 0.2"]["all"]["1"] is None
+    assert measure([], resampling=RESAMPLING)["detection"]["IoU 0.2"]["all"]["1"] is None
 
 
 def test_cases_from_a_file_give_the_same_figures(evaluation, tmp_path: Path) -> None:
     write_cases(evaluation.cases, tmp_path / "cases.jsonl")
     cases = read_cases(tmp_path / "cases.jsonl")
     assert tuple(cases) == evaluation.cases
-    assert measure(cases, samples=SAMPLES) == measure(evaluation, samples=SAMPLES)
+    assert measure(cases, resampling=RESAMPLING) == measure(evaluation, resampling=RESAMPLING)
 
 
 def test_a_file_that_holds_no_cases(tmp_path: Path) -> None:
@@ -223,7 +233,7 @@ def test_a_file_that_holds_no_cases(tmp_path: Path) -> None:
 
 
 def test_a_model_does_not_differ_from_itself(evaluation) -> None:
-    result = compare(evaluation.cases, list(reversed(evaluation.cases)), samples=SAMPLES)
+    result = compare(evaluation.cases, list(reversed(evaluation.cases)), resampling=RESAMPLING)
     assert result.pop("notes") == []
     for figure in result.values():
         assert figure["first"] == figure["second"]
@@ -235,11 +245,11 @@ def test_a_better_model_is_told_from_a_worse_one() -> None:
     good = Scripted({x.image_id: [finding(HERE, 0.9, 0.9 if x.malignant else 0.1)] for x in images})
     poor = Scripted({x.image_id: [finding(square(20, 70, 12), 0.9, 0.5)] for x in images})
     first, second = (evaluate(model, images).cases for model in (good, poor))
-    result = compare(first, second, samples=SAMPLES)
+    result = compare(first, second, resampling=RESAMPLING)
     assert (result["image_auc"]["first"], result["image_auc"]["second"]) == (1.0, 0.5)
     assert result["image_auc"]["p"] < 0.05
     assert result["dice_detected"]["value"] == pytest.approx(1 - 24 / 32)
-    runs = compare_runs([first, second], [second, second], samples=SAMPLES)
+    runs = compare_runs([first, second], [second, second], resampling=RESAMPLING)
     assert runs["image_auc"]["value"] == pytest.approx(0.25)
 
 
@@ -248,7 +258,7 @@ def test_different_images_or_lesions_cannot_be_compared(evaluation) -> None:
     moved = replace(cases[0].lesions[0], box=(0.0, 0.0, 5.0, 5.0))
     for other in (cases[:-1], [*cases[:-1], cases[0]], [replace(cases[0], lesions=(moved,)), *cases[1:]]):
         with pytest.raises(EvaluationError, match="not of the same images"):
-            compare(cases, other, samples=SAMPLES)
+            compare(cases, other, resampling=RESAMPLING)
 
 
 @pytest.mark.parametrize("fault", [DatasetError("x.png is missing"), NotAnalysable("No breast."), OSError("disk")])
@@ -260,7 +270,7 @@ def test_an_image_that_cannot_be_read_is_refused_or_skipped_by_name(fault: Excep
     result = evaluate(MODEL, images, faults="skip", on_image=lambda done, of: seen.append((done, of)))
     assert result.skipped == (("broken", str(fault)),)
     assert seen == [(3, 5), (5, 5)]
-    metrics = measure(result, samples=0)
+    metrics = measure(result, resampling=NO_INTERVALS)
     assert metrics["counts"]["skipped_images"] == 1
     assert f"Image broken was skipped: {fault}" in metrics["notes"]
 
@@ -268,7 +278,7 @@ def test_an_image_that_cannot_be_read_is_refused_or_skipped_by_name(fault: Excep
 def test_a_data_set_that_makes_no_sense() -> None:
     with pytest.raises(EvaluationError, match="no image"):
         evaluate(MODEL, [])
-    with pytest.raises(EvaluationError, match="found comes twice"):
+    with pytest.raises(EvaluationError, match="found appears twice"):
         evaluate(MODEL, [FOUR[0], FOUR[0]])
 
 
@@ -282,9 +292,9 @@ def test_spots_are_hits_misses_and_false_positives(evaluation) -> None:
 
 def test_the_report(evaluation, tmp_path: Path) -> None:
     model = Scripted(MODEL.findings)
-    told = {"data_set": "four <drawings>", "command": "ftmtl evaluate & more", "samples": SAMPLES}
-    metrics = write_report(evaluation, tmp_path / "new" / "report", images=FOUR, predict=model.predict, **told)
+    told = {"data_set": "four <drawings>", "command": "ftmtl evaluate & more", "resampling": RESAMPLING}
     folder = tmp_path / "new" / "report"
+    metrics = Report(evaluation, images=FOUR, predict=model.predict, **told).write(folder)
     names = {"index.html", "metrics.json", "cases.jsonl", "hits.png", "misses.png", "false_positives.png"}
     plots = {f"{name}{suffix}.png" for name in ("roc", "froc", "dice") for suffix in ("", "-dark")}
     assert {path.name for path in folder.iterdir()} == names | plots
@@ -309,8 +319,8 @@ def test_the_report(evaluation, tmp_path: Path) -> None:
 
 def test_a_report_of_cases_with_nothing_to_measure(tmp_path: Path) -> None:
     result = evaluate(Scripted({}), [image("normal", malignant=False)])
-    metrics = write_report(result, tmp_path, samples=SAMPLES)
+    metrics = Report(result, resampling=RESAMPLING).write(tmp_path)
     page = (tmp_path / "index.html").read_text()
     assert metrics["notes"]
-    assert "No pictures were asked for." in page
+    assert "No pictures were requested." in page
     assert not (tmp_path / "hits.png").exists()

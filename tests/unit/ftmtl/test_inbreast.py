@@ -30,7 +30,7 @@ def row(name: str, side: str, view: str, birads: str) -> dict[str, object]:
 
 
 def corners(mask: np.ndarray) -> list[tuple[float, float]]:
-    """Walk once around a mask: the first column of each row down, the last one up."""
+    """Walk once around a mask: down along the first column of each row, up along the last."""
     rows = np.flatnonzero(mask.any(axis=1))
     left = [(float(np.flatnonzero(mask[y])[0]), float(y)) for y in rows]
     right = [(float(np.flatnonzero(mask[y])[-1]), float(y)) for y in rows[::-1]]

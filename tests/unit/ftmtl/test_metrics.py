@@ -58,7 +58,7 @@ def plain_closeness(rule: HitRule, detected: Detected, box, mask: LesionMask | N
 
 
 def brute_force(detections, truths, threshold: float, rule: HitRule, normal_only: bool) -> tuple[float, float]:
-    """False positives an image and sensitivity at one threshold, counted by hand."""
+    """False positives per image and sensitivity at one threshold, counted by hand."""
     hit, wrong, wanted, images = set(), 0, 0, 0
     for number, (found, truth) in enumerate(zip(detections, truths, strict=True)):
         wanted += sum(truth.wanted)
@@ -140,7 +140,7 @@ def test_sensitivity_at_a_rate_of_false_positives() -> None:
 def test_nothing_found_and_nothing_to_find() -> None:
     assert froc([[], []], [ImageTruth([BOX], [True]), ImageTruth([], [])]).at(10) == 0.0
     for truths in ([], [ImageTruth([], [])], [ImageTruth([BOX], [False])]):
-        with pytest.raises(EvaluationError, match="needs a lesion that is asked for"):
+        with pytest.raises(EvaluationError, match="needs at least one lesion that counts"):
             froc([[] for _ in truths], truths)
     with pytest.raises(EvaluationError, match="needs normal images"):
         froc([[]], [ImageTruth([BOX], [True])], count_on="normal")

@@ -7,10 +7,11 @@ import shlex
 from pathlib import Path
 
 import pytest
+from support.places import ROOT
 
 from ftmtl.cli import main
 
-PAGE = Path(__file__).parents[3] / "docs" / "model.md"
+PAGE = ROOT / "docs" / "model.md"
 COMMAND = "ftmtl evaluate --data phantoms:40@3000000 --out report"
 
 
@@ -22,7 +23,7 @@ def figures(text: str) -> dict[str, float]:
 def test_the_shipped_weights_repeat_the_figures_of_the_models_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One lesion may be found a rank earlier or later where arithmetic rounds otherwise, not more."""
+    """A lesion may be found one rank earlier or later where arithmetic rounds differently, but no more than that."""
     _, after = PAGE.read_text().split(f"$ {COMMAND}\n")
     told = figures(after.split("```")[0])
     monkeypatch.chdir(tmp_path)
@@ -32,5 +33,5 @@ def test_the_shipped_weights_repeat_the_figures_of_the_models_page(
     assert len(told) == 11
     for title, value in measured.items():
         assert value == pytest.approx(told[title], abs=0.025 if "found at" in title else 0.005), title
-    assert measured["Lesions found at 0.5 false positives an image (IoU 0.2)"] > 0.8
+    assert measured["Lesions found at 0.5 false positives per image (IoU 0.2)"] > 0.8
     assert measured["Dice on detected lesions"] > 0.8

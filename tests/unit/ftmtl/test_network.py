@@ -228,7 +228,7 @@ def test_what_is_drawn_by_chance_hangs_on_the_images_seed() -> None:
     [
         ({"fusion": "mean"}, "fusion is 'mean'; it can be concat, sum, gate"),
         ({"transfer": ("cls->det",)}, "transfer holds 'cls->det'"),
-        ({"transfer": ("det->cls",), "tasks": ("seg", "cls")}, "det is none of the tasks"),
+        ({"transfer": ("det->cls",), "tasks": ("seg", "cls")}, "det is not one of the tasks"),
         ({"channels": 20}, "channels is 20"),
         ({"anchor_sizes": ((8,), (16,))}, "anchor_sizes"),
         ({"types": ("mass", "cyst")}, "types hold \\['cyst'\\]"),
@@ -245,7 +245,7 @@ def test_a_configuration_without_meaning_is_one_sentence(fields: dict[str, objec
 
 
 def test_an_unknown_variant() -> None:
-    with pytest.raises(ValueError, match=r"no variant 'E'; there are A, B, B\+, C1"):
+    with pytest.raises(ValueError, match=r"no variant 'E'; known variants are A, B, B\+, C1"):
         variant("E")
 
 

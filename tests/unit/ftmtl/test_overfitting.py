@@ -1,4 +1,4 @@
-"""The three tasks do learn: eight phantoms by heart."""
+"""The three tasks do learn: eight phantoms, by heart."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def target(sample: Sample, seed: int) -> Target:
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
-    """Sums are added in one order, whatever the machine: where a long training ends hangs on it."""
+    """Sums are added in one order, whatever the machine: where a long training ends depends on it."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

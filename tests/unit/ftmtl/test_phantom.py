@@ -7,6 +7,7 @@ import pytest
 from pydicom import dcmread
 from scipy import ndimage
 from support import peers
+from support.validators import errors
 
 from ftmtl.findings import FindingType
 from ftmtl.phantom.dicom import STANDARD_VIEWS, phantom_dataset, write_study
@@ -54,7 +55,7 @@ def test_the_same_breast_at_another_spacing() -> None:
 @pytest.mark.parametrize("kind", [FindingType.MASS, FindingType.CALCIFICATION])
 @pytest.mark.parametrize("malignant", [True, False])
 def test_the_mask_lies_on_what_was_added(laterality: str, view: str, kind: FindingType, malignant: bool) -> None:
-    """With and without the lesion the images differ inside the mask, and by far the most there."""
+    """With and without the lesion, images differ inside the mask, and by far the most there."""
     spec = LesionSpec(kind, malignant, 8.0, 0.6, seed=9)
     drawn = make_phantom(12, laterality=laterality, view=view, spacing_mm=0.3, lesions=[spec], marker=False)
     (truth,) = drawn.lesions
@@ -93,7 +94,7 @@ def test_the_instance_is_valid(tmp_path, laterality: str, view: str) -> None:
     phantom_dataset(phantom).save_as(path, enforce_file_format=True)
     status, lines = peers.run_tool("dciodvfy", "-new", path)
     assert "MammographyImageForPresentation" in lines
-    assert not [line for line in lines if line.startswith("Error")]
+    assert not errors(lines)
     assert status == 0
     read = dcmread(path)
     assert np.array_equal(read.pixel_array, phantom.pixels)

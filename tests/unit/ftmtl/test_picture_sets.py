@@ -177,7 +177,7 @@ def test_cesm_files_missing_or_damaged_are_named(cesm, caplog):
 
 def test_the_real_cesm_images():
     images = read_cdd_cesm(real_data("cesm"))
-    rows = list(csv.DictReader(real_data("cesm/index.csv").open()))
+    rows = list(csv.DictReader(real_data("cesm/index.csv").read_text().splitlines()))
     labels = [{"malignant": True, "benign": False}.get(row["label"]) for row in rows]
     assert [image.malignant for image in images] == labels
     assert [labels.count(state) for state in (True, False, None)] == [10, 14, 107]
@@ -235,8 +235,8 @@ def test_mias_circles(mias, caplog):
         ("SPIC,M", "STAR,M", "class 'STAR'"),
         ("SPIC,M", "SPIC,X", "severity 'X'"),
         ("radius_px", "radius", "no column 'radius_px'"),
-        (",120,5,R", ",120,five,R", "'five' is no number"),
-        ("mdb005", "mdbooo", "'ooo' is no number"),
+        (",120,5,R", ",120,five,R", "'five' is not a number"),
+        ("mdb005", "mdbooo", "'ooo' is not a number"),
         ("mdb006,F,NORM,,,,,,L", "mdb006,F,NORM", "too short"),
     ],
 )
@@ -270,7 +270,7 @@ def inside(image: AnnotatedImage) -> bool:
 
 def test_the_real_mias_images():
     images = read_mias(real_data("mias"))
-    rows = list(csv.DictReader(real_data("mias/labels.csv").open()))
+    rows = list(csv.DictReader(real_data("mias/labels.csv").read_text().splitlines()))
     left_out = {"mdb059", "mdb212", "mdb214", "mdb216", "mdb233"}
     assert {row["image"] for row in rows} - {image.image_id for image in images} == left_out
     assert len(images) == 219

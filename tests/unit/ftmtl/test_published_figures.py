@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import csv
 from collections import defaultdict
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -57,12 +58,26 @@ def test_auc_of_images_and_breasts(truth: dict, predictions: dict) -> None:
     assert auc([np.mean(v) for v in views], labels) == pytest.approx(0.938, abs=5e-4)
 
 
-@pytest.mark.parametrize(
-    ("rule", "rate", "published", "digits"),
-    [(CENTRE, 0.3, 0.90, 2), (CENTRE, 1.0, 0.956, 3), (IOU_02, 0.3, 0.89, 2), (IOU_05, 0.3, 0.77, 2)],
-)
-def test_froc(truth: dict, predictions: dict, rule: HitRule, rate: float, published: float, digits: int) -> None:
+class Published(NamedTuple):
+    """A sensitivity at a rate of false positives per image, to as many digits as were published."""
+
+    rule: HitRule
+    rate: float
+    sensitivity: float
+    digits: int
+
+
+FROC = {
+    "centre at 0.3": Published(CENTRE, 0.3, 0.90, 2),
+    "centre at 1": Published(CENTRE, 1.0, 0.956, 3),
+    "IoU 0.2 at 0.3": Published(IOU_02, 0.3, 0.89, 2),
+    "IoU 0.5 at 0.3": Published(IOU_05, 0.3, 0.77, 2),
+}
+
+
+@pytest.mark.parametrize("figure", FROC.values(), ids=FROC)
+def test_froc(truth: dict, predictions: dict, figure: Published) -> None:
     images = sorted(predictions)
     detections = [[Detected(box, score) for box, score in predictions[name]] for name in images]
     truths = [ImageTruth([box for box, _ in truth.get(n, [])], [True] * len(truth.get(n, []))) for n in images]
-    assert round(froc(detections, truths, rule).at(rate), digits) == published
+    assert round(froc(detections, truths, figure.rule).at(figure.rate), figure.digits) == figure.sensitivity

@@ -38,7 +38,7 @@ def test_evaluate_writes_figures_and_a_page(weights: Path, tmp_path: Path, capsy
     assert "RESEARCH USE ONLY" in page
     assert "phantoms:3@900, phantoms:2@950" in page
     printed = capsys.readouterr().out
-    assert "Lesions found at 0.5 false positives an image (IoU 0.2): " in printed
+    assert "Lesions found at 0.5 false positives per image (IoU 0.2): " in printed
     assert "Image AUC: " in printed
 
 
@@ -73,7 +73,7 @@ def test_altered_weights_are_no_longer_verified(weights: Path, capsys: pytest.Ca
     content[-100] ^= 0x40
     weights.write_bytes(content)
     assert main(["weights", "verify", str(weights)]) == 1
-    assert "have not the checksum that their card names" in capsys.readouterr().out
+    assert "do not have the checksum on their card" in capsys.readouterr().out
 
 
 def test_data_are_counted_and_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -87,10 +87,14 @@ def test_data_are_counted_and_drawn(tmp_path: Path, capsys: pytest.CaptureFixtur
     ("given", "words", "status"),
     [
         (["evaluate", "none.safetensors", "--data", "phantoms:1", "--out", "x"], "none.safetensors cannot be read", 1),
-        (["evaluate", "--data", "ddsm:/x", "--out", "x"], "there is no data set 'ddsm'; known are phantoms", 1),
+        (
+            ["evaluate", "--data", "ddsm:/x", "--out", "x"],
+            "there is no data set 'ddsm'; known data sets are phantoms",
+            1,
+        ),
         (["evaluate", "--data", "mias:/nowhere", "--out", "x"], "/nowhere/labels.csv is missing", 1),
         (["train", "none.toml", "--out", "x"], "recipe none.toml cannot be read: No such file", 2),
-        (["weights", "show", "none"], "there are no weights none", 1),
+        (["weights", "show", "none"], "weights none do not exist", 1),
         (["data", "phantoms:0"], "phantoms need a count of at least 1", 1),
     ],
 )

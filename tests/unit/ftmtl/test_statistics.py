@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from ftmtl.errors import EvaluationError
-from ftmtl.evaluation.metrics import auc, bootstrap, paired_bootstrap, roc
+from ftmtl.evaluation.metrics import Resampling, auc, bootstrap, paired_bootstrap, roc
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -38,7 +38,7 @@ def test_auc_agrees_with_scikit_learn(seed: int) -> None:
         ([0.1, 0.2], [False, False], "there is no positive one"),
         ([], [], "there is no positive one"),
         ([0.1, float("nan")], [True, False], "scores that are numbers"),
-        ([0.1, 0.2], [True], "one label a score"),
+        ([0.1, 0.2], [True], "one label per score"),
     ],
 )
 def test_an_auc_that_is_not_defined(scores: list[float], labels: list[bool], message: str) -> None:
@@ -56,7 +56,7 @@ def test_the_interval_covers_the_true_mean_about_as_often_as_it_says() -> None:
     covered = 0
     for trial in range(100):
         values = rng.normal(3.0, 1.0, 40)
-        interval = bootstrap(mean_of(values), [str(i) for i in range(40)], samples=200, seed=trial)
+        interval = bootstrap(mean_of(values), [str(i) for i in range(40)], Resampling(samples=200, seed=trial))
         assert interval.low < interval.value < interval.high
         covered += interval.low <= 3.0 <= interval.high
     assert 86 <= covered <= 99
@@ -64,13 +64,13 @@ def test_the_interval_covers_the_true_mean_about_as_often_as_it_says() -> None:
 
 def test_the_same_seed_gives_the_same_interval() -> None:
     values, groups = np.random.default_rng(1).random(30), [str(i // 2) for i in range(30)]
-    first, second = (bootstrap(mean_of(values), groups, samples=100, seed=4) for _ in range(2))
+    first, second = (bootstrap(mean_of(values), groups, Resampling(samples=100, seed=4)) for _ in range(2))
     assert first == second
-    assert first != bootstrap(mean_of(values), groups, samples=100, seed=5)
+    assert first != bootstrap(mean_of(values), groups, Resampling(samples=100, seed=5))
 
 
 def test_images_of_a_patient_are_drawn_together() -> None:
-    """Four equal images a patient tell no more than one: the interval is that of the patients, not of the images."""
+    """Four equal images per patient tell no more than one: the interval is that of the patients, not of the images."""
     per_patient = np.random.default_rng(2).random(20)
     values, patients = np.repeat(per_patient, 4), np.repeat([str(i) for i in range(20)], 4)
     together = bootstrap(mean_of(values), list(patients))
@@ -82,7 +82,7 @@ def test_images_of_a_patient_are_drawn_together() -> None:
 
 def test_resamples_without_the_figure_are_skipped_and_counted() -> None:
     scores, labels = np.array([0.1, 0.9, 0.2]), np.array([False, True, False])
-    interval = bootstrap(lambda cases: auc(scores[cases], labels[cases]), ["a", "b", "c"], samples=200)
+    interval = bootstrap(lambda cases: auc(scores[cases], labels[cases]), ["a", "b", "c"], Resampling(samples=200))
     assert interval.samples + interval.skipped == 200
     assert 40 < interval.skipped < 140
     with pytest.raises(EvaluationError, match="two patients"):
@@ -99,7 +99,7 @@ def test_two_equal_models_do_not_differ() -> None:
 
 def test_a_constant_difference_is_seen_through_the_spread_of_the_cases() -> None:
     values, groups = np.random.default_rng(3).normal(0, 10, 20), [str(i) for i in range(20)]
-    better = paired_bootstrap(mean_of(values + 0.1), mean_of(values), groups, samples=999)
+    better = paired_bootstrap(mean_of(values + 0.1), mean_of(values), groups, Resampling(samples=999))
     assert (better.value, better.low, better.high) == pytest.approx((0.1, 0.1, 0.1))
     assert better.p == pytest.approx(2 / 1000)
     noise = paired_bootstrap(mean_of(values), mean_of(np.random.default_rng(4).permutation(values)), groups)

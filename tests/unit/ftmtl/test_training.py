@@ -173,12 +173,12 @@ def test_what_is_better() -> None:
     assert (first.best, first.best_step, first.waited) == (0.2, 4, 0)
     assert judged(first, {"dice": 0.2}, watch).waited == 1
     assert judged(first, {}, watch) == first
-    with pytest.raises(TrainingError, match=r"validation\.metric: 'dice' is not measured here; there are auc, score"):
+    with pytest.raises(TrainingError, match=r"validation\.metric: 'dice' is not measured here, only auc, score"):
         judged(first, {"auc": 0.1, "score": 0.1}, watch)
 
 
 def test_a_source_may_repeat(tmp_path: Path) -> None:
-    """Training sees its images as often as it says, validation each once."""
+    """Training sees its images as often as it says, validation sees each once."""
     few = {"name": "phantoms", "count": 4, "seed": 600, "repeat": 3}
     recipe = small_recipe(tmp_path).altered(data=("phantoms:12@500", few))
     listed = list_data(recipe)

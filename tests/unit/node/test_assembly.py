@@ -34,7 +34,7 @@ def test_a_view_twice_is_not_two_views():
 
 
 def test_raw_images_are_not_the_views_that_are_waited_for():
-    """Modalities send For Processing beside For Presentation; only the latter are analysed."""
+    """Modalities send For Processing images beside those For Presentation; only the latter are analysed."""
     assert why(study(sop_class_uid=MG_RAW)) is None
     assert why([*study(sop_class_uid=MG_RAW), *study(VIEWS[:3])], connected=True) is None
 

@@ -13,6 +13,7 @@ from pynetdicom.transport import AssociationServer
 from support.records import PACS, instance
 
 from node.cli.main import main
+from node.cli.standalone import free_port
 from node.domain import JobState
 
 KEYS = ["job_id", "study_uid", "state", "reason", "created", "updated", "destinations"]
@@ -55,12 +56,6 @@ def scp(monkeypatch):
     server = ae.start_server(("127.0.0.1", 0), block=False)
     yield f"PACS@127.0.0.1:{server.socket.getsockname()[1]}"
     server.shutdown()
-
-
-def closed_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def test_jobs_as_json_has_the_documented_keys(ftmtl, ledger, tmp_path):
@@ -165,27 +160,27 @@ def test_a_data_folder_that_cannot_be_made_is_one_line(ftmtl, tmp_path):
 def test_check_of_a_good_configuration(ftmtl, tmp_path, scp):
     host, _, port = scp.removeprefix("PACS@").partition(":")
     (tmp_path / "node.toml").write_text(
-        f"[node]\nport = {closed_port()}\nmin_free_gb = 0\n"
+        f"[node]\nport = {free_port()}\nmin_free_gb = 0\n"
         f'[[destinations]]\nname = "archive"\nae_title = "PACS"\nhost = "{host}"\nport = {port}\n'
     )
     code, out, _ = ftmtl("check", "--config", "node.toml")
     assert code == 0, out
     assert "destination archive: PACS@127.0.0.1" in out
     assert "answers C-ECHO" in out
-    assert "objects for archive: seg, sr is refused, sr-comprehensive sent instead" in out
+    assert "objects for archive: seg, sr is refused, sr-comprehensive is sent instead" in out
     assert "FAIL" not in out
 
 
 def test_check_says_what_a_destination_would_not_get(ftmtl, tmp_path, scp):
     port = scp.rpartition(":")[2]
     (tmp_path / "node.toml").write_text(
-        f"[node]\nport = {closed_port()}\nmin_free_gb = 0\n"
+        f"[node]\nport = {free_port()}\nmin_free_gb = 0\n"
         f'[[destinations]]\nname = "archive"\nae_title = "PACS"\nhost = "127.0.0.1"\nport = {port}\n'
         'objects = ["seg-labelmap", "cad"]\n'
     )
     code, out, _ = ftmtl("check", "--config", "node.toml")
     assert code == 1
-    words = "seg-labelmap is refused, seg sent instead, cad is refused, and nothing sent instead"
+    words = "seg-labelmap is refused, seg is sent instead, cad is refused, nothing is sent instead"
     assert f"FAIL  objects for archive: {words}" in out
 
 
@@ -194,8 +189,8 @@ def test_check_lists_everything_that_is_wrong(ftmtl, tmp_path):
         taken.bind(("127.0.0.1", 0))
         (tmp_path / "node.toml").write_text(
             f"[node]\nport = {taken.getsockname()[1]}\nmin_free_gb = 1e9\n"
-            f'[queue]\nurl = "redis://127.0.0.1:{closed_port()}/0"\n[model]\nweights = "absent.safetensors"\n'
-            f'[[destinations]]\nname = "archive"\nae_title = "PACS"\nhost = "127.0.0.1"\nport = {closed_port()}\n'
+            f'[queue]\nurl = "redis://127.0.0.1:{free_port()}/0"\n[model]\nweights = "absent.safetensors"\n'
+            f'[[destinations]]\nname = "archive"\nae_title = "PACS"\nhost = "127.0.0.1"\nport = {free_port()}\n'
         )
         code, out, _ = ftmtl("check", "--config", "node.toml")
     failed = {line.removeprefix("FAIL  ").split(":")[0] for line in out.splitlines() if line.startswith("FAIL")}
@@ -208,7 +203,7 @@ def test_echo(ftmtl, scp):
 
 
 def test_echo_to_nobody(ftmtl):
-    code, out, _ = ftmtl("echo", f"PACS@127.0.0.1:{closed_port()}")
+    code, out, _ = ftmtl("echo", f"PACS@127.0.0.1:{free_port()}")
     assert code == 1
     assert "does not answer" in out
 

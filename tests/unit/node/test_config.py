@@ -115,14 +115,14 @@ def test_faults_between_sections_are_listed_together(tmp_path):
         .replace("[node]", '[node]\nhost = "0.0.0.0"')
     )
     found = "\n".join(faults(write(tmp_path, text)))
-    assert "'archive' stands twice" in found
-    assert "node.host: listening on 0.0.0.0 needs [[peers]]" in found
+    assert "'archive' appears more than once" in found
+    assert "node.host: listening on 0.0.0.0 requires [[peers]]" in found
     assert "delivery.longest_retry_s" in found
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "node.hospital.example", ""])
 def test_a_host_beyond_loopback_needs_peers(host):
-    assert any("needs [[peers]]" in fault for fault in faults(overrides={"node": {"host": host}}))
+    assert any("requires [[peers]]" in fault for fault in faults(overrides={"node": {"host": host}}))
     load_config(None, {"node": {"host": host}, "peers": [{"ae_title": "CT1", "host": "10.0.0.1"}]}, {})
 
 

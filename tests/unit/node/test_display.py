@@ -1,4 +1,4 @@
-"""What a header says of how its image is displayed survives normalisation, or is left out whole."""
+"""What a header says about the display of its image survives normalisation, or is left out as a whole."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TABLE = np.linspace(0, 4095, 100).astype(np.uint16)
 
 
 def header(**values: object) -> Dataset:
-    """Return the least that a source may be."""
+    """Return the least that a source may have."""
     ds = Dataset()
     ds.SOPClassUID, ds.SOPInstanceUID = SecondaryCaptureImageStorage, "1.2.3"
     ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.Rows, ds.Columns = "1.2.1", "1.2.2", 40, 30

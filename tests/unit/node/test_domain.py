@@ -1,4 +1,4 @@
-"""Destinations as a human writes them."""
+"""Destinations as people write them."""
 
 import pytest
 

@@ -17,7 +17,7 @@ SLEEP = ["-c", "import time; time.sleep(600)"]
 
 
 def runs(pid):
-    """Whether a process is there and no zombie."""
+    """Tell whether a process is there, and not a zombie."""
     try:
         with open(f"/proc/{pid}/stat") as stat:
             return stat.read().rpartition(")")[2].split()[0] != "Z"

@@ -1,24 +1,20 @@
-"""The ledger's entries for humans and programs."""
+"""The ledger's entries for people and for programs."""
 
 import re
 
 import pytest
-from support.records import PACS, instance, results
+from support.jobs import queued
+from support.records import PACS, SECOND, instance, results
 
-from node.domain import Analysed, Delivery, DeliveryState, Destination, JobState
+from node.domain import Analysed, Delivery, DeliveryState, JobState
 from node.web.entries import iso_time, job_entries, job_entry
 
 PENDING, DELIVERED, FAILED = DeliveryState.PENDING, DeliveryState.DELIVERED, DeliveryState.FAILED
-SECOND = Destination("second", "PACS2", "127.0.0.1", 105)
 
 
 @pytest.fixture
 def job_id(ledger):
-    ledger.arrivals.register(instance())
-    job_id = ledger.jobs.find()[0].job_id
-    ledger.jobs.move(job_id, JobState.COMPLETE)
-    ledger.jobs.route(job_id, [PACS, SECOND])
-    return job_id
+    return queued(ledger, [PACS, SECOND])
 
 
 def test_times_are_iso_8601_utc():

@@ -30,7 +30,7 @@ MODEL = ModelIdentity("FT-MTL-Net", "1.0", "0123456789abcdef" * 4, "op=0.5")
 
 
 def header(**values: object) -> Dataset:
-    """Return the least that a source may be."""
+    """Return the least that a source may have."""
     ds = Dataset()
     ds.SOPClassUID, ds.SOPInstanceUID = SecondaryCaptureImageStorage, "1.2.3"
     ds.StudyInstanceUID, ds.SeriesInstanceUID, ds.Rows, ds.Columns = "1.2.1", "1.2.2", 40, 30
@@ -200,7 +200,7 @@ def test_pack_frames_agrees_with_numpy_over_the_whole_matrix() -> None:
 
 
 def test_the_package_is_light() -> None:
-    """The listener's side may import it without paying for highdicom, and nothing of it needs torch."""
+    """The listener's side may import it without paying for highdicom, and nothing in it needs torch."""
     code = (
         "import sys, node.results, node.results.summary, node.results.build;"
         "heavy = {'highdicom', 'torch'} & set(sys.modules);"

@@ -1,12 +1,10 @@
 """What becomes of a complete study."""
 
 import pytest
-from support.records import CT, MG, MG_RAW, PACS, instance
+from support.records import CT, MG, MG_RAW, PACS, SECOND, instance
 
-from node.domain import Destination
 from node.flow.routing import route
 
-SECOND = Destination("second", "PACS2", "127.0.0.1", 105)
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 
 

@@ -3,7 +3,8 @@
 import time
 
 import pytest
-from support.records import CT, STUDY, Clock, FakeQueue, instance, open_ledger, results
+from support.clocks import Clock
+from support.records import CT, STUDY, FakeQueue, instance, open_ledger, results
 
 from node.config import load_config
 from node.domain import Analysed, Delivery, DeliveryState, JobState
@@ -80,7 +81,7 @@ def test_a_complete_study_is_queued_for_its_destinations(node, ledger, queue, cl
     assert (job.state, job.destinations, job.dispatched) == (S.QUEUED, ("archive",), clock.now)
     assert queue.waiting == [(ANALYSE, job_id)]
     node.assemble()
-    node.reconcile()
+    node.reconciler.reconcile()
     assert queue.waiting == [(ANALYSE, job_id)], "once"
 
 
@@ -115,7 +116,7 @@ def test_a_study_without_mammograms_is_not_processed(node, ledger, queue, clock)
 def test_a_job_that_was_completed_and_not_routed_is_routed(node, ledger, queue):
     job_id = four_views(ledger)
     ledger.jobs.move(job_id, S.COMPLETE)
-    node.reconcile()
+    node.reconciler.reconcile()
     assert ledger.jobs.get(job_id).state is S.QUEUED
     assert queue.waiting == [(ANALYSE, job_id)]
 
@@ -143,10 +144,10 @@ def test_another_node_on_the_same_ledger_may_be_faster(node, ledger, queue, monk
 def test_a_queued_job_is_dispatched_again_only_when_the_queue_is_empty(node, queue, clock):
     job_id = queued(node)
     clock.now += LEASE_S + 1
-    node.reconcile()
+    node.reconciler.reconcile()
     assert queue.waiting == [(ANALYSE, job_id)], "it still waits there"
     queue.waiting.clear()
-    node.reconcile()
+    node.reconciler.reconcile()
     assert queue.waiting == [(ANALYSE, job_id)]
 
 
@@ -154,7 +155,7 @@ def test_a_job_that_was_dispatched_just_now_is_left_alone(node, queue, clock):
     queued(node)
     queue.waiting.clear()
     clock.now += LEASE_S - 1
-    node.reconcile()
+    node.reconciler.reconcile()
     assert queue.waiting == []
 
 
@@ -163,7 +164,7 @@ def test_a_wiped_queue_gets_everything_back_at_once(node, queue, clock):
     queue.waiting.clear()
     queue.asked = 0
     clock.now += LEASE_S + 1
-    node.reconcile()
+    node.reconciler.reconcile()
     assert {job_id for _, job_id in queue.waiting} == job_ids
     assert queue.asked == 1, "not a connection a job"
 
@@ -176,7 +177,7 @@ def test_an_analysis_whose_lease_holds_is_left_alone(node, ledger, queue, clock)
     queue.waiting.clear()
     ledger.jobs.claim(job_id, S.ANALYSING, LEASE_S)
     clock.now += LEASE_S - 1
-    node.reconcile()
+    node.reconciler.reconcile()
     assert ledger.jobs.get(job_id).state is S.ANALYSING
     assert queue.waiting == []
 
@@ -186,7 +187,7 @@ def test_an_analysis_whose_lease_ran_out_is_queued_again(node, ledger, queue, cl
     queue.waiting.clear()
     dead = ledger.jobs.claim(job_id, S.ANALYSING, LEASE_S)
     clock.now += LEASE_S
-    node.reconcile()
+    node.reconciler.reconcile()
     assert ledger.jobs.get(job_id).state is S.QUEUED
     assert queue.waiting == [(ANALYSE, job_id)]
     assert not ledger.jobs.renew(job_id, dead, LEASE_S)
@@ -199,9 +200,9 @@ def test_a_study_that_kills_every_worker_fails_with_its_reason(node, ledger, que
         ledger.jobs.claim(job_id, S.ANALYSING, LEASE_S)
         clock.now += LEASE_S
         queue.waiting.clear()
-        node.reconcile()
+        node.reconciler.reconcile()
     job = ledger.jobs.get(job_id)
-    assert (job.state, job.reason) == (S.FAILED, "the worker ended 3 times while analysing this study")
+    assert (job.state, job.reason) == (S.FAILED, "the worker died 3 times while analysing this study")
     assert queue.waiting == []
 
 
@@ -211,10 +212,10 @@ def test_a_retried_study_gets_all_its_attempts_again(node, ledger, clock):
         for _ in range(3):
             ledger.jobs.claim(job_id, S.ANALYSING, LEASE_S)
             clock.now += LEASE_S
-            node.reconcile()
+            node.reconciler.reconcile()
         assert ledger.jobs.get(job_id).state is S.FAILED, round_
         ledger.deliveries.retry(job_id)
-        node.reconcile()
+        node.reconciler.reconcile()
     assert ledger.jobs.get(job_id).state is S.QUEUED
 
 
@@ -223,10 +224,10 @@ def test_a_retried_study_gets_all_its_attempts_again(node, ledger, clock):
 
 def test_a_delivery_that_is_due_is_dispatched(node, ledger, queue, clock):
     job_id = delivering(node, clock)
-    node.reconcile()
+    node.reconciler.reconcile()
     assert queue.waiting == [(DELIVER, job_id)]
     clock.now += 60
-    node.reconcile()
+    node.reconciler.reconcile()
     assert queue.waiting == [(DELIVER, job_id)], "it waits there already"
 
 
@@ -235,10 +236,10 @@ def test_a_delivery_in_its_pause_waits(node, ledger, queue, clock):
     for uid in ("2.25.1", "2.25.2"):
         again = Delivery("archive", uid, DeliveryState.PENDING, 0xA700, 1, clock.now + 100)
         ledger.deliveries.record(job_id, again)
-    node.reconcile()
+    node.reconciler.reconcile()
     assert queue.waiting == []
     clock.now += 100
-    node.reconcile()
+    node.reconciler.reconcile()
     assert queue.waiting == [(DELIVER, job_id)]
 
 
@@ -246,10 +247,10 @@ def test_a_delivery_that_a_worker_holds_is_left_alone(node, ledger, queue, clock
     job_id = delivering(node, clock)
     ledger.jobs.claim(job_id, S.DELIVERING, LEASE_S)
     clock.now += LEASE_S - 1
-    node.reconcile()
+    node.reconciler.reconcile()
     assert queue.waiting == []
     clock.now += 2
-    node.reconcile()
+    node.reconciler.reconcile()
     assert queue.waiting == [(DELIVER, job_id)]
 
 
@@ -259,7 +260,7 @@ def test_a_worker_that_died_after_the_last_answer_leaves_a_job_to_be_settled(nod
     for uid in ("2.25.1", "2.25.2"):
         ledger.deliveries.record(job_id, Delivery("archive", uid, DeliveryState.DELIVERED, 0, 1))
     clock.now += LEASE_S + 1
-    node.reconcile()
+    node.reconciler.reconcile()
     assert queue.waiting == [(DELIVER, job_id)]
     assert ledger.deliveries.settle(job_id, ledger.jobs.claim(job_id, S.DELIVERING, LEASE_S)) is S.DELIVERED
 
@@ -269,7 +270,7 @@ def test_what_has_ended_is_never_dispatched(node, ledger, queue, clock):
     for state in (S.DELIVERED, S.COMMITTED, S.FAILED, S.NOT_PROCESSED):
         with ledger.database.engine.begin() as connection:
             connection.execute(jobs.update().values(state=state))
-        node.reconcile()
+        node.reconciler.reconcile()
         assert (ledger.jobs.get(job_id).state, queue.waiting) == (state, [])
 
 
@@ -280,10 +281,10 @@ def test_a_queue_that_is_down_keeps_the_job_and_gets_it_when_it_is_back(node, le
     queue.up = False
     job_id = queued(node)
     assert (ledger.jobs.get(job_id).state, ledger.jobs.get(job_id).dispatched) == (S.QUEUED, 0.0)
-    node.reconcile()
+    node.reconciler.reconcile()
     assert ledger.jobs.get(job_id).state is S.QUEUED
     queue.up = True
-    node.reconcile()
+    node.reconciler.reconcile()
     assert queue.waiting == [(ANALYSE, job_id)]
     assert ledger.jobs.get(job_id).dispatched == clock.now
 
@@ -291,10 +292,10 @@ def test_a_queue_that_is_down_keeps_the_job_and_gets_it_when_it_is_back(node, le
 def test_a_queue_that_is_down_does_not_lose_a_delivery(node, ledger, queue, clock):
     job_id = delivering(node, clock)
     queue.up = False
-    node.reconcile()
+    node.reconciler.reconcile()
     assert ledger.jobs.get(job_id).state is S.DELIVERING
     queue.up = True
-    node.reconcile()
+    node.reconciler.reconcile()
     assert queue.waiting == [(DELIVER, job_id)]
 
 

@@ -61,7 +61,7 @@ def test_the_file_is_synced_before_it_gets_its_name_and_the_folder_after(spool, 
 
 
 def test_the_folder_above_is_synced_even_if_another_thread_made_the_folder(spool, monkeypatch):
-    """Its maker may not have come to syncing it yet, and our caller is about to be told that all is safe."""
+    """Whoever made it may not have synced it yet, and our caller is about to be told that all is safe."""
     digest = hashlib.sha256(b"data set").hexdigest()
     (spool.folder / "instances" / digest[:2]).mkdir(exist_ok=True)
     synced = []

@@ -20,7 +20,7 @@ MODEL = ModelIdentity("FT-MTL-Net", "1.0", "0123456789abcdef" * 4)
 
 
 class Reader:
-    """A predictor that is given nothing to read."""
+    """A predictor that is given no image to read."""
 
     def predict(self, study_uid, mammograms):
         assert mammograms == []

@@ -6,8 +6,9 @@ import threading
 import time
 
 import pytest
+from support.jobs import queued
 from support.peers import wait_for
-from support.records import PACS, configuration, instance, results
+from support.records import PACS, configuration, results
 
 from node.delivery.retry import Reply
 from node.dimse.status import Answer
@@ -22,11 +23,7 @@ S = JobState
 
 @pytest.fixture
 def job_id(ledger):
-    ledger.arrivals.register(instance())
-    job_id = ledger.jobs.find()[0].job_id
-    ledger.jobs.move(job_id, S.COMPLETE)
-    ledger.jobs.route(job_id, [PACS])
-    return job_id
+    return queued(ledger)
 
 
 @pytest.fixture
@@ -111,7 +108,7 @@ def test_deliver_sends_only_what_is_not_there_yet(ledger, delivering, spool, mon
 def test_a_destination_that_left_the_configuration_is_waited_for(ledger, delivering, spool):
     run(ledger, delivering, spool, ())
     assert ledger.jobs.get(delivering).state is S.DELIVERING
-    assert {d.comment for d in ledger.deliveries.of(delivering)} == {"no such destination in the configuration"}
+    assert {d.comment for d in ledger.deliveries.of(delivering)} == {"the configuration no longer has this destination"}
 
 
 def test_a_bug_in_delivery_ends_in_a_named_state(ledger, delivering, spool, monkeypatch, caplog):

@@ -1,0 +1,1 @@
+"""The parts of the DICOM Conformance Statement; `docs/conformance_statement.py` puts them together."""

@@ -1,0 +1,154 @@
+"""Spoilt CAD reports are rejected, each for what was spoilt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydicom.dataset import Dataset
+from support.objects import below, items, write
+from support.outcomes import case, two_views
+from support.spoilers import faults_of, for_the_clinic, other_patient, verified
+from support.studies import by_uid
+
+from node.results.cad.build import build_cad_report
+from node.results.cad.check import faults as cad_faults
+from node.results.common import codes
+from node.results.common.content import name_of
+from node.results.conformance import check_object
+from node.results.study import Expected
+
+
+def group_of(ds: Dataset) -> Dataset:
+    return items(ds, codes.SINGLE_IMAGE_FINDING)[0]
+
+
+def another_report(ds: Dataset) -> None:
+    ds.ContentTemplateSequence[0].TemplateIdentifier = "4100"
+
+
+def lost_image(ds: Dataset) -> None:
+    del items(ds, codes.IMAGE_LIBRARY)[0].ContentSequence[-1]
+
+
+def other_image(ds: Dataset) -> None:
+    library = items(ds, codes.IMAGE_LIBRARY)[0]
+    library.ContentSequence = library.ContentSequence[::-1]
+
+
+def dangling_reference(ds: Dataset) -> None:
+    below(group_of(ds), codes.CENTER).ContentSequence[0].ReferencedContentItemIdentifier = [1, 2, 3]
+
+
+def reference_to_no_image(ds: Dataset) -> None:
+    below(group_of(ds), codes.CENTER).ContentSequence[0].ReferencedContentItemIdentifier = [1, 1]
+
+
+def outline_outside(ds: Dataset) -> None:
+    item = below(group_of(ds), codes.OUTLINE)
+    item.GraphicData = [value + 300 for value in item.GraphicData]
+
+
+def outline_shifted(ds: Dataset) -> None:
+    item = below(group_of(ds), codes.OUTLINE)
+    item.GraphicData = [value + 1 for value in item.GraphicData]
+
+
+def other_centre(ds: Dataset) -> None:
+    below(group_of(ds), codes.CENTER).GraphicData = [1, 1]
+
+
+def other_probability(ds: Dataset) -> None:
+    below(group_of(ds), codes.PROBABILITY_OF_CANCER).MeasuredValueSequence[0].NumericValue = "1"
+
+
+def other_certainty(ds: Dataset) -> None:
+    below(group_of(ds), codes.CERTAINTY_OF_FINDING).MeasuredValueSequence[0].NumericValue = "89.98"
+
+
+def lost_probability(ds: Dataset) -> None:
+    group = group_of(ds)
+    group.ContentSequence = [i for i in group.ContentSequence if name_of(i) != codes.PROBABILITY_OF_CANCER.value]
+
+
+def lost_finding(ds: Dataset) -> None:
+    del items(ds, codes.INDIVIDUAL_IMPRESSION)[0].ContentSequence[-1]
+
+
+def other_tracking(ds: Dataset) -> None:
+    below(group_of(ds), codes.TRACKING_UID).UID = "2.25.404"
+
+
+def other_kind(ds: Dataset) -> None:
+    group_of(ds).ConceptCodeSequence[0].CodeValue = "129769006"
+
+
+def other_intent(ds: Dataset) -> None:
+    below(group_of(ds), codes.RENDERING_INTENT).ConceptCodeSequence[0].CodeValue = "111152"
+
+
+def other_outcome(ds: Dataset) -> None:
+    below(ds, codes.CAD_SUMMARY).ConceptCodeSequence[0].CodeValue = "111241"
+
+
+def other_detections(ds: Dataset) -> None:
+    for detection in items(ds, codes.DETECTION_PERFORMED):
+        del detection.ContentSequence[-1]
+
+
+def without_notice(ds: Dataset) -> None:
+    items(ds, codes.IMPRESSION_DESCRIPTION)[0].TextValue = "2 of 2 images analysed."
+
+
+def missing_evidence(ds: Dataset) -> None:
+    del ds.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence[-1]
+
+
+SPOILERS: dict[Callable[[Dataset], None], str] = {
+    another_report: "is not a Mammography CAD Report (TID 4000)",
+    lost_image: "the Image Library does not list the study's images",
+    other_image: "Outline is not on its image",
+    dangling_reference: "reference to item 1.2.3, which is not an image in the library",
+    reference_to_no_image: "reference to item 1.1, which is not an image in the library",
+    outline_outside: "region outside the 300x400 image",
+    outline_shifted: "Outline is not that of its mask",
+    other_centre: "Center is not that of its mask",
+    other_probability: "Probability of cancer is [1.0], not 72",
+    other_certainty: "Certainty of Finding is [89.98], not 90",
+    lost_probability: "Probability of cancer is [], not 72",
+    lost_finding: "tracking UIDs are not those of the findings",
+    other_tracking: "tracking UIDs are not those of the findings",
+    other_kind: "kind is 129769006, not that of a mass",
+    other_intent: "Rendering Intent does not match its probability",
+    other_outcome: "CAD Processing and Findings Summary is ['111241'], not 111242",
+    other_detections: "Successful Detections do not refer to the images",
+    without_notice: "does not say that it is for research only",
+    missing_evidence: "is not listed as evidence",
+    verified: "VerificationFlag is not UNVERIFIED",
+    other_patient: "PatientID differs from the source's",
+    for_the_clinic: "ContentQualification is not RESEARCH",
+}
+
+
+@pytest.mark.parametrize(("spoil", "fault"), SPOILERS.items(), ids=[f.__name__ for f in SPOILERS])
+def test_a_spoilt_report_is_rejected(spoil: Callable[[Dataset], None], fault: str, tmp_path: Path) -> None:
+    headers, result = two_views(tmp_path)
+    path = write(build_cad_report(headers, result), tmp_path / "cad.dcm")
+    sound = path, lambda copy: check_object(copy, Expected(result, by_uid(headers), {}))
+    assert fault in faults_of(spoil, sound, tmp_path)
+
+
+def test_faults_of_a_report_of_other_outcomes(tmp_path: Path) -> None:
+    """A report that hides an image that was not analysed, and one that tells of a failure that never happened."""
+    headers, result = two_views(tmp_path)
+    sources, partial, missing = case(headers, result, "partial")
+    hiding = list(cad_faults(build_cad_report(headers, result), Expected(partial, by_uid(sources), missing=missing)))
+    assert any("Failed Detections" in fault for fault in hiding)
+    assert any("111242" in fault for fault in hiding)
+    inventing = list(cad_faults(build_cad_report(sources, partial, missing), Expected(result, by_uid(headers))))
+    assert any("Successful Detections" in fault for fault in inventing)
+    assert any("111244" in fault for fault in inventing)
+    assert not list(
+        cad_faults(build_cad_report(sources, partial, missing), Expected(partial, by_uid(sources), missing=missing))
+    )

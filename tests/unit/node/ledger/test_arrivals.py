@@ -1,0 +1,128 @@
+"""Instances that arrive: each once, in the one open job of its study, whoever comes at once."""
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from support.jobs import put, received
+from support.places import ROOT
+from support.records import STUDY, instance
+
+from node.domain import JobState
+from node.ledger.arrivals import Registration
+
+S = JobState
+
+
+def test_register_enters_an_instance_as_it_is(ledger):
+    sent = instance(1, laterality=None, view=None)
+    assert ledger.arrivals.register(sent) is Registration.NEW
+    (job,) = ledger.jobs.find()
+    assert (job.state, job.study_uid) == (S.RECEIVING, STUDY)
+    assert ledger.arrivals.instances(job.job_id) == [sent]
+
+
+def test_the_same_bytes_again_change_nothing(ledger, clock):
+    ledger.arrivals.register(instance(1))
+    before = ledger.jobs.find()
+    clock.now += 5
+    assert ledger.arrivals.register(instance(1, received=9.0, path=Path("/elsewhere"))) is Registration.SAME
+    assert ledger.jobs.find() == before
+    assert ledger.arrivals.instances(before[0].job_id) == [instance(1)]
+
+
+def test_other_bytes_under_a_known_uid_are_a_conflict_and_the_first_stays(ledger):
+    ledger.arrivals.register(instance(1))
+    before = ledger.jobs.find()
+    assert ledger.arrivals.register(instance(1, sha256="f" * 64)) is Registration.CONFLICT
+    assert ledger.jobs.find() == before
+    assert ledger.arrivals.instances(before[0].job_id) == [instance(1)]
+
+
+def test_a_uid_that_another_study_holds_is_a_conflict_too(ledger):
+    ledger.arrivals.register(instance(1))
+    assert ledger.arrivals.register(instance(1, study_uid="1.2.3", sha256="f" * 64)) is Registration.CONFLICT
+    assert len(ledger.jobs.find()) == 1
+
+
+def test_instances_of_a_study_meet_in_its_open_job(ledger, clock):
+    ledger.arrivals.register(instance(1))
+    clock.now += 5
+    ledger.arrivals.register(instance(2))
+    (job,) = ledger.jobs.find()
+    assert len(ledger.arrivals.instances(job.job_id)) == 2
+    assert (job.created, job.last_received) == (clock.now - 5, clock.now)
+
+
+@pytest.mark.parametrize("state", [state for state in JobState if state is not S.RECEIVING])
+def test_a_late_instance_opens_a_new_job(ledger, clock, state):
+    first = received(ledger)
+    put(ledger, first, state)
+    clock.now += 60
+    second = received(ledger, 2)
+    assert second != first
+    assert ledger.jobs.get(first).state is state
+    assert [i.sop_instance_uid for i in ledger.arrivals.instances(second)] == [f"{STUDY}.2"]
+
+
+def test_threads_that_bring_one_study_meet_in_one_job(ledger):
+    with ThreadPoolExecutor(8) as pool:
+        outcomes = list(pool.map(lambda n: ledger.arrivals.register(instance(n // 2)), range(40)))
+    assert outcomes.count(Registration.NEW) == outcomes.count(Registration.SAME) == 20
+    (job,) = ledger.jobs.find()
+    assert len(ledger.arrivals.instances(job.job_id)) == 20
+
+
+PROCESS = """
+import sys
+sys.path.insert(0, sys.argv[3])
+from support.records import instance
+from node.ledger.ledger import Ledger
+ledger = Ledger(sys.argv[1])
+ledger.jobs.find()
+print("ready", flush=True)
+sys.stdin.readline()
+for n in range(int(sys.argv[2]), 40, 2):
+    ledger.arrivals.register(instance(n))
+    ledger.arrivals.register(instance(n, study=f"1.2.{n // 2}"))
+"""
+
+
+def test_processes_that_bring_one_study_meet_in_one_job(ledger):
+    processes = [
+        subprocess.Popen(
+            [
+                sys.executable,
+                "-c",
+                PROCESS,
+                str(ledger.database.engine.url),
+                str(first),
+                str(ROOT / "tests"),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        for first in (0, 1)
+    ]
+    for process in processes:
+        assert process.stdout.readline() == b"ready\n"
+    for process in processes:
+        process.stdin.write(b"go\n")
+        process.stdin.flush()
+    for process in processes:
+        process.communicate(timeout=30)
+        assert process.returncode == 0
+    counts = {}
+    for job in ledger.jobs.find():
+        assert job.study_uid not in counts, "two open jobs of one study"
+        counts[job.study_uid] = len(ledger.arrivals.instances(job.job_id))
+    assert counts == {STUDY: 40} | {f"1.2.{n}": 2 for n in range(20)}
+
+
+def test_a_refused_instance_is_noted(ledger, clock):
+    ledger.arrivals.reject("1.2.3", "MODALITY", 0xA900, "mismatch", None)
+    (row,) = ledger.arrivals.rejected()
+    assert (row["sop_instance_uid"], row["status"], row["reason"], row["path"]) == ("1.2.3", 0xA900, "mismatch", "")
+    assert row["received"] == clock.now
