@@ -1,12 +1,12 @@
-"""What one multi-task pass costs: against three single-task networks, and against torchvision's Mask R-CNN.
+"""Cost of one multi-task pass, compared with three single-task networks and with torchvision's Mask R-CNN.
 
-All have the same backbone, pyramid, input and number of detections; weights are random, so every
-network finds as many boxes as it may. Times are medians over interleaved rounds in one process; peak memory is that
-of weights and forward pass, each network in a process of its own (on a GPU: the allocator's peak).
+All networks have the same backbone, pyramid, input and number of detections. Their weights are random, so each network
+finds as many boxes as it is allowed to. Times are medians over interleaved rounds in one process. Peak memory is that
+of weights and forward pass, measured for each network in its own process (on a GPU, the allocator's peak).
 
     python benchmarks/one_pass.py [--backbone resnet18] [--device cpu] [--rounds 15]
 
-Prints a table and the ratios; ends with status 1 if a ratio is above its limit.
+Prints a table and the ratios. The exit status is 1 if a ratio exceeds its limit.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ NAMES = ("FT-MTL-Net", *SINGLE, MASK_RCNN, MASK_RCNN_STOCK)
 
 
 def build(name: str, config: NetworkConfig, device: torch.device) -> Callable[[], object]:
-    """Return a call that runs one forward pass on one image."""
+    """Return a function that runs one forward pass on one image."""
     torch.manual_seed(0)
     image = torch.randn(1, 1, *config.input_size, device=device)
     if name.startswith("Mask R-CNN"):
@@ -54,7 +54,7 @@ def build(name: str, config: NetworkConfig, device: torch.device) -> Callable[[]
 
 
 def given_boxes(config: NetworkConfig, device: torch.device) -> torch.Tensor:
-    """As many boxes as a detector may find, for the networks that do not detect."""
+    """Return boxes for the networks that do not detect, as many as a detector may find."""
     generator = torch.Generator().manual_seed(1)
     count, (height, width) = config.detections_per_image, config.input_size
     corners = torch.rand((count, 2), generator=generator) * torch.tensor([width - 90.0, height - 90.0])
@@ -62,7 +62,7 @@ def given_boxes(config: NetworkConfig, device: torch.device) -> torch.Tensor:
 
 
 def mask_rcnn(config: NetworkConfig, *, stock: bool) -> MaskRCNN:
-    """torchvision's Mask R-CNN on the same backbone and pyramid, {background, lesion}, its own heads."""
+    """Return torchvision's Mask R-CNN on the same backbone and pyramid, with its own heads for two classes."""
     height, width = config.input_size
     own = proposal_network(config)
     counts = {} if stock else {"rpn_pre_nms_top_n_test": 300, "rpn_post_nms_top_n_test": 100}
@@ -81,7 +81,7 @@ def mask_rcnn(config: NetworkConfig, *, stock: bool) -> MaskRCNN:
 
 @torch.no_grad()
 def times(config: NetworkConfig, device: torch.device, rounds: int) -> dict[str, list[float]]:
-    """Seconds of one forward pass, every network once a round."""
+    """Measure the seconds of a forward pass, with every network once per round."""
     calls = {name: build(name, config, device) for name in NAMES}
     seconds: dict[str, list[float]] = {name: [] for name in NAMES}
     for number in range(rounds + 3):
@@ -97,7 +97,7 @@ def times(config: NetworkConfig, device: torch.device, rounds: int) -> dict[str,
 
 @torch.no_grad()
 def peak_memory(name: str, config: NetworkConfig, device: torch.device) -> int:
-    """Bytes that weights and a forward pass take at most; in a fresh process."""
+    """Measure the peak memory, in bytes, of weights and a forward pass; run in a new process."""
     before = 0 if device.type == "cuda" else _status("VmRSS")
     call = build(name, config, device)
     if device.type == "cuda":
@@ -117,7 +117,7 @@ def _status(key: str) -> int:
 
 
 def report(seconds: dict[str, list[float]], memory: dict[str, int]) -> bool:
-    """Print the table and the ratios; returns whether all are within their limits."""
+    """Print the table and the ratios; return whether all ratios are within their limits."""
     time_of = {name: statistics.median(values) for name, values in seconds.items()}
     print("| network | forward pass, ms (median) | quartiles | peak memory, MB |\n|---|---:|---|---:|")
     for name in NAMES:

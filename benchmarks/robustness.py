@@ -1,13 +1,14 @@
-"""What hospitals' images do to the scores: the same phantoms, and real images, changed one way at a time.
+"""Robustness against differences between hospitals: the same images, changed in one way at a time.
 
-Every phantom is written as a DICOM instance, changed, and read by the node's own pixel chain: pixel spacing, bits
-stored, MONOCHROME1, the three VOI functions, lossy compression, noise, an implant, markers. The truth stays the same.
+Each phantom is written as a DICOM instance, changed, and read by the node's pixel chain. The changes are in pixel
+spacing, stored bits, MONOCHROME1, VOI functions, lossy compression, noise, an implant, and markers. The truth stays the
+same.
 
     python benchmarks/robustness.py [--phantoms 60] [--weights FILE] [--real FILE.dcm ...]
 
-Prints one table of phantoms, each figure with its difference from the unchanged images and that difference's 95%
-interval over phantoms; and one of the real images, whose lesions nobody has drawn: there what becomes of the most
-probable finding of the unchanged image, the lesion probability at its place and how far its box stays (IoU).
+Prints a table for the phantoms, where each figure has its difference from the unchanged images with a 95% interval over
+phantoms. Real images have no annotations. Their table shows what becomes of the most probable finding of the unchanged
+image: the lesion probability at its place, and the overlap of its box with the original box (IoU).
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ from ftmtl.phantom.make import Phantom, make_phantom
 from ftmtl.predictor import Predictor
 
 SEED = 4_000_000
-"""Phantoms of this benchmark: neither trained on nor those of the model's page."""
+"""First seed of the phantoms, which are neither used for training nor for the figures of the model card."""
 SPACING_MM = 0.2
 Change = Callable[[Dataset], Dataset]
 
@@ -55,13 +56,15 @@ class Variation:
     Attributes
     ----------
     name
-        For the table.
+        Name in the table.
     change
-        Takes a data set with uncompressed pixels, which it may alter, and returns the changed one.
+        Takes a data set with uncompressed pixels, which it may modify, and returns the changed data set.
     spacing_mm
-        At which phantoms are drawn.
+        Pixel spacing at which phantoms are drawn.
     marker
-        Whether they carry a burned-in marker; None for as they are.
+        Whether phantoms have a burned-in marker; None for no change.
+    phantoms_only
+        Whether the change cannot be applied to real images.
     """
 
     name: str
@@ -72,13 +75,13 @@ class Variation:
 
 
 def stored(ds: Dataset) -> NDArray[np.float64]:
-    """The pixels, 0 to 1 of what the stored bits can hold, as MONOCHROME2."""
+    """Return the pixels as MONOCHROME2, where 1 is the largest value of the stored bits."""
     values = ds.pixel_array.astype(np.float64) / (2**ds.BitsStored - 1)
     return 1 - values if ds.PhotometricInterpretation == "MONOCHROME1" else values
 
 
 def store(ds: Dataset, values: NDArray[np.float64], bits: int) -> Dataset:
-    """Write pixels with so many bits, with a window or the VOI LUTs scaled to them."""
+    """Store pixels with the given number of bits, and scale windows and VOI LUTs accordingly."""
     scale = (2**bits - 1) / (2**ds.BitsStored - 1)
     for keyword in ("WindowCenter", "WindowWidth"):
         if keyword in ds:
@@ -97,13 +100,13 @@ def store(ds: Dataset, values: NDArray[np.float64], bits: int) -> Dataset:
 
 
 def windows(ds: Dataset, keyword: str) -> list[float]:
-    """The values of Window Center or Width, of which there may be several."""
+    """Return the values of Window Center or Window Width, of which there may be several."""
     given = ds[keyword].value
     return [float(value) for value in (given if isinstance(given, Sequence) else [given])]
 
 
 def repadded(ds: Dataset, now: Callable[[int], int]) -> None:
-    """Say anew which values are padding."""
+    """Update the padding values."""
     for keyword in ("PixelPaddingValue", "PixelPaddingRangeLimit"):
         if keyword in ds:
             setattr(ds, keyword, now(ds[keyword].value))
@@ -111,7 +114,7 @@ def repadded(ds: Dataset, now: Callable[[int], int]) -> None:
 
 
 def retabled(ds: Dataset, before: NDArray[np.float64], inverse: bool = False) -> None:
-    """Give the VOI LUTs an entry for each stored value, given what the values stood for before (PS3.3 C.11.2)."""
+    """Rebuild the VOI LUTs, given the former stored value for each new stored value (PS3.3 C.11.2)."""
     for item in ds.get("VOILUTSequence", []):
         count, first, depth = item.LUTDescriptor
         places = np.clip(np.round(before).astype(int) - first, 0, (count or 2**16) - 1)
@@ -123,12 +126,12 @@ def retabled(ds: Dataset, before: NDArray[np.float64], inverse: bool = False) ->
 
 
 def bits(count: int) -> Change:
-    """Store with so many bits."""
+    """Store with the given number of bits."""
     return lambda ds: store(ds, stored(ds), count)
 
 
 def inverted(ds: Dataset) -> Dataset:
-    """MONOCHROME1: black is the largest value."""
+    """Store as MONOCHROME1, where the largest value is black."""
     count = ds.BitsStored
     ds = store(ds, 1 - stored(ds), count)
     ds.PhotometricInterpretation, ds.PresentationLUTShape = "MONOCHROME1", "INVERSE"
@@ -141,7 +144,7 @@ def inverted(ds: Dataset) -> Dataset:
 
 
 def window(function: str, width: float = 1.0) -> Change:
-    """Show through a window of a VOI LUT function, about the middle, of a part of the range."""
+    """Replace the VOI transform by a window near the middle of the range; its width is a part of the range."""
 
     def change(ds: Dataset) -> Dataset:
         top = 2**ds.BitsStored - 1
@@ -158,7 +161,7 @@ def window(function: str, width: float = 1.0) -> Change:
 
 
 def jpeg(quality: int) -> Change:
-    """JPEG baseline, 8 bits."""
+    """Compress as baseline JPEG with 8 bits."""
 
     def change(ds: Dataset) -> Dataset:
         ds = bits(8)(ds)
@@ -173,7 +176,7 @@ def jpeg(quality: int) -> Change:
 
 
 def compressed(syntax: str, **options: object) -> Change:
-    """JPEG 2000 or JPEG-LS at full depth, through pydicom's encoders."""
+    """Compress as JPEG 2000 or JPEG-LS at full bit depth, with pydicom's encoders."""
 
     def change(ds: Dataset) -> Dataset:
         ds.compress(syntax, generate_instance_uid=False, **options)
@@ -183,7 +186,7 @@ def compressed(syntax: str, **options: object) -> Change:
 
 
 def noisy(part: float) -> Change:
-    """Add white noise of a part of the range."""
+    """Add white noise whose standard deviation is a part of the range."""
 
     def change(ds: Dataset) -> Dataset:
         values = stored(ds)
@@ -194,7 +197,7 @@ def noisy(part: float) -> Change:
 
 
 def with_implant(ds: Dataset) -> Dataset:
-    """Lay a smooth bright dome over the chest-wall side, as an implant looks that was not pushed back."""
+    """Draw a smooth, bright dome at the chest wall, like an implant that is not displaced."""
     values = stored(ds)
     rows, columns = np.indices(values.shape)
     side = 0 if ds.get("ImageLaterality", "L") == "L" else values.shape[1]
@@ -206,9 +209,9 @@ def with_implant(ds: Dataset) -> Dataset:
 
 
 def marked(ds: Dataset) -> Dataset:
-    """Lay a lead letter L, 12 by 9 mm, into the air that is nearest to the skin in a corner of the breast's box.
+    """Draw a lead letter L, 12 by 9 mm, into the air as close as possible to the skin.
 
-    The markers that phantoms carry lie further off, where the crop to the breast cuts them away.
+    The phantoms' own markers are further away from the breast and are removed when the image is cropped.
     """
     values = stored(ds)
     row_mm, column_mm = map(float, ds.get("PixelSpacing") or ds.get("ImagerPixelSpacing") or (0.1, 0.1))
@@ -241,7 +244,7 @@ VARIATIONS = (
     Variation("JPEG-LS, error up to 8", compressed(JPEGLSNearLossless, jls_error=8)),
     *(Variation(f"noise, {part:.0%} of the range", noisy(part)) for part in (0.01, 0.03)),
     Variation("an implant", with_implant),
-    Variation("a letter of lead beside the skin", marked),
+    Variation("a lead letter beside the skin", marked),
     Variation("a marker on every image", marker=True, phantoms_only=True),
     Variation("no marker", marker=False, phantoms_only=True),
 )
@@ -268,7 +271,7 @@ class Changed(AnnotatedImage):
     variation: Variation
 
     def load(self) -> tuple[Mammogram, tuple[Lesion, ...]]:
-        """Draw, write, change and read it."""
+        """Draw the phantom, write it as DICOM, change it and read it."""
         marker = self.phantom.marker if self.variation.marker is None else self.variation.marker
         image = drawn(self.phantom, self.variation.spacing_mm, marker)
         lesions = tuple(Lesion(t.box, t.type, t.malignant, t.mask) for t in image.lesions)
@@ -276,12 +279,12 @@ class Changed(AnnotatedImage):
 
     @property
     def fingerprint(self) -> str:
-        """Nothing is cached."""
+        """Not used: these images are not cached."""
         return f"{self!r}"
 
 
 def main() -> None:
-    """Measure and print."""
+    """Evaluate the variations and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--phantoms", type=int, default=60, help="0 for none")
     parser.add_argument("--weights", type=Path)
@@ -297,12 +300,14 @@ def main() -> None:
         first = [found(predictor, path, VARIATIONS[0]) for path in arguments.real]
         for variation in VARIATIONS:
             if not variation.phantoms_only:
-                cells = [told(found(predictor, p, variation), f) for p, f in zip(arguments.real, first, strict=True)]
+                cells = [
+                    followed(found(predictor, p, variation), f) for p, f in zip(arguments.real, first, strict=True)
+                ]
                 print(f"| {variation.name} | {' | '.join(cells)} |", flush=True)
 
 
 def phantom_table(predictor: Predictor, count: int) -> None:
-    """Print what each change does to phantoms."""
+    """Print the effect of each change on phantoms."""
     print(f"\n{count} phantoms from seed {SEED}, 0.2 mm, 12 bits\n")
     print("| change | sensitivity at 0.5 (IoU 0.2) | Dice, detected | AUC, true boxes | AUC end to end |")
     print("|---|---:|---:|---:|---:|")
@@ -320,14 +325,14 @@ def phantom_table(predictor: Predictor, count: int) -> None:
 
 
 def figures(cases: Sequence[ImageCase]) -> list[Statistic]:
-    """The table's figures, as functions of the images that are counted."""
+    """Return the figures of the table as functions of image numbers."""
     table = statistics(cases)
     names = ("dice_detected", "lesion_auc_true_boxes", "lesion_auc_end_to_end")
     return [sensitivity(matches(cases, IOU_02), 0.5), *(table[name] for name in names)]
 
 
 def cell(now: Statistic, before: Statistic, count: int) -> str:
-    """A figure; where it is not the unchanged images' own, how far it lies from theirs, too."""
+    """Format a figure and, for changed images, its difference from the unchanged ones."""
     value = f"{now(np.arange(count)):.3f}"
     if now is before:
         return value
@@ -336,15 +341,15 @@ def cell(now: Statistic, before: Statistic, count: int) -> str:
 
 
 def found(predictor: Predictor, path: Path, variation: Variation) -> StudyResult:
-    """What the model says of a real image, changed."""
+    """Return the model's findings on a changed real image."""
     ds = dcmread(path)
     ds.decompress()
     ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     return predictor.predict("robustness", [load_mammogram(variation.change(ds))])
 
 
-def told(result: StudyResult, reference: StudyResult) -> str:
-    """What became of the unchanged image's most probable finding: its probability, and how far its box stayed."""
+def followed(result: StudyResult, reference: StudyResult) -> str:
+    """Format what became of the unchanged image's most probable finding: its probability, and the IoU of its box."""
     (now,), (before,) = result.images, reference.images
     if not before.findings or not now.findings:
         return "none"

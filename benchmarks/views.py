@@ -1,17 +1,17 @@
-"""Do detection's and segmentation's features help to tell malignant from benign? Heads trained anew on frozen views.
+"""Do the features of detection and segmentation help classification? Heads are retrained on frozen networks.
 
-In a whole training run the features and the heads that read them change together, and seeds differ more than fusions
-do. Here a trained network stays as it is; what its tasks see of the lesions is computed once, and classification heads
-are trained on it that differ only in what they are handed and how it is combined. All have the same parameters, but
-for the first row's, and learn from the same regions in the same order. Trained on phantoms whose outlines are known,
-they are tested on the true boxes of phantoms:500@3000000.
+In a complete training run, the features and the heads that use them change together, and results vary more between
+seeds than between fusions. Here the trained network stays fixed. Its views of the lesions are computed once, and
+classification heads are trained on them that only differ in the views that they get and in the fusion. All heads but
+that of the first row have the same number of parameters, and all learn from the same regions in the same order. They
+are trained on phantoms and tested on the true boxes of phantoms:500@3000000.
 
     python benchmarks/views.py [--heads 2] [--images 600 60] [--cache .cache] WEIGHTS [WEIGHTS ...]
 
-WEIGHTS are of networks with all tasks, such as `ftmtl ablate benchmarks/ablation/phantoms.toml --variants B+,D-detach
-...` leaves: detection and segmentation of D-detach never learned malignancy through a fusion. Prints a table: AUC, mean
-over networks, and the differences from copies of classification's own features and from nothing handed over, with
-their 95% intervals over the networks (Student's t).
+WEIGHTS belong to networks with all tasks, such as those of `ftmtl ablate benchmarks/ablation/phantoms.toml --variants
+B+,D-detach ...`. Detection and segmentation of D-detach have never learned malignancy through a fusion. Prints a table
+with the mean AUC over networks, and the differences from heads with copies of classification's own features and from
+heads without transfer, with 95% intervals over the networks (Student's t).
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from ftmtl.network.heads.classification import ClassificationHead
 from numpy.typing import NDArray
 from scipy import stats
 from torch import Tensor, nn
@@ -38,6 +37,7 @@ from ftmtl.errors import WeightsError
 from ftmtl.evaluation.plots import with_spread
 from ftmtl.evaluation.statistics import auc
 from ftmtl.network.ftmtlnet import FTMTLNet
+from ftmtl.network.heads.classification import ClassificationHead
 from ftmtl.network.losses import classification_loss
 from ftmtl.network.variants import TASKS
 from ftmtl.preprocess import standardise
@@ -46,22 +46,22 @@ from ftmtl.training.validation import true_boxes
 from ftmtl.weights import load_weights
 
 TRAINING, TEST = (TRAINING_SEED, 600), (3_000_000, 500)
-"""First seed and number of the phantoms: those of `benchmarks/ablation/phantoms.toml`, and of the model's page."""
+"""First seed and number of the phantoms, as in `benchmarks/ablation/phantoms.toml` and in the model card."""
 DRAWS = 3
-"""How often each training image is augmented."""
+"""Number of augmentations of each training image."""
 STEPS, BATCH, RATE = 400, 64, 1e-3
 OWN, FINER = "roi->cls", "roi->seg"
-"""Classification's own RoI features, 7×7; and the same levels of the pyramid at segmentation's 14×14."""
+"""Classification's own RoI features at 7×7, and those of the same pyramid levels at segmentation's 14×14."""
 
 Views = dict[str, Tensor]
-"""By the names of `FTMTLNet.region_features`: float16, shape (regions, channels, s, s)."""
+"""Views by the names of `FTMTLNet.region_features`: float16, shape (regions, channels, s, s)."""
 Scales = dict[str, tuple[Tensor, Tensor]]
-"""By the same names, for the views that are standardised: mean and standard deviation of each channel."""
+"""Mean and standard deviation of each channel of the views that are standardised, by the same names."""
 
 
 @dataclass(frozen=True)
 class Fusion:
-    """What a head is handed beside the features it starts from, and how they are combined."""
+    """The views that are transferred to a head, and how they are combined with the features that it starts from."""
 
     name: str
     handed: tuple[str, ...]
@@ -71,16 +71,16 @@ class Fusion:
 
 
 CONTROLS = {
-    OWN: Fusion("`F_roi` twice more", (OWN, OWN)),
-    FINER: Fusion("at 14×14: `F_roi` twice more", (FINER, FINER), own=FINER),
+    OWN: Fusion("two copies of `F_roi`", (OWN, OWN)),
+    FINER: Fusion("at 14×14: two copies of `F_roi`", (FINER, FINER), own=FINER),
 }
-"""What others of the same size are compared with."""
+"""Heads with which others of the same size are compared."""
 NOTHING = Fusion("nothing", ())
 FUSIONS = (
     NOTHING,
     CONTROLS[OWN],
-    Fusion("`F_det`, `F_roi` once more", ("det", OWN)),
-    Fusion("`F_seg`, `F_roi` once more", ("seg", OWN)),
+    Fusion("`F_det`, one copy of `F_roi`", ("det", OWN)),
+    Fusion("`F_seg`, one copy of `F_roi`", ("seg", OWN)),
     Fusion("`F_det`, `F_seg`", ("det", "seg")),
     Fusion("`F_det`, `F_seg`, added", ("det", "seg"), "sum"),
     Fusion("`F_det`, `F_seg`, gated", ("det", "seg"), "gate"),
@@ -92,28 +92,40 @@ FUSIONS = (
 
 @dataclass(frozen=True)
 class Regions:
-    """Lesions as a network sees them.
+    """A network's views of regions on lesions.
 
     Attributes
     ----------
     malignant
         int64, shape (regions,).
     image
-        int64, shape (regions,): the number of the image each lies on.
+        int64, shape (regions,): number of each region's image.
     """
 
     views: Views
     malignant: Tensor
     image: Tensor
 
+    def of_images(self, count: int) -> Regions:
+        """Return the regions of the first ``count`` images."""
+        chosen = self.image < count
+        if chosen.all():
+            return self
+        views = {name: view[chosen] for name, view in self.views.items()}
+        return Regions(views, self.malignant[chosen], self.image[chosen])
+
 
 def main() -> None:
-    """Measure and print."""
+    """Train and test the heads, and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("weights", type=Path, nargs="+")
-    parser.add_argument("--heads", type=int, default=2, help="heads of each kind a network (default 2)")
+    parser.add_argument("--heads", type=int, default=2, help="heads of each kind per network (default 2)")
     parser.add_argument(
-        "--images", type=int, nargs="+", default=[TRAINING[1]], help="phantoms learned from, a table each (default 600)"
+        "--images",
+        type=int,
+        nargs="+",
+        default=[TRAINING[1]],
+        help="numbers of training phantoms, with one table each (default 600)",
     )
     parser.add_argument("--cache", type=Path, help="folder for prepared phantoms")
     arguments = parser.parse_args()
@@ -127,9 +139,9 @@ def main() -> None:
         along.append(scored(network.classification, test, own(network), {}))
         print(path, "its own head", f"{along[-1]:.4f}", sep=" | ", file=sys.stderr, flush=True)
         for count in arguments.images:
-            few, rows = training.image < count, []
+            learned_from, rows = training.of_images(count), []
             for kind in FUSIONS:
-                rows.append([measured(network, training, few, test, kind, head) for head in range(arguments.heads)])
+                rows.append([measured(network, learned_from, test, kind, head) for head in range(arguments.heads)])
                 cells = (path, count, kind.name, *(f"{value:.4f}" for value in rows[-1]))
                 print(*cells, sep=" | ", file=sys.stderr, flush=True)
             scores[count].append(rows)
@@ -139,24 +151,24 @@ def main() -> None:
 
 
 def loaded(path: Path) -> FTMTLNet:
-    """A network with all tasks, from its weights; ends the program if there is none."""
+    """Load a network with all tasks; exit with a message if that is not possible."""
     try:
         network = load_weights(path)[0]
     except WeightsError as error:
         sys.exit(str(error))
     if not isinstance(network, FTMTLNet) or set(network.config.tasks) != set(TASKS):
-        sys.exit(f"{path}: one network that has all tasks is needed")
+        sys.exit(f"{path} is not a single network with all tasks")
     return network
 
 
 @lru_cache(maxsize=2)
 def phantoms(seen: tuple[int, int], size: tuple[int, int], cache: Path | None) -> list[Sample]:
-    """Phantoms, fitted to a network's input; drawn or read once for all networks of one size."""
+    """Load phantoms fitted to the input of a network, once for all networks with the same input size."""
     return load_samples(phantom_images(*seen), size, cache=cache)
 
 
 def whole(samples: Sequence[Sample]) -> Iterator[tuple[int, Tensor, Tensor, Tensor]]:
-    """Each image as it is and its lesions' tight boxes: number, image, boxes, malignancy."""
+    """Yield number, image, tight boxes of the lesions, and malignancy, for images without augmentation."""
     for number, sample in enumerate(samples):
         if len(sample.masks):
             pixels = torch.from_numpy(standardise(sample.pixels.astype(np.float32)))[None]
@@ -164,7 +176,7 @@ def whole(samples: Sequence[Sample]) -> Iterator[tuple[int, Tensor, Tensor, Tens
 
 
 def regions(network: FTMTLNet, samples: Sequence[Sample]) -> Iterator[tuple[int, Tensor, Tensor, Tensor]]:
-    """Each image augmented as in training, `DRAWS` times, and boxes about its lesions, as `whole`."""
+    """Yield the same as `whole` for images augmented `DRAWS` times as in training, with boxes around the lesions."""
     for draw in range(DRAWS):
         for number, sample in enumerate(samples):
             image, target = augmented(sample, np.random.default_rng([0, draw, number]), None)
@@ -174,7 +186,7 @@ def regions(network: FTMTLNet, samples: Sequence[Sample]) -> Iterator[tuple[int,
 
 
 def see(network: FTMTLNet, images: Iterator[tuple[int, Tensor, Tensor, Tensor]]) -> Regions:
-    """What the network's tasks see of the boxes."""
+    """Compute the network's views of the boxes."""
     views: dict[str, list[Tensor]] = {}
     malignant, image = [], []
     for number, pixels, rois, labels in images:
@@ -186,23 +198,22 @@ def see(network: FTMTLNet, images: Iterator[tuple[int, Tensor, Tensor, Tensor]])
 
 
 def own(network: FTMTLNet) -> Fusion:
-    """What the network's own head is handed."""
+    """Return the fusion of the network's own head."""
     handed = tuple(OWN if source == "roi" else source for source in network.config.sources("cls"))
     return Fusion("its own head", handed, network.config.fusion)
 
 
-def measured(network: FTMTLNet, training: Regions, chosen: Tensor, test: Regions, kind: Fusion, seed: int) -> float:
-    """Train one head on the chosen regions; returns its AUC on the others."""
+def measured(network: FTMTLNet, training: Regions, test: Regions, kind: Fusion, seed: int) -> float:
+    """Train one head on some regions and return its AUC on others."""
     torch.manual_seed(seed)
     config = network.config
     head = ClassificationHead(config.channels, len(config.types), len(kind.handed), kind.fusion)
-    scales = {name: spread(training.views[name][chosen]) for name in {kind.own, *kind.handed} if kind.standardised}
+    scales = {name: spread(training.views[name]) for name in {kind.own, *kind.handed} if kind.standardised}
     optimiser = torch.optim.AdamW(head.parameters(), RATE, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, STEPS)
     order = np.random.default_rng([seed, 1])
-    places = torch.where(chosen)[0]
     for _ in range(STEPS):
-        batch = places[torch.from_numpy(order.integers(len(places), size=BATCH))]
+        batch = torch.from_numpy(order.integers(len(training.malignant), size=BATCH))
         loss = classification_loss(decided(head, training.views, batch, kind, scales), training.malignant[batch])
         optimiser.zero_grad()
         loss.backward()
@@ -214,14 +225,14 @@ def measured(network: FTMTLNet, training: Regions, chosen: Tensor, test: Regions
 
 @torch.no_grad()
 def scored(head: ClassificationHead, test: Regions, kind: Fusion, scales: Scales) -> float:
-    """AUC of a head."""
+    """Return the AUC of a head."""
     parts = torch.arange(len(test.malignant)).split(BATCH)
     logits = torch.cat([decided(head, test.views, part, kind, scales) for part in parts])
     return auc((logits[:, 1] - logits[:, 0]).numpy(), test.malignant.numpy() == 1)
 
 
 def decided(head: ClassificationHead, views: Views, chosen: Tensor, kind: Fusion, scales: Scales) -> Tensor:
-    """A head's logits of benign and malignant, shape (regions, 2)."""
+    """Return a head's logits of benign and malignant, shape (regions, 2)."""
     maps = {}
     for name in {kind.own, *kind.handed}:
         maps[name] = views[name][chosen].float()
@@ -233,16 +244,17 @@ def decided(head: ClassificationHead, views: Views, chosen: Tensor, kind: Fusion
 
 
 def spread(view: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each channel, shape (1, channels, 1, 1)."""
+    """Return mean and standard deviation of each channel, shape (1, channels, 1, 1)."""
     some = view[::8].float()
     return some.mean((0, 2, 3), keepdim=True), some.std((0, 2, 3), keepdim=True) + 1e-3
 
 
 def table(scores: NDArray[np.float64], count: int) -> str:
-    """AUC over networks, and differences from the controls, of shape (networks, fusions, heads)."""
+    """Format AUCs, shape (networks, fusions, heads), as means over networks and differences from the controls."""
     each = scores.mean(axis=2)
     lines = [
-        f"| learned from {count} phantoms, handed to classification | AUC, true boxes | less copies | less nothing |",
+        f"| features handed to classification, heads trained on {count} phantoms | AUC, true boxes | minus copies "
+        "| minus nothing |",
         "|---|---|---|---|",
     ]
     for number, kind in enumerate(FUSIONS):
@@ -256,7 +268,7 @@ def table(scores: NDArray[np.float64], count: int) -> str:
 
 
 def difference(gaps: NDArray[np.float64]) -> str:
-    """Mean of the networks' differences, with its 95% interval."""
+    """Format the mean of the networks' differences with its 95% interval."""
     if len(gaps) < 2:
         return f"{gaps.mean():+.4f}"
     half = stats.t.ppf(0.975, len(gaps) - 1) * gaps.std(ddof=1) / np.sqrt(len(gaps))

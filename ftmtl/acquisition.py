@@ -1,78 +1,43 @@
-"""What the header of a mammogram says of its acquisition: side, view, and whether it can be analysed at all.
+"""What the header of a mammogram says about its acquisition: side, view, and whether it can be analysed at all.
 
-Standard library and pydicom only: the listener's side asks it which view arrived, the worker's
-side what to make of the pixels, and both must hear the same answer.
+Only the standard library and pydicom are imported. The listener uses this module to see which view
+has arrived, the worker to decide what to do with the pixels, and both must get the same answer.
 """
 
 from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom import dcmread
+from pydicom import dcmread, uid
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 
-MG_FOR_PRESENTATION = "1.2.840.10008.5.1.4.1.1.1.2"
-MG_FOR_PROCESSING = "1.2.840.10008.5.1.4.1.1.1.2.1"
-SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
-TOMOSYNTHESIS = "1.2.840.10008.5.1.4.1.1.13.1.3"
-PROJECTION = ("1.2.840.10008.5.1.4.1.1.13.1.4", "1.2.840.10008.5.1.4.1.1.13.1.5")
+from ftmtl.view_codes import MODIFIER_OF_CODE, SIDE_OF_CODE, VIEW_OF_CODE
+
+MG_FOR_PRESENTATION = uid.DigitalMammographyXRayImageStorageForPresentation
+MG_FOR_PROCESSING = uid.DigitalMammographyXRayImageStorageForProcessing
+SECONDARY_CAPTURE = uid.SecondaryCaptureImageStorage
+TOMOSYNTHESIS = uid.BreastTomosynthesisImageStorage
+PROJECTION = (
+    uid.BreastProjectionXRayImageStorageForPresentation,
+    uid.BreastProjectionXRayImageStorageForProcessing,
+)
 
 STANDARD_VIEWS = frozenset({("L", "CC"), ("R", "CC"), ("L", "MLO"), ("R", "MLO")})
 """(laterality, view) of the four images of a screening examination."""
 
 CC_FAMILY = frozenset({"CC", "XCC", "XCCL", "XCCM", "FB", "CV"})
-"""Views that show the breast from above or below, so that lateral hangs at the top."""
-
-_VIEW_CODES = {  # CID 4014 View for Mammography: SCT, then the SRT (SNM3) codes that it replaced
-    "CC": ("399162004", "R-10242"),
-    "MLO": ("399368009", "R-10226"),
-    "ML": ("399260004", "R-10224"),
-    "LM": ("399352003", "R-10228"),
-    "LMO": ("399099002", "R-10230"),
-    "SIO": ("399188001", "R-102D0"),
-    "ISO": ("441555000", "R-40AAA"),
-    "FB": ("399196006", "R-10244"),
-    "XCCL": ("399192008", "R-1024A"),
-    "XCCM": ("399101009", "R-1024B"),
-    "SPECIMEN": ("127457009", "G-8310"),
-}
-_MODIFIER_CODES = {  # CID 4015 View Modifier for Mammography
-    "AC": ("441752004", "P2-00161"),
-    "AT": ("399011000", "R-102D1"),
-    "AX": ("442580003", "R-40AB2"),
-    "CV": ("399161006", "R-102D2"),
-    "ID": ("399209000", "R-102D5"),
-    "IMF": ("442593008", "R-40ABE"),
-    "M": ("399163009", "R-102D6"),
-    "NP": ("442581004", "R-40AB3"),
-    "RI": ("414493004", "R-102CA"),
-    "RL": ("399197002", "R-102D3"),
-    "RM": ("399226006", "R-102D4"),
-    "RS": ("415670009", "R-102C9"),
-    "S": ("399055006", "R-102D7"),
-    "TAN": ("399110001", "R-102C2"),
-}
-_SIDE_CODES = {"L": ("80248007", "T-04030", "7771000", "G-A101"), "R": ("73056007", "T-04020", "24028007", "G-A100")}
-
-
-def _by_code(table: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
-    return {code: name for name, codes in table.items() for code in codes}
-
-
-_VIEW_OF_CODE = _by_code(_VIEW_CODES)
-_MODIFIER_OF_CODE = _by_code(_MODIFIER_CODES)
-_SIDE_OF_CODE = _by_code(_SIDE_CODES)
+"""Views from above or below the breast, which are displayed with the lateral side at the top."""
 
 _EXCLUDED_MODIFIERS = {"S": "a spot compression", "M": "a magnification", "TAN": "a tangential"}
-_EXCLUDED_IMAGE_TYPES = (  # PS3.3 C.8.11.7.1.4: how value 3 and later begin
+_EXCLUDED_IMAGE_TYPES = (  # PS3.3 C.8.11.7.1.4: prefixes of value 3 and later
     (("STEREO", "PREFIRE", "POSTFIRE", "POSTBIOPSY"), "a stereotactic or biopsy image"),
     (("GENERATED_2D", "SYNTHETIC", "VOLUME"), "an image computed from tomosynthesis"),
     (("TOMO",), "a tomosynthesis projection or scout"),
@@ -105,7 +70,7 @@ ODD_VALUE = (
     ValueError,
     struct.error,
 )
-"""What pydicom and its decoders raise over elements that break the standard."""
+"""Exceptions that pydicom and its decoders raise for elements that violate the standard."""
 
 _HOLOGIC_TOMO = Tag(0x7E01, 0x0010)
 HEADER_TAGS: list[str] = [
@@ -128,38 +93,39 @@ HEADER_TAGS: list[str] = [
     "ViewPosition",
     "AcquisitionDeviceProcessingDescription",
     "SeriesDescription",
-    "7E010010",  # Hologic's tomosynthesis in disguise
+    "7E010010",  # Hologic's tomosynthesis, stored as Secondary Capture
 ]
-"""What `read_acquisition` reads: ``dcmread(..., specific_tags=HEADER_TAGS, stop_before_pixels=True)`` is enough."""
+"""Elements that `read_acquisition` needs, for ``dcmread(..., specific_tags=HEADER_TAGS, stop_before_pixels=True)``."""
 
 
 @dataclass(frozen=True)
 class Acquisition:
-    """What the header says of how one image was taken.
+    """What the header says about how an image was taken.
 
     Attributes
     ----------
     sop_class_uid, sop_instance_uid, study_instance_uid, modality
         As in the header; empty where absent.
     laterality
-        ``L``, ``R``, or None where the header does not tell or says both.
+        ``L``, ``R``, or None where the header says neither or both.
     view
         ACR code, such as ``CC``, ``MLO``, ``ML``, ``LM``, ``XCCL``, or None.
     view_modifiers
-        ACR codes such as ``S`` (spot), ``M`` (magnification), ``ID`` (implant displaced); the code's
-        meaning where it is not in CID 4015.
+        ACR codes such as ``S`` (spot), ``M`` (magnification), ``ID`` (implant displaced); the Code
+        Meaning of codes that are not in CID 4015.
     row_direction, column_direction
-        The two values of PatientOrientation: where a row runs (left to right), and a column (down); or None.
+        The two values of Patient Orientation: the direction of the rows (left to right) and of the columns (top to
+        bottom), or None.
     for_processing
         True if Presentation Intent Type or the SOP class says FOR PROCESSING.
     frames
-        Number of Frames, 1 where absent.
+        Number of Frames, or 1 where it is absent.
     image_type
-        All values of ImageType.
+        All values of Image Type.
     tomosynthesis
-        True for tomosynthesis volumes and projections, those that are disguised as Secondary Capture too.
+        True for tomosynthesis volumes and projections, including those stored as Secondary Capture.
     quality_control
-        True if Quality Control Image says that this is a phantom or flat field.
+        True if Quality Control Image says that the image shows a phantom or a flat field.
     burned_in
         True if Burned In Annotation is YES.
     """
@@ -182,7 +148,7 @@ class Acquisition:
 
 
 def read_acquisition(ds: Dataset) -> Acquisition:
-    """Read what `ds` says of its acquisition; odd, empty and damaged values count as absent.
+    """Read the acquisition from a data set; invalid, empty and damaged values are treated as absent.
 
     Parameters
     ----------
@@ -214,25 +180,25 @@ def read_acquisition(ds: Dataset) -> Acquisition:
 
 
 def read_header(path: Path) -> Acquisition:
-    """Read what a file's header says; its pixels are left alone.
+    """Read the acquisition from a file's header, without its pixels.
 
     Raises
     ------
     InvalidDicomError
         If the file is not DICOM.
     OSError
-        If it can't be read.
+        If the file can't be read.
     """
     return read_acquisition(dcmread(path, specific_tags=HEADER_TAGS, stop_before_pixels=True))
 
 
 def why_not_analysed(acq: Acquisition, *, secondary_capture: bool = True) -> str | None:
-    """Say why an image with this header is not analysed, or None if it may be.
+    """Return why an image with this header is not analysed, or None if it can be.
 
     Parameters
     ----------
     acq
-        What the header says.
+        The image's acquisition.
     secondary_capture
         Whether Secondary Capture images whose Modality is MG (digitised film) are accepted.
     """
@@ -240,7 +206,7 @@ def why_not_analysed(acq: Acquisition, *, secondary_capture: bool = True) -> str
 
 
 def _wrong_class(acq: Acquisition, secondary_capture: bool) -> str | None:
-    """PS3.4 B.5: which SOP classes hold an image that the model can read."""
+    """Return why the model can't read images of this SOP class (PS3.4 B.5), or None."""
     if acq.tomosynthesis:
         return "This is a tomosynthesis object; the model reads 2D mammograms only."
     if acq.for_processing:
@@ -260,7 +226,7 @@ def _wrong_class(acq: Acquisition, secondary_capture: bool) -> str | None:
 
 
 def _wrong_image(acq: Acquisition) -> str | None:
-    """PS3.3 C.8.11.7: which mammograms are unlike those that the model was trained on."""
+    """Return why a mammogram is unlike those that the model was trained on (PS3.3 C.8.11.7), or None."""
     if acq.frames > 1:
         return f"This image has {acq.frames} frames; the model reads single-frame mammograms only."
     if acq.quality_control:
@@ -278,7 +244,7 @@ def _wrong_image(acq: Acquisition) -> str | None:
 
 
 def _texts(ds: Dataset | None, keyword: str) -> tuple[str, ...]:
-    """Return the element's values as stripped text, empty ones kept; an unreadable element has none."""
+    """Return an element's values as stripped text, including empty ones; an unreadable element has no values."""
     if ds is None:
         return ()
     try:
@@ -292,7 +258,7 @@ def _texts(ds: Dataset | None, keyword: str) -> tuple[str, ...]:
 
 
 def _text(ds: Dataset | None, keyword: str) -> str:
-    """Return the element's only value, else an empty string."""
+    """Return the value of an element that has exactly one, otherwise an empty string."""
     values = _texts(ds, keyword)
     return values[0] if len(values) == 1 else ""
 
@@ -314,7 +280,10 @@ def _frames(ds: Dataset) -> int:
 
 
 def _is_hologic_tomosynthesis(ds: Dataset) -> bool:
-    """Before the tomosynthesis SOP class existed, Hologic kept volumes in private elements of a Secondary Capture."""
+    """Return whether this is a volume that Hologic stored in private elements of a Secondary Capture.
+
+    It did so before the tomosynthesis SOP class existed.
+    """
     try:
         return "HOLOGIC" in str(ds[_HOLOGIC_TOMO].value).upper()
     except ODD_VALUE:
@@ -322,7 +291,7 @@ def _is_hologic_tomosynthesis(ds: Dataset) -> bool:
 
 
 def _directions(ds: Dataset) -> tuple[str | None, str | None]:
-    """Patient Orientation, if it holds two directions (PS3.3 C.7.6.1.1.1)."""
+    """Return the two directions of Patient Orientation, if it has two (PS3.3 C.7.6.1.1.1)."""
     values = tuple(value.upper() for value in _texts(ds, "PatientOrientation"))
     if len(values) != 2 or not all(re.fullmatch(r"[APLRHF]{1,3}", value) for value in values):
         return None, None
@@ -330,7 +299,10 @@ def _directions(ds: Dataset) -> tuple[str | None, str | None]:
 
 
 def _side_of_directions(directions: tuple[str | None, str | None], view: str | None) -> str | None:
-    """Infer the side from Patient Orientation: down a mammogram that hangs as usual is towards the other side."""
+    """Infer the laterality from Patient Orientation.
+
+    The columns of a mammogram that is displayed as usual run towards the other side of the body.
+    """
     row, column = directions
     if not row or not column or row[0] not in "AP":
         return None
@@ -340,7 +312,7 @@ def _side_of_directions(directions: tuple[str | None, str | None], view: str | N
 
 
 def _laterality(ds: Dataset) -> str | None:
-    """Return the first side that an element names, or ``B`` (PS3.3 C.8.11.7, C.7.3.1)."""
+    """Return the laterality from the first element that has one: ``L``, ``R`` or ``B`` (PS3.3 C.8.11.7, C.7.3.1)."""
     anatomies = [ds]
     for keyword in ("ImageLaterality", "Laterality"):
         if (said := _text(ds, keyword).upper()) in ("L", "R", "B", "LEFT", "RIGHT", "BOTH"):
@@ -354,36 +326,39 @@ def _laterality(ds: Dataset) -> str | None:
         for region in _items(anatomy, "AnatomicRegionSequence"):
             modifiers = _items(region, "AnatomicRegionModifierSequence")
             for code in (region, *modifiers):
-                if side := _SIDE_OF_CODE.get(_text(code, "CodeValue")):
+                if side := SIDE_OF_CODE.get(_text(code, "CodeValue")):
                     return side
     return None
 
 
 def _view(ds: Dataset) -> tuple[str | None, tuple[str, ...], str | None]:
-    """Return (view, modifiers, side named together with the view), from the best source that names a view."""
+    """Return (view, modifiers, side named along with the view) from the most reliable element that names a view."""
     view, modifiers = None, []
     for code in _items(ds, "ViewCodeSequence"):
-        view = view or _VIEW_OF_CODE.get(_text(code, "CodeValue"))
+        view = view or VIEW_OF_CODE.get(_text(code, "CodeValue"))
         modifiers += [_modifier(item) for item in _items(code, "ViewModifierCodeSequence")]
     modifiers += [_modifier(item) for item in _items(ds, "ViewModifierCodeSequence")]
     side = None
     for keyword in _VIEW_TEXTS:
         texts = _texts(ds, keyword)
         if keyword == "PatientOrientation" and len(texts) != 1:
-            continue  # two directions, as it should be; a single value is CBIS-DDSM's view
+            continue  # two directions, as the standard requires; in CBIS-DDSM a single value is the view
         found, words, also = _parse_view(" ".join(texts))
         if view is None or keyword == "ViewPosition":
-            modifiers += words  # a spot view may be coded as plain CC, and only the position says so
+            modifiers += words  # a spot view may be coded as plain CC, with only View Position naming the spot
         view, side = view or found, side or also
     return view, tuple(dict.fromkeys(word for word in modifiers if word)), side
 
 
 def _modifier(code: Dataset) -> str:
-    return _MODIFIER_OF_CODE.get(_text(code, "CodeValue")) or _text(code, "CodeMeaning")
+    return MODIFIER_OF_CODE.get(_text(code, "CodeValue")) or _text(code, "CodeMeaning")
 
 
 def _parse_view(text: str) -> tuple[str | None, list[str], str | None]:
-    """Find the view in words such as ``RMLO``, ``L CC``, ``LEFT_MLO`` or ``CCID``; two views or two sides are none."""
+    """Find view, modifiers and side in text such as ``RMLO``, ``L CC``, ``LEFT_MLO`` or ``CCID``.
+
+    Text that names two different views has no view, and likewise for sides.
+    """
     views: set[str] = set()
     sides: set[str] = set()
     modifiers: list[str] = []

@@ -1,4 +1,4 @@
-"""The science's commands: train, evaluate, compare, ablate, weights, data. ``node.cli.main`` adds its own to them.
+"""The science's commands: train, evaluate, compare, ablate, weights, data. ``node.cli`` adds its own to them.
 
 Each command imports what it needs when it runs; ``python -m ftmtl.cli`` has these commands alone.
 """
@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from ftmtl.errors import FtmtlError, RecipeError
+from ftmtl.extras import words_for
 
-_EXTRA = ("matplotlib", "torch", "torchvision", "safetensors", "scipy")
-"""What the extra ``train`` installs and the node alone does not have."""
 _DATA = "phantoms:COUNT[@SEED], or NAME:FOLDER[#train|#test] with NAME inbreast, cbis-ddsm, vindr-mammo, cdd-cesm, mias"
 
 
@@ -86,12 +85,12 @@ def add_commands(commands: Any) -> None:
 
 def _command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], words: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(name, help=words, description=words.capitalize() + ".")
-    parser.set_defaults(run=lambda arguments: _told(run, arguments))
+    parser.set_defaults(run=lambda arguments: _explained(run, arguments))
     return parser
 
 
-def _told(run: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
-    """Run a command; what goes wrong becomes a sentence."""
+def _explained(run: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
+    """Run a command; an error becomes a sentence."""
     try:
         return run(arguments)
     except RecipeError as error:
@@ -102,9 +101,10 @@ def _told(run: Callable[[argparse.Namespace], int], arguments: argparse.Namespac
         print(f"ftmtl: {error}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:
-        if error.name not in _EXTRA:
+        words = words_for(error)
+        if words is None:
             raise
-        print(f"ftmtl: {error.name} is not installed; pip install 'ftmtl-node[train]' brings it", file=sys.stderr)
+        print(f"ftmtl: {words}", file=sys.stderr)
         return 1
 
 
@@ -115,7 +115,7 @@ def _add_faults(parser: argparse.ArgumentParser) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    import_module("matplotlib")  # missing, it would be missed after hours only
+    import_module("matplotlib")  # or its absence would be noticed only after hours
     from ftmtl.training.recipe import read_recipe
     from ftmtl.training.train import train
 
@@ -132,7 +132,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from ftmtl.datasets.catalogue import DataSource, list_images
     from ftmtl.evaluation.blobs import BlobDetector
     from ftmtl.evaluation.evaluate import LOWEST_SCORE, Model, evaluate
-    from ftmtl.evaluation.report import summary, write_report
+    from ftmtl.evaluation.report import Report, summary
     from ftmtl.predictor import Predictor
 
     sources = [DataSource.parse(text, arguments.faults) for text in arguments.data]
@@ -147,14 +147,14 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     command = ["ftmtl", "evaluate", *([str(arguments.weights)] if arguments.weights else [])]
     command += [part for source in sources for part in ("--data", str(source))]
     command += [] if arguments.threshold is None else ["--threshold", str(arguments.threshold)]
-    metrics = write_report(
+    report = Report(
         evaluation,
-        arguments.out,
         images=images,
         predict=predictor.predict,
         data_set=", ".join(str(source) for source in sources),
         command=" ".join([*command, "--out", str(arguments.out)]),
     )
+    metrics = report.write(arguments.out)
     print(summary(metrics))
     print(f"report: {arguments.out / 'index.html'}")
     return 0

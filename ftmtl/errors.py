@@ -16,6 +16,10 @@ class NotAnalysable(FtmtlError):  # noqa: N818 - it names the image's state, whi
     """
 
 
+class DecoderMissing(FtmtlError):  # noqa: N818 - it names what is wrong with the installation
+    """No decoder for an image's transfer syntax is installed here. The image itself may be perfectly good."""
+
+
 class WeightsError(FtmtlError):
     """A weights file is missing, damaged or of another network."""
 

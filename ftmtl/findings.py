@@ -1,7 +1,7 @@
-"""What the model says of a study: the contract between ``ftmtl`` and ``node``.
+"""The result of analysing a study: the contract between ``ftmtl`` and ``node``.
 
-Standard library and numpy only. Everything here is in *source pixels*: the stored matrix of the
-DICOM image, before any flip, crop or scaling. Boxes are ``(x0, y0, x1, y1)`` = (column, row,
+Only the standard library and numpy are imported. All coordinates are in *source pixels*: the stored
+matrix of the DICOM image, before any flip, crop or scaling. Boxes are ``(x0, y0, x1, y1)`` = (column, row,
 column, row), half-open, with 0\\0 at the top-left corner of the top-left pixel and
 Columns\\Rows at the bottom-right corner of the last one (PS3.3 C.18.6, 2D spatial coordinates).
 """
@@ -27,7 +27,7 @@ class Outcome(StrEnum):
 
 
 class FindingType(StrEnum):
-    """Kind of lesion, where the model tells them apart."""
+    """Kind of lesion; ``LESION`` where it is not known."""
 
     MASS = "mass"
     CALCIFICATION = "calcification"
@@ -37,12 +37,12 @@ class FindingType(StrEnum):
 
 
 LESION_TYPES = (FindingType.MASS, FindingType.CALCIFICATION, FindingType.DISTORTION, FindingType.ASYMMETRY)
-"""The kinds that a model may tell apart, in the order of their numbers."""
+"""Kinds that a model can distinguish, in the order of their class indices."""
 
 
 @dataclass(frozen=True)
 class ModelIdentity:
-    """Which model made a result; changes whenever the results may change.
+    """The model that produced a result; it differs whenever the results may differ.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class ModelIdentity:
     weights_sha256
         SHA-256 of the weights file, hexadecimal.
     configuration
-        Digest of what else changes results: operating point, preprocessing.
+        Digest of everything else that affects results: operating point, preprocessing.
     """
 
     name: str
@@ -64,7 +64,7 @@ class ModelIdentity:
 
 @dataclass(frozen=True)
 class LesionMask:
-    """A binary mask, cropped to its lesion, so that memory grows with the lesion.
+    """A binary mask, cropped to its lesion so that its memory use depends on the size of the lesion alone.
 
     Attributes
     ----------
@@ -120,8 +120,8 @@ class Finding:
     area_mm2, long_axis_mm
         Measurements of the mask, or None where the image has no usable pixel spacing.
     probability
-        Of each pixel of the mask's rectangle: the probability that it belongs to the lesion, given that there is
-        one; uint8, 0 to 255 for 0 to 1, shape of ``mask.pixels``. None where only the mask is known.
+        Probability that each pixel of the mask's rectangle belongs to the lesion, given that there is one; uint8,
+        0 to 255 for 0 to 1, the same shape as ``mask.pixels``. None where only the mask is known.
     """
 
     box: Box
@@ -148,13 +148,14 @@ class ImageResult:
     sop_instance_uid
         The source image.
     laterality
-        ``L``, ``R`` or None where the file does not tell.
+        ``L``, ``R``, or None where the file does not say.
     view
-        View as ACR code, such as ``CC`` or ``MLO``, or None.
+        ACR code of the view, such as ``CC`` or ``MLO``, or None.
     outcome, reason
-        How it ended; the reason in words where it was not processed or failed, else empty.
+        How the analysis ended, and why if the image was not processed or the analysis failed; otherwise the reason is
+        empty.
     findings
-        By descending lesion probability.
+        In descending order of lesion probability.
     spacing_mm
         (row, column) spacing in mm used for the measurements, or None.
     spacing_source
@@ -172,7 +173,7 @@ class ImageResult:
 
     @property
     def score(self) -> float | None:
-        """Max over findings of p(lesion) * p(malignant); 0 if none; None if the image was not analysed."""
+        """Largest p(lesion) * p(malignant) of the findings: 0 if there are none, None if the image was not analysed."""
         if self.outcome in (Outcome.NOT_PROCESSED, Outcome.FAILED):
             return None
         return max((f.cancer_probability for f in self.findings), default=0.0)
@@ -187,11 +188,11 @@ class StudyResult:
     study_uid
         Study Instance UID.
     model
-        Who says so.
+        The model that produced the results.
     images
-        One result an image, in the order in which the images were given.
+        One result per image, in the order in which the images were given.
     forward_seconds
-        Wall time that the network's forward passes took.
+        Wall time spent in the network's forward passes.
     """
 
     study_uid: str
@@ -201,7 +202,7 @@ class StudyResult:
 
     @property
     def outcome(self) -> Outcome:
-        """The most telling outcome of the images: findings, none, failed, not processed."""
+        """The first outcome that an image has, in the order findings, no findings, failed, not processed."""
         outcomes = {image.outcome for image in self.images}
         for outcome in (Outcome.FINDINGS, Outcome.NO_FINDINGS, Outcome.FAILED):
             if outcome in outcomes:
@@ -210,7 +211,7 @@ class StudyResult:
 
     @property
     def breast_scores(self) -> dict[str, float]:
-        """The largest score of each breast's analysed images, by laterality; images of no known side count for none."""
+        """Largest score of each breast's analysed images, by laterality; images of unknown side are ignored."""
         scores: dict[str, float] = {}
         for image in self.images:
             if image.laterality is not None and image.score is not None:
@@ -219,12 +220,12 @@ class StudyResult:
 
     @property
     def score(self) -> float | None:
-        """The largest score of the analysed images; None if none was analysed."""
+        """Largest score of the analysed images; None if no image was analysed."""
         return max((image.score for image in self.images if image.score is not None), default=None)
 
     @property
     def reason(self) -> str:
-        """Why, where nothing was analysed: the distinct reasons of the images."""
+        """Why no image was analysed: the distinct reasons of the images; empty if one was analysed."""
         if self.outcome not in (Outcome.NOT_PROCESSED, Outcome.FAILED):
             return ""
         return "; ".join(dict.fromkeys(image.reason for image in self.images if image.reason))

@@ -1,4 +1,4 @@
-"""A picture for people: the mammogram with the boxes, masks and scores of its findings drawn on it."""
+"""Pictures for human readers: mammograms with the boxes, masks and scores of their findings."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MASK = (255, 92, 92)
 
 @dataclass(frozen=True)
 class Mark:
-    """One finding to draw: box and mask in pixels of the image, and what to write beside the box."""
+    """One finding to draw: box and mask in pixels of the image, and the label beside the box."""
 
     box: Box | None
     mask: NDArray[np.bool_] | None
@@ -27,7 +27,7 @@ class Mark:
 
 
 def draw(pixels: NDArray[np.float32], marks: Sequence[Mark], title: str = "", height: int = 1200) -> Image.Image:
-    """Draw findings over an image.
+    """Draw findings on an image.
 
     Parameters
     ----------
@@ -36,9 +36,9 @@ def draw(pixels: NDArray[np.float32], marks: Sequence[Mark], title: str = "", he
     marks
         Findings in pixels of the image.
     title
-        Written at the bottom beside the research notice.
+        Written at the bottom, after the research notice.
     height
-        Of the picture in pixels; the width follows.
+        Height of the picture in pixels; the width follows from it.
     """
     rows, columns = pixels.shape
     scale = height / rows
@@ -85,14 +85,14 @@ def _label(
 
 
 def sheet(tiles: Sequence[Image.Image], columns: int = 4, title: str = "", gap: int = 8) -> Image.Image:
-    """Lay pictures out in rows on one sheet, for looking at many at once.
+    """Arrange pictures in rows on one sheet.
 
     Parameters
     ----------
     tiles
-        Pictures of any size; each keeps its own, cells are as large as the largest.
+        Pictures of any size; they are not resized, and cells are as large as the largest picture.
     title
-        Written on top beside the research notice.
+        Written at the top, after the research notice.
     """
     width = max((tile.width for tile in tiles), default=320) + gap
     height = max((tile.height for tile in tiles), default=0) + gap

@@ -1,4 +1,4 @@
-"""The engine that every way in uses: mammograms in, a `StudyResult` out."""
+"""Inference: mammograms in, a `StudyResult` out. The node, the commands and the evaluation all use it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from scipy import spatial
 from ftmtl.errors import WeightsError
 from ftmtl.findings import Box, Finding, FindingType, ImageResult, LesionMask, ModelIdentity, Outcome, StudyResult
 from ftmtl.mammogram.load import Mammogram
+from ftmtl.network.heads.segmentation import MASK_RESOLUTION
 from ftmtl.network.targets import Detections
 from ftmtl.preprocess import BACKGROUND, fit, standardise
 from ftmtl.weights import SHIPPED, load_weights
@@ -27,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class Predictor:
-    """A loaded network and how to ask it.
+    """A loaded network that analyses mammograms.
 
     Parameters
     ----------
@@ -36,16 +37,16 @@ class Predictor:
     device
         ``cpu``, ``cuda``, ``cuda:1``; by default the GPU if there is one.
     threshold
-        Lesion probability from which a detection is reported; by default what the weights say.
+        Lesion probability from which a detection is reported; by default that of the weights.
     batch
-        Images a forward pass; by default one on a CPU, where more gain nothing, and eight on a GPU.
+        Images per forward pass; by default one on a CPU, where larger batches gain nothing, and eight on a GPU.
     precision
-        ``fp32``, or ``bf16`` for mixed precision, which is faster where there is hardware for it.
+        ``fp32``, or ``bf16`` for mixed precision, which is faster on hardware that supports it.
 
     Raises
     ------
     WeightsError
-        If the weights are missing or damaged, or the device is not there.
+        If the weights are missing or damaged, or the device is not available.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class Predictor:
         Returns
         -------
         StudyResult
-            One image result a mammogram, in their order.
+            One image result per mammogram, in the same order.
         """
         results: list[ImageResult] = []
         forward_seconds = 0.0
@@ -92,19 +93,19 @@ class Predictor:
     def examine(
         self, mammograms: Sequence[Mammogram], boxes: Sequence[Sequence[Box]]
     ) -> tuple[list[ImageResult], list[list[float]]]:
-        """Analyse images, and classify lesions on them that somebody else has found, in the same pass.
+        """Analyse images and, in the same forward pass, classify lesions whose boxes are given.
 
         Parameters
         ----------
         boxes
-            In stored pixels, half-open, a sequence an image.
+            One sequence per image, in stored pixels, half-open.
 
         Returns
         -------
         results
-            One an image, in their order.
+            One per image, in the same order.
         malignancy
-            Probability of malignancy, one a box, a list an image.
+            One list per image, with the probability of malignancy of each given box.
         """
         results: list[ImageResult] = []
         malignancy: list[list[float]] = []
@@ -122,7 +123,7 @@ class Predictor:
         return results, malignancy
 
     def _inputs(self, mammograms: Sequence[Mammogram]) -> tuple[torch.Tensor, list[float]]:
-        """What the network sees, shape (images, 1, height, width), and its pixels per pixel of each mammogram."""
+        """Return the network's input, shape (images, 1, height, width), and its pixels per pixel of each mammogram."""
         fitted = [fit(m.pixels, self.network.config.input_size) for m in mammograms]
         inputs = torch.from_numpy(np.stack([standardise(pixels) for pixels, _ in fitted]))[:, None]
         return inputs.to(self.device), [scale for _, scale in fitted]
@@ -152,7 +153,7 @@ class Predictor:
 def _finding(
     mammogram: Mammogram, scale: float, detections: Detections, i: int, kinds: Sequence[str]
 ) -> Finding | None:
-    """Detection ``i``, its box and mask in the stored matrix; None if most of it lies over air, where no lesion is."""
+    """Return detection ``i`` with box and mask in stored pixels, or None if most of it lies over air."""
     height, width = mammogram.pixels.shape
     x0, y0, x1, y1 = (detections.boxes[i] / scale).tolist()
     left, top = max(0, round(x0)), max(0, round(y0))
@@ -161,7 +162,7 @@ def _finding(
         return None
     probability = Image.fromarray(detections.masks[i].numpy())
     box = (-x0 + left, -y0 + top, right - x0, bottom - y0)
-    grid = (28 / (x1 - x0), 28 / (y1 - y0))
+    grid = (MASK_RESOLUTION / (x1 - x0), MASK_RESOLUTION / (y1 - y0))
     lesion = np.asarray(
         probability.transform(
             (right - left, bottom - top),
@@ -193,7 +194,7 @@ def _area_mm2(mask: LesionMask, spacing_mm: tuple[float, float] | None) -> float
 
 
 def _long_axis_mm(mask: NDArray[np.bool_], spacing_mm: tuple[float, float] | None) -> float | None:
-    """The largest distance between two corners of the mask's pixels, in mm."""
+    """Return the largest distance between two corners of the mask's pixels, in mm."""
     if spacing_mm is None:
         return None
     rows = np.flatnonzero(mask.any(axis=1))

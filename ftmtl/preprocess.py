@@ -1,4 +1,4 @@
-"""From a breast of any size to the network's input, and the scale between the two."""
+"""Scaling a breast of any size to the network's input size, and standardising its grey values."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from PIL import Image
 INPUT_SIZE = (512, 416)
 """Height and width of the network's input in pixels."""
 BACKGROUND = 0.02
-"""Values below this are air, not breast."""
+"""Pixels with values up to this are air, not breast."""
 AIR = 1e-3
-"""Standardised values this close to the darkest of the image are air."""
+"""Standardised pixels that are at most this much brighter than the darkest of the image are air."""
 
 Floats = NDArray[np.float32]
 
 
 def fit(pixels: Floats, size: tuple[int, int] = INPUT_SIZE) -> tuple[Floats, float]:
-    """Scale an image so that it just fits into ``size``; the rest, right and below, is background.
+    """Scale an image to fit into ``size``, padded with background at the right and at the bottom.
 
     Parameters
     ----------
@@ -43,9 +43,10 @@ def fit(pixels: Floats, size: tuple[int, int] = INPUT_SIZE) -> tuple[Floats, flo
 
 
 def standardise(pixels: Floats) -> Floats:
-    """Zero mean and unit deviation over the breast, clipped to ±4: vendors' grey scales differ."""
+    """Standardise to mean 0 and deviation 1 over the breast, clipped to ±4: vendors' grey scales differ."""
     breast = pixels[pixels > BACKGROUND]
     if breast.size < 16:
         return np.zeros_like(pixels)
     mean, deviation = float(breast.mean()), float(breast.std())
-    return np.clip((pixels - mean) / (deviation + 1e-3), -4, 4).astype(np.float32)
+    standard: Floats = np.clip((pixels - mean) / (deviation + 1e-3), -4, 4).astype(np.float32)
+    return standard

@@ -1,7 +1,7 @@
-"""Named weights: a safetensors file whose header says how its network is built, was trained, and did.
+"""Named weights: a safetensors file whose header describes the network, its training and its performance.
 
-The header (safetensors metadata) holds JSON under ``ftmtl``: name, version, network configuration, recipe, data,
-metrics, operating point and a checksum of the tensors. Tensors are stored as float16 and computed as float32.
+The header (safetensors metadata) holds JSON under ``ftmtl``, the *card*: name, version, network configuration, recipe,
+data, metrics, operating point and a checksum of the tensors. Tensors are stored as float16 and used as float32.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from ftmtl.network.ftmtlnet import FTMTLNet, SingleTaskNetworks, build_network
 from ftmtl.network.variants import NetworkConfig
 
 SHIPPED = Path(__file__).parent / "shipped" / "ftmtl-cesm.safetensors"
-"""The weights that are used where none are named: phantoms, then phantoms and CDD-CESM. Others lie beside them."""
+"""The default weights: trained on phantoms, then on phantoms and CDD-CESM. Others are in the same folder."""
 USE = "Research use only. Not a medical device."
 
 
 @dataclass(frozen=True)
 class WeightsCard:
-    """What weights say of themselves.
+    """The description of weights that is stored with them.
 
     Attributes
     ----------
     threshold
         Lesion probability from which a detection is reported.
     data, recipe, metrics
-        What they were trained on, how, and what was measured.
+        What the weights were trained on, how, and what was measured.
     checksum
-        SHA-256 of the tensors (`checksum_of`), hexadecimal; set when they are written, compared when they are read.
+        SHA-256 of the tensors (`checksum_of`), hexadecimal; set on writing and checked on reading.
     use
-        What they may be used for.
+        What the weights may be used for.
     """
 
     name: str
@@ -63,13 +63,13 @@ def save_weights(path: Path, network: FTMTLNet | SingleTaskNetworks, card: Weigh
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     save_file(tensors, partial, metadata={"ftmtl": json.dumps(asdict(card), sort_keys=True)})
-    partial.chmod(0o644)  # safetensors leaves it to its owner alone
+    partial.chmod(0o644)  # safetensors makes it readable for its owner only
     partial.replace(path)
     return sha256_of(path)
 
 
 def checksum_of(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 over names, types, shapes and values of tensors, by name; hexadecimal."""
+    """Return the SHA-256 of the names, types, shapes and values of tensors, in order of their names; hexadecimal."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         tensor = tensors[name].contiguous()
@@ -79,32 +79,32 @@ def checksum_of(tensors: Mapping[str, Tensor]) -> str:
 
 
 def read_card(path: Path) -> WeightsCard:
-    """Read what weights say of themselves, without building a network.
+    """Read the card of weights, without building their network.
 
     Raises
     ------
     WeightsError
-        If the file is missing, damaged, or not of this kind.
+        If the file is missing or damaged, or is not a weights file of this package.
     """
     return _read(path)[0]
 
 
 def load_weights(path: Path = SHIPPED) -> tuple[FTMTLNet | SingleTaskNetworks, WeightsCard, str]:
-    """Read weights.
+    """Read weights and build their network.
 
     Returns
     -------
     network
         In eval mode, float32, on the CPU.
     card
-        What the file says of itself.
+        The description stored in the file.
     sha256
-        Of the file, hexadecimal.
+        SHA-256 of the file, hexadecimal.
 
     Raises
     ------
     WeightsError
-        If the file is missing, damaged, altered, or not of this kind.
+        If the file is missing, damaged or altered, or is not a weights file of this package.
     """
     card, state = _read(path)
     try:
@@ -119,17 +119,17 @@ def load_weights(path: Path = SHIPPED) -> tuple[FTMTLNet | SingleTaskNetworks, W
 
 
 def find_weights(paths: Sequence[Path] = ()) -> list[Path]:
-    """List weights files: those given, and all in the folders given; by default the shipped ones.
+    """List weights files: the files given and all files in the folders given; by default the shipped ones.
 
     Raises
     ------
     WeightsError
-        If a path is not there, or nothing is found.
+        If a path does not exist, or no weights are found.
     """
     found: list[Path] = []
     for path in paths or (SHIPPED.parent,):
         if not path.exists():
-            raise WeightsError(f"there are no weights {path}")
+            raise WeightsError(f"weights {path} do not exist")
         found += sorted(path.rglob("*.safetensors")) if path.is_dir() else [path]
     if not found:
         raise WeightsError(f"there are no weights in {', '.join(str(path) for path in paths)}")
@@ -137,7 +137,7 @@ def find_weights(paths: Sequence[Path] = ()) -> list[Path]:
 
 
 def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
+    """Return the SHA-256 of a file, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -152,7 +152,7 @@ def _read(path: Path) -> tuple[WeightsCard, dict[str, Tensor]]:
     except SafetensorError as error:
         raise WeightsError(f"weights {path} are damaged: {error}") from error
     if checksum_of(state) != card.checksum:
-        raise WeightsError(f"weights {path} are damaged: their tensors have not the checksum that their card names")
+        raise WeightsError(f"weights {path} are damaged: their tensors do not have the checksum on their card")
     return card, state
 
 
@@ -164,7 +164,7 @@ def _parse_card(text: str | None, path: Path) -> WeightsCard:
         network = {k: _tuples(v) for k, v in raw.pop("network").items()}
         if unknown := network.keys() - {f.name for f in fields(NetworkConfig)}:
             raise WeightsError(
-                f"weights {path} are of a network that this version does not know, with {', '.join(sorted(unknown))}: "
+                f"weights {path} have network settings that this version does not know ({', '.join(sorted(unknown))}): "
                 "use the version that wrote them, or a newer one"
             )
         return WeightsCard(network=NetworkConfig(**network), **raw)
@@ -173,5 +173,5 @@ def _parse_card(text: str | None, path: Path) -> WeightsCard:
 
 
 def _tuples(value: Any) -> Any:
-    """JSON has no tuples: lists become tuples again, at every depth."""
+    """Turn lists back into tuples, at every depth: JSON has no tuples."""
     return tuple(_tuples(v) for v in value) if isinstance(value, list) else value

@@ -1,1 +1,1 @@
-"""Variants of the network, trained over seeds and folds, and compared."""
+"""Comparison of variants of the network, trained with several seeds or folds."""

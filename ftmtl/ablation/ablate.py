@@ -1,10 +1,10 @@
-"""The ablation: variants of the network trained over seeds, measured on the same images, compared patient by patient.
+"""The ablation: variants of the network, trained with several seeds, are compared on the same test images.
 
-Everything lands in one folder and nothing is done twice: a run goes on where it was, cases that are there are read.
+All results are kept in one folder, and nothing is computed twice: unfinished runs are resumed, existing cases are read.
 
-    runs/VARIANT-sSEED[-fFOLD]/    run folders (`ftmtl.training.runs`)
-    cases/VARIANT-sSEED[-fFOLD].jsonl    what the run's best weights say of the test images
-    ablation.json, ablation.md     the table
+    runs/VARIANT-sSEED[-fFOLD]/          run folders (`ftmtl.training.runs`)
+    cases/VARIANT-sSEED[-fFOLD].jsonl    findings of the run's best weights on the test images
+    ablation.json, ablation.md           the table
 """
 
 from __future__ import annotations
@@ -39,27 +39,27 @@ from ftmtl.weights import load_weights, save_weights
 log = logging.getLogger(__name__)
 
 _BATCH = 8
-"""Images a pass: where features are shuffled, they are exchanged among so many images' RoIs."""
+"""Images per forward pass; shuffled features are exchanged between the RoIs of these images."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is compared.
+    """The plan of an ablation.
 
     Attributes
     ----------
     recipe
-        How each variant is trained; its seed is the first of the seeds.
+        Recipe by which each variant is trained; its seed is the first of the seeds.
     variants
         Names of `VARIANTS`.
     seeds
-        How many.
+        Number of seeds.
     control
         The variant that the others are compared with.
     data
-        Test images, none of which is trained on; or
+        Sources of test images, which must not be trained on. Either this or `folds` is given.
     folds
-        into how many folds of patients the recipe's own data are divided.
+        Number of folds for cross-validation on the recipe's own data.
     """
 
     recipe: Recipe
@@ -71,18 +71,18 @@ class Plan:
 
     def __post_init__(self) -> None:
         if unknown := [name for name in (*self.variants, self.control) if name not in VARIANTS]:
-            raise EvaluationError(f"there is no variant {unknown[0]!r}; there are {', '.join(VARIANTS)}")
+            raise EvaluationError(f"there is no variant {unknown[0]!r}; known variants are {', '.join(VARIANTS)}")
         if self.control not in self.variants:
             raise EvaluationError(f"the control {self.control} has to be among the variants {', '.join(self.variants)}")
         if self.seeds < 1:
             raise EvaluationError(f"an ablation needs at least one seed, not {self.seeds}")
         if bool(self.data) == bool(self.folds):
-            raise EvaluationError("an ablation is tested either on other data or on folds of the recipe's own")
+            raise EvaluationError("an ablation is tested either on other data or on folds of the recipe's own data")
 
 
 @dataclass(frozen=True)
 class _Cell:
-    """One training run: a variant, a seed and the fold that is left out, -1 for none."""
+    """One training run: a variant, a seed, and the fold that is held out, or -1 for none."""
 
     variant: str
     seed: int
@@ -94,7 +94,7 @@ class _Cell:
 
 @dataclass(frozen=True, kw_only=True)
 class _Kept(AnnotatedImage):
-    """A test image that is read once for all runs: phantoms take longer to draw than to analyse."""
+    """A test image that is loaded once for all runs, because phantoms take longer to draw than to analyse."""
 
     image: AnnotatedImage
 
@@ -115,14 +115,14 @@ class _Kept(AnnotatedImage):
 
 
 def ablate(plan: Plan, out: Path) -> str:
-    """Train, measure and compare; returns the table as Markdown and writes it.
+    """Train, evaluate and compare the variants; write the table and return it as Markdown.
 
     Raises
     ------
     EvaluationError
         If test images are trained on.
     FtmtlError
-        As training and evaluation do.
+        If training or evaluation fails.
     """
     tested = [_Kept.of(image) for source in plan.data for image in list_images(source)]
     _check_unseen(plan, tested)
@@ -142,7 +142,7 @@ def ablate(plan: Plan, out: Path) -> str:
 def _check_unseen(plan: Plan, tested: Sequence[AnnotatedImage]) -> None:
     trained = {image.image_id for source in plan.recipe.sources() for image in list_images(source)}
     if both := [image.image_id for image in tested if image.image_id in trained]:
-        raise EvaluationError(f"{len(both)} test images are trained on, {both[0]} among them")
+        raise EvaluationError(f"{len(both)} test images are trained on, including {both[0]}")
 
 
 def _cases(plan: Plan, cell: _Cell, tested: Sequence[AnnotatedImage], out: Path) -> list[ImageCase]:
@@ -163,7 +163,7 @@ def _cases(plan: Plan, cell: _Cell, tested: Sequence[AnnotatedImage], out: Path)
 
 
 def _recipe(plan: Plan, cell: _Cell) -> Recipe:
-    """The plan's recipe for one cell; a variant without weights of its own is trained as the one that has them."""
+    """Return the recipe of one cell; a variant without its own weights uses the recipe of the variant that has them."""
     trained = WEIGHTS_OF.get(cell.variant, cell.variant)
     holdout = Holdout(folds=plan.folds, fold=cell.fold) if plan.folds else plan.recipe.holdout
     weights = plan.recipe.start.weights.replace("{variant}", trained).replace("{seed}", str(cell.seed))
@@ -172,7 +172,7 @@ def _recipe(plan: Plan, cell: _Cell) -> Recipe:
 
 
 def _weights(recipe: Recipe, cell: _Cell, out: Path) -> Path:
-    """Train a cell, or take another's weights into this variant's network; returns the best weights."""
+    """Train a cell, or save another variant's weights with this variant's configuration; return the weights' path."""
     run = out / "runs" / str(replace(cell, variant=recipe.variant))
     train(recipe, run)
     path = run / (BEST if (run / BEST).exists() else LAST)
@@ -185,7 +185,7 @@ def _weights(recipe: Recipe, cell: _Cell, out: Path) -> Path:
 
 
 def _table(plan: Plan, runs: dict[str, list[list[ImageCase]]]) -> dict[str, Any]:
-    """Per variant the figures of each seed, and the difference from the control: with its interval, and by seed."""
+    """Return the figures of each variant by seed, and its differences from the control, with interval and by seed."""
     result: dict[str, Any] = {}
     for name, seeds in runs.items():
         figures = {key: [_value(cases, key) for cases in seeds] for key in TITLES}
@@ -205,13 +205,13 @@ def _value(cases: Sequence[ImageCase], key: str) -> float | None:
 
 
 def _gaps(one: Sequence[float | None], other: Sequence[float | None]) -> list[float | None]:
-    """Differences of two variants, seed by seed."""
+    """Return the differences between two variants, seed by seed."""
     pairs = zip(one, other, strict=True)
     return [None if a is None or b is None else a - b for a, b in pairs]
 
 
 def _markdown(plan: Plan, table: dict[str, Any]) -> str:
-    """Figures as mean ± standard deviation over seeds; differences with their 95% interval over patients."""
+    """Format figures as mean ± standard deviation over seeds, differences with their 95% interval over patients."""
     lines = [f"| variant | {' | '.join(TITLES.values())} |", "|---" * (len(TITLES) + 1) + "|"]
     for name, row in table["variants"].items():
         lines.append(f"| {name} | {' | '.join(with_spread(row['seeds'][key]) for key in TITLES)} |")
@@ -222,6 +222,6 @@ def _markdown(plan: Plan, table: dict[str, Any]) -> str:
             lines.append(f"| {name} − {plan.control}, by seed | {' | '.join(by_seed)} |")
     tested = f"{plan.folds} folds of patients" if plan.folds else ", ".join(str(source) for source in plan.data)
     seeds = f"{plan.seeds} seed{'s' if plan.seeds > 1 else ''}"
-    words = f"{seeds}, tested on {tested}. Mean ± standard deviation over seeds; differences with the 95% interval "
-    words += "of a paired bootstrap over patients, and by seed as mean ± standard deviation. Research use only."
+    words = f"{seeds}, tested on {tested}. Mean ± standard deviation over seeds. Differences have the 95% interval of "
+    words += "a paired bootstrap over patients; differences by seed are mean ± standard deviation. Research use only."
     return "\n".join([*lines, "", words, ""])

@@ -1,1 +1,1 @@
-"""Training and evaluation data behind one type, `Sample`: an image as the network sees it, and its truth."""
+"""Data sets for training and evaluation: readers with one interface, samples, splits and sampling."""

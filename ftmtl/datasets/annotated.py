@@ -1,7 +1,7 @@
-"""The one interface of all data sets: `AnnotatedImage`, an image on disk (or a seed) and what is known of it.
+"""The common interface of all data sets: `AnnotatedImage`, an image on disk (or a seed) with its annotations.
 
-A reader lists a data set from its tables without decoding a pixel, so that splits and sampling can be decided first;
-`AnnotatedImage.load` then gives pixels and truth of one image.
+A reader lists the images of a data set from its tables, without decoding pixels, so that splits and sampling can be
+decided first. `AnnotatedImage.load` then returns the pixels and the truth of one image.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class Lesion:
     malignant
         Pathology, or None where it is unknown.
     mask
-        Outline, or None where the data set gives a box or a circle only.
+        Outline, or None where the data set only has a box or a circle.
     label
-        The publisher's own class, where it says more than type; empty if not.
+        The publisher's class, where it is more specific than `type`; otherwise empty.
     """
 
     box: Box
@@ -47,16 +47,16 @@ class Lesion:
 
     @classmethod
     def from_mask(cls, pixels: NDArray[np.bool_], type: FindingType, malignant: bool | None) -> Lesion:
-        """Make a lesion of a mask over the whole stored matrix, shape (rows, columns); the box is the tight one.
+        """Make a lesion from a mask over the whole stored matrix, shape (rows, columns), with a tight box.
 
         Raises
         ------
         DatasetError
-            If the mask is empty: it has no box.
+            If the mask is empty, so that there is no box.
         """
         rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
         if not len(rows):
-            raise DatasetError("a lesion's mask is empty, it has no box")
+            raise DatasetError("a lesion's mask is empty, so it has no box")
         y0, y1, x0, x1 = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
         mask = LesionMask(np.ascontiguousarray(pixels[y0:y1, x0:x1]), x0, y0)
         return cls((float(x0), float(y0), float(x1), float(y1)), type, malignant, mask)
@@ -64,20 +64,20 @@ class Lesion:
 
 @dataclass(frozen=True, kw_only=True)
 class AnnotatedImage(ABC):
-    """One mammogram of a data set, listed but not read.
+    """One mammogram of a data set, listed but not yet read.
 
     Attributes
     ----------
     image_id
-        Unique in its data set.
+        Unique within the data set.
     patient
-        Whose it is; splits never divide a patient.
+        The patient's identifier; splits never divide the images of a patient.
     laterality, view
         ``L`` or ``R``; ``CC``, ``MLO``...; None where the data set does not say.
     split
-        The publisher's split, ``train`` or ``test``; empty where it has none.
+        The publisher's split, ``train`` or ``test``; empty if there is none.
     malignant
-        Whether the image shows a malignant lesion; None where nobody knows. Normal images say False.
+        Whether the image shows a malignant lesion; False for normal images, None where it is unknown.
     """
 
     image_id: str
@@ -89,15 +89,15 @@ class AnnotatedImage(ABC):
 
     @abstractmethod
     def load(self) -> tuple[Mammogram, tuple[Lesion, ...]]:
-        """Read pixels and truth.
+        """Read the pixels and the truth.
 
         Raises
         ------
         DatasetError
-            If a file is missing, damaged or contradicts the tables; the message names it.
+            If a file is missing or damaged, or contradicts the tables; the message names the file.
         """
 
     @property
     @abstractmethod
     def fingerprint(self) -> str:
-        """Text that changes when what `load` returns may change: names, sizes and times of files, or a seed."""
+        """Text that changes whenever the result of `load` may: names, sizes and times of files, or a seed."""

@@ -1,4 +1,4 @@
-"""Data sets by name: the text that a command or a recipe gives, and the images that it stands for."""
+"""Data sets by name: from the text in a command or a recipe to a list of images."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _READERS: Mapping[str, Callable[..., Sequence[AnnotatedImage]]] = {
     "mias": read_mias,
 }
 NAMES = (PHANTOMS, *_READERS)
-"""The data sets that there are readers for."""
+"""All data sets that can be read."""
 
 
 @dataclass(frozen=True)
@@ -38,17 +38,17 @@ class DataSource:
     name
         One of `NAMES`.
     folder
-        Where it lies; None for phantoms.
+        Folder of the data set; None for phantoms.
     count, seed
-        How many phantoms, and the seed of the first.
+        Number of phantoms, and the seed of the first.
     split
         ``train`` or ``test`` for the publisher's split; empty for all images.
     kinds
-        Kinds of CDD-CESM's images, ``DM`` and ``CM``, empty for both; or ``dense`` for dense phantoms.
+        For CDD-CESM, the kinds of images, ``DM`` or ``CM``, empty for both; for phantoms, ``dense`` for dense breasts.
     faults
-        What becomes of images whose files are missing or damaged.
+        How images whose files are missing or damaged are handled.
     repeat
-        How often training sees each of its images where it sees one of another source once.
+        Weight in training: how often each image is seen, compared with an image of a source with repeat 1.
     """
 
     name: str
@@ -62,28 +62,29 @@ class DataSource:
 
     def __post_init__(self) -> None:
         if self.name not in NAMES:
-            raise DatasetError(f"there is no data set {self.name!r}; known are {', '.join(NAMES)}")
+            raise DatasetError(f"there is no data set {self.name!r}; known data sets are {', '.join(NAMES)}")
         if self.split not in ("", *SPLITS):
             raise DatasetError(f"the split of {self.name} is {' or '.join(SPLITS)}, not {self.split!r}")
         if self.name == PHANTOMS and self.count < 1:
             raise DatasetError(f"phantoms need a count of at least 1, not {self.count}")
         if self.name == PHANTOMS and set(self.kinds) - {DENSE}:
-            raise DatasetError(f"phantoms are ordinary ones or {DENSE}, not {', '.join(self.kinds)}")
+            raise DatasetError(f"the only kind of phantoms is {DENSE}, not {', '.join(self.kinds)}")
         if self.repeat < 1:
-            raise DatasetError(f"{self.name} repeats at least once, not {self.repeat} times")
+            raise DatasetError(f"the images of {self.name} repeat at least once, not {self.repeat} times")
         if self.name != PHANTOMS and self.folder is None:
             raise DatasetError(f"data set {self.name} needs a folder, as in {self.name}:/folder")
 
     @classmethod
     def parse(cls, text: str, faults: Faults = "refuse") -> DataSource:
-        """Read a data set's text.
+        """Parse the text that names a data set.
 
-        It is ``NAME:FOLDER``, ``NAME:FOLDER#SPLIT``, ``cdd-cesm:FOLDER#DM`` or ``phantoms:COUNT[@FIRST_SEED][#dense]``.
+        The forms are ``NAME:FOLDER``, ``NAME:FOLDER#SPLIT``, ``cdd-cesm:FOLDER#DM`` and
+        ``phantoms:COUNT[@FIRST_SEED][#dense]``.
 
         Raises
         ------
         DatasetError
-            If the text is none of these; the message is one sentence that lists what is known.
+            If the text has none of these forms; the message is one sentence.
         """
         name, _, rest = text.partition(":")
         if name == PHANTOMS:
@@ -97,7 +98,7 @@ class DataSource:
         return cls(name, folder, split=part, faults=faults)
 
     def __str__(self) -> str:
-        """Return the text that `parse` reads."""
+        """Return the text from which `parse` makes this source."""
         part = self.split or ",".join(self.kinds)
         place = f"{self.count}@{self.seed}" if self.name == PHANTOMS else self.folder
         return f"{self.name}:{place}{'#' if part else ''}{part}"
@@ -112,12 +113,13 @@ def _phantoms(rest: str) -> tuple[int, int]:
 
 
 def list_images(source: DataSource) -> list[AnnotatedImage]:
-    """List the images of a data set without decoding a pixel.
+    """List the images of a data set, without decoding pixels.
 
     Raises
     ------
     DatasetError
-        If a table or, by `DataSource.faults`, an image is missing or damaged; if no image is left.
+        If a table is missing or damaged, or no images are left; and for missing or damaged images, depending on
+        `DataSource.faults`.
     """
     if source.name == PHANTOMS:
         return [*phantom_images(source.seed, source.count, dense=DENSE in source.kinds)]

@@ -1,10 +1,10 @@
 """CBIS-DDSM (Lee et al. 2017): digitised film with pathology and outlines of masses and calcifications.
 
-As The Cancer Imaging Archive ships it: four tables ``<mass|calc>_case_description_<train|test>_set.csv`` beside folders
-called like ``Mass-Training_P_00001_LEFT_CC`` (the whole image) and ``Mass-Training_P_00001_LEFT_CC_1`` (crop and mask
-of abnormality 1), in that folder, in ``CBIS-DDSM`` below it or below a ``manifest-…`` folder. What lies between such a
-folder and its files differs with the download (series UIDs and ``000000.dcm``, or dates, descriptions and ``1-1.dcm``)
-and is not looked at; nor are the tables' columns of masks and crops, which are exchanged in part.
+The layout is that of The Cancer Imaging Archive. Four tables ``<mass|calc>_case_description_<train|test>_set.csv`` lie
+beside folders named like ``Mass-Training_P_00001_LEFT_CC`` (the whole image) and ``Mass-Training_P_00001_LEFT_CC_1``
+(crop and mask of abnormality 1). These folders may also lie in a subfolder ``CBIS-DDSM``, or in one below a
+``manifest-…`` folder. The structure inside them depends on the download (series UIDs and ``000000.dcm``, or dates,
+descriptions and ``1-1.dcm``) and is ignored, as are the tables' paths of masks and crops, some of which are swapped.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from ftmtl.datasets.files import (
     Faults,
     lesion_of_mask,
     read_dicom,
+    read_dicom_header,
     read_dicom_pixels,
-    read_header,
     read_table,
     stamp,
     tolerated,
@@ -40,7 +40,7 @@ _COLUMNS = ("patient_id", "left or right breast", "image view", "pathology", "im
 
 @dataclass(frozen=True)
 class Abnormality:
-    """One row of a table: kind, pathology, and the name of the folder that holds crop and mask."""
+    """One row of a table: kind, pathology, and the name of the folder with crop and mask."""
 
     type: FindingType
     malignant: bool
@@ -58,7 +58,7 @@ class Film:
     split
         ``train`` or ``test``.
     folders
-        Names of the folders that hold the image: one, or one of each table.
+        Names of the folders that hold the image: one from each table that lists it.
     """
 
     patient: str
@@ -78,7 +78,7 @@ class CbisImage(AnnotatedImage):
     path
         The DICOM file of the whole image.
     abnormalities
-        Each with the files of its folder: a mask and a crop.
+        Each abnormality with the files of its folder, a mask and a crop.
     """
 
     path: Path
@@ -99,17 +99,17 @@ class CbisImage(AnnotatedImage):
 
     @property
     def fingerprint(self) -> str:
-        """What the tables say, and the state of all files."""
+        """Content of the tables, and the state of all files."""
         return f"{self!r} {stamp([self.path, *(path for _, files in self.abnormalities for path in files)])}"
 
 
 def read_cbis_ddsm(folder: Path, *, faults: Faults = "refuse") -> list[CbisImage]:
-    """List CBIS-DDSM; see `read_films` for what becomes one image.
+    """List CBIS-DDSM; `read_films` describes how rows are combined into images.
 
     Raises
     ------
     DatasetError
-        If a table is missing or damaged; if an image or the folder of a mask is missing, by `faults`.
+        If a table is missing or damaged; and for missing images or mask folders, depending on `faults`.
     """
     roots = [folder, folder / "CBIS-DDSM", *sorted(folder.glob("*/CBIS-DDSM"))]
     images = []
@@ -120,10 +120,10 @@ def read_cbis_ddsm(folder: Path, *, faults: Faults = "refuse") -> list[CbisImage
 
 
 def read_films(folder: Path) -> list[Film]:
-    """Read the four tables, without looking for images: all abnormalities of one film together.
+    """Read the four tables, without looking for images, and combine all abnormalities of a film.
 
-    The publishers divided masses and calcifications apart, so some patients, even films, are in the training table
-    of one and in the test table of the other. Here such a patient is a test patient as a whole.
+    The publishers split masses and calcifications separately, so some patients, and even films, are in the training
+    table of one and in the test table of the other. Here all images of such a patient are test images.
 
     Raises
     ------
@@ -164,7 +164,7 @@ def _first(path: str) -> str:
 
 
 def _type(row: dict[str, str]) -> FindingType:
-    """Return the kind; a mass with distortion around it is a mass."""
+    """Return the kind of an abnormality; a mass with architectural distortion counts as a mass."""
     if "mass shape" not in row:
         return FindingType.CALCIFICATION
     return _SHAPES.get(row["mass shape"], FindingType.MASS)
@@ -184,7 +184,7 @@ def _image(film: Film, roots: Sequence[Path]) -> CbisImage:
 
 
 def _files(names: Iterable[str], roots: Sequence[Path]) -> tuple[Path, ...]:
-    """Return the DICOM files below the first folder of these names that has any."""
+    """Return the DICOM files in the first folder with one of these names that has any."""
     for name in (names := list(names)):
         for root in roots:
             if files := tuple(sorted((root / name).rglob("*.dcm"))):
@@ -200,8 +200,8 @@ def _only(names: Sequence[str], roots: Sequence[Path]) -> Path:
 
 
 def _mask_file(files: Sequence[Path], shape: tuple[int, int]) -> Path:
-    """Tell the mask from the crop: it is as large as the image; if that does not decide, it is called so."""
-    headers = {path: read_header(path) for path in files}
+    """Find the mask: the file that is as large as the image or, if that is not conclusive, is described as a mask."""
+    headers = {path: read_dicom_header(path) for path in files}
     large = [path for path, ds in headers.items() if (ds.get("Rows"), ds.get("Columns")) == shape]
     if len(large) == 1:
         return large[0]
@@ -209,4 +209,4 @@ def _mask_file(files: Sequence[Path], shape: tuple[int, int]) -> Path:
     called = [path for path in candidates if "roi mask" in str(headers[path].get("SeriesDescription", "")).lower()]
     if len(called) == 1 or (called and not large):
         return called[0]
-    raise DatasetError(f"{files[0].parent}: none of {len(files)} files is plainly the mask of an image of {shape}")
+    raise DatasetError(f"{files[0].parent}: none of {len(files)} files is clearly the mask of an image of {shape}")

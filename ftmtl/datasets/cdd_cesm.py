@@ -1,9 +1,9 @@
 """CDD-CESM (Khaled et al. 2022): contrast-enhanced mammograms with masks, as square 8-bit pictures.
 
 The layout is ``index.csv`` (columns id, patient, side, ``type_DM=low-energy_CM=subtracted``, view, label) beside
-``images/<id>.png`` and ``masks/<id>.png``. The pictures are 512 x 512 and not squashed: the breast keeps its
-proportions and black bars fill the square, so the chest wall is not at the picture's edge. A right breast has its chest
-wall at the right, as stored by a detector; mirrored and upside-down copies have been turned back.
+``images/<id>.png`` and ``masks/<id>.png``. The pictures are 512 × 512 pixels. The breast keeps its proportions and
+black bars fill the square, so the chest wall is not at the edge of the picture. A right breast has its chest wall at
+the right, as stored by a detector; mirrored and upside-down copies have been turned back.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from ftmtl.findings import FindingType
 from ftmtl.mammogram.load import Mammogram, from_array
 
 KINDS = ("DM", "CM")
-"""``DM``: low energy, looks like an ordinary mammogram; ``CM``: subtracted, shows the contrast agent."""
+"""``DM``: low-energy image, similar to an ordinary mammogram; ``CM``: subtracted image, showing the contrast agent."""
 SPECK_PX = 16
-"""Pieces of a mask smaller than this are remains of drawing and scaling, not lesions; about 2 mm across."""
+"""Regions of a mask with fewer pixels, about 2 mm across, are artefacts of drawing and scaling, not lesions."""
 BAND_FILL = 0.15
-"""Pieces that fill less of their box than this are bands of thickened skin; all others fill 0.19 or more."""
+"""Regions that fill less of their box than this are bands of thickened skin; all others fill 0.19 or more."""
 _LABELS = {"malignant": True, "benign": False, "normal": False, "lesion_unspecified": None}
 _KIND = "type_DM=low-energy_CM=subtracted"
 _COLUMNS = ("id", "patient", "side", _KIND, "view", "label")
@@ -39,7 +39,7 @@ class CesmImage(AnnotatedImage):
     Attributes
     ----------
     path, mask
-        Picture and mask; any value above 0 is lesion. A normal image has no mask.
+        Picture and mask; values above 0 are lesion. Normal images have no mask.
     kind
         ``DM`` or ``CM``.
     """
@@ -49,10 +49,10 @@ class CesmImage(AnnotatedImage):
     kind: str
 
     def load(self) -> tuple[Mammogram, tuple[Lesion, ...]]:
-        """Decode picture and mask; each connected piece of the mask of at least `SPECK_PX` pixels is a lesion.
+        """Decode picture and mask; each connected region of the mask with at least `SPECK_PX` pixels is a lesion.
 
-        Bands of thickened skin, outlined as well, are no lesions of this task and left out; see `BAND_FILL`. The
-        types of lesions are not told. All pieces of an image have its label.
+        The masks also outline bands of thickened skin, which are not lesions in this task and are left out; see
+        `BAND_FILL`. The data set has no lesion types, and all lesions of an image have its label.
         """
         picture = read_grey(self.path)
         try:
@@ -77,7 +77,7 @@ class CesmImage(AnnotatedImage):
 
     @property
     def fingerprint(self) -> str:
-        """What the table says, and the two files' state."""
+        """Content of the table, and the state of the two files."""
         return f"{self!r} {stamp([self.path, *([self.mask] if self.mask else [])])}"
 
 
@@ -91,14 +91,14 @@ def read_cdd_cesm(folder: Path, *, kinds: Collection[str] = KINDS, faults: Fault
     Parameters
     ----------
     folder
-        Holds ``index.csv``, ``images`` and ``masks``.
+        Contains ``index.csv``, ``images`` and ``masks``.
     kinds
         Which of `KINDS` to list.
 
     Raises
     ------
     DatasetError
-        If the table is missing or damaged, or `kinds` are unknown; if a file is missing, by `faults`.
+        If the table is missing or damaged, or a kind is unknown; and for missing files, depending on `faults`.
     """
     if unknown := set(kinds) - set(KINDS):
         raise DatasetError(f"CDD-CESM has images of the kinds {' and '.join(KINDS)}, not {min(unknown)!r}")

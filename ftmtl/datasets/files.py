@@ -1,4 +1,4 @@
-"""What the readers of data sets share: tables, images and how a fault of a file is met."""
+"""Shared by the readers of data sets: reading tables and images, and handling missing or damaged files."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from ftmtl.mammogram.load import Mammogram, load_mammogram
 log = logging.getLogger(__name__)
 
 Faults = Literal["refuse", "skip"]
-"""What becomes of an image whose files are missing or damaged: an error that names them, or a warning without it."""
+"""Handling of images with missing or damaged files: ``refuse`` raises an error, ``skip`` omits them with a warning."""
 
 
 @contextmanager
 def tolerated(faults: Faults) -> Iterator[None]:
-    """Let a `DatasetError` pass, or log it as what is left out."""
+    """Raise a `DatasetError` from the block, or log it and go on, depending on `faults`."""
     try:
         yield
     except DatasetError as error:
@@ -39,12 +39,12 @@ def tolerated(faults: Faults) -> Iterator[None]:
 
 
 def existing(path: Path) -> Path:
-    """Return the path of a file that is there.
+    """Return the path of a file that exists.
 
     Raises
     ------
     DatasetError
-        If it is not.
+        If the file does not exist.
     """
     if not path.is_file():
         raise DatasetError(f"{path} is missing")
@@ -52,29 +52,29 @@ def existing(path: Path) -> Path:
 
 
 def stamp(paths: Iterable[Path]) -> str:
-    """Return names, sizes and times of files: text that changes when a file does.
+    """Return names, sizes and times of files, as a text that changes when a file changes.
 
     Raises
     ------
     DatasetError
-        If one is missing.
+        If a file is missing.
     """
     stats = [(path.name, existing(path).stat()) for path in paths]
     return " ".join(f"{name}:{stat.st_size}:{stat.st_mtime_ns}" for name, stat in stats)
 
 
 def read_table(path: Path, columns: Sequence[str], delimiter: str = ",") -> list[dict[str, str]]:
-    """Read a table with a header; blank lines are passed over, spaces and line ends around values dropped.
+    """Read a table with a header; blank lines are skipped, and white space around values is removed.
 
     Parameters
     ----------
     columns
-        Names that the header must hold.
+        Names of required columns.
 
     Raises
     ------
     DatasetError
-        If the table is missing, is no text, lacks a column, or a row is too short.
+        If the table is missing, is not text or lacks a column, or a row is too short.
     """
     try:
         with existing(path).open(newline="", encoding="utf-8-sig") as file:
@@ -98,29 +98,29 @@ def _stripped(line: dict[str, str | None], columns: Sequence[str], place: str) -
 
 
 def number(text: str, place: object) -> float:
-    """Return a number of a table.
+    """Parse a number in a table.
 
     Raises
     ------
     DatasetError
-        If the text is none; the message names the place.
+        If the text is not a finite number; the message names `place`.
     """
     try:
         value = float(text)
     except ValueError as error:
-        raise DatasetError(f"{place}: {text!r} is no number") from error
+        raise DatasetError(f"{place}: {text!r} is not a number") from error
     if not np.isfinite(value):
-        raise DatasetError(f"{place}: {text!r} is no number")
+        raise DatasetError(f"{place}: {text!r} is not a number")
     return value
 
 
 def read_grey(path: Path) -> NDArray[np.uint8]:
-    """Read a picture (PNG, JPEG, PGM) as 8-bit grey, shape (rows, columns).
+    """Read a picture (PNG, JPEG, PGM) as 8-bit grey values, shape (rows, columns).
 
     Raises
     ------
     DatasetError
-        If it is missing or damaged.
+        If the picture is missing or damaged.
     """
     try:
         with Image.open(existing(path)) as picture:
@@ -129,13 +129,13 @@ def read_grey(path: Path) -> NDArray[np.uint8]:
         raise DatasetError(f"{path} cannot be read: {error}") from error
 
 
-def read_header(path: Path) -> pydicom.Dataset:
+def read_dicom_header(path: Path) -> pydicom.Dataset:
     """Read a DICOM file without its pixels.
 
     Raises
     ------
     DatasetError
-        If it is missing, damaged or not DICOM.
+        If the file is missing, damaged or not DICOM.
     """
     return _read(path, stop_before_pixels=True)
 
@@ -146,7 +146,7 @@ def read_dicom_pixels(path: Path) -> NDArray[Any]:
     Raises
     ------
     DatasetError
-        If they cannot be decoded or are no single grey image.
+        If the values cannot be decoded, or are not those of a single grey image.
     """
     try:
         pixels: NDArray[Any] = _read(path).pixel_array
@@ -158,17 +158,17 @@ def read_dicom_pixels(path: Path) -> NDArray[Any]:
 
 
 def read_dicom(path: Path, laterality: str | None = None, view: str | None = None) -> Mammogram:
-    """Read a mammogram by the same pixel chain as at inference.
+    """Read a mammogram with the same processing as at inference.
 
     Parameters
     ----------
     laterality, view
-        What the data set's table says; used where the header does not tell.
+        Values from the data set's table, used if the header has none.
 
     Raises
     ------
     DatasetError
-        If the file is missing, damaged or no mammogram.
+        If the file is missing or damaged, or is not a mammogram.
     """
     ds = _read(path)
     said = read_acquisition(ds)
@@ -186,11 +186,11 @@ def _read(path: Path, *, stop_before_pixels: bool = False) -> pydicom.Dataset:
     try:
         return pydicom.dcmread(existing(path), stop_before_pixels=stop_before_pixels)
     except (InvalidDicomError, *ODD_VALUE, EOFError) as error:
-        raise DatasetError(f"{path} is not DICOM or damaged: {error}") from error
+        raise DatasetError(f"{path} is not DICOM, or is damaged: {error}") from error
 
 
 def lesion_of_mask(path: Path, pixels: NDArray[np.bool_], type: FindingType, malignant: bool | None) -> Lesion:
-    """Make a lesion of the mask that a file holds; see `Lesion.from_mask`.
+    """Make a lesion from a mask that was read from a file; see `Lesion.from_mask`.
 
     Raises
     ------

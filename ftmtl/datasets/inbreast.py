@@ -1,6 +1,6 @@
 """INbreast (Moreira et al. 2012): 410 full-field digital mammograms of 115 patients, outlined by a radiologist.
 
-As the publishers ship it: ``INbreast.csv``, ``AllDICOMs/<number>_<patient>_MG_<side>_<view>_ANON.dcm`` and
+The layout is that of the publishers: ``INbreast.csv``, ``AllDICOMs/<number>_<patient>_MG_<side>_<view>_ANON.dcm`` and
 ``AllXML/<number>.xml``, an OsiriX property list of outlines.
 """
 
@@ -25,11 +25,11 @@ from ftmtl.findings import FindingType
 from ftmtl.mammogram.load import Mammogram
 
 SINGLE_MM = 2.0
-"""Calcifications outlined one by one are smaller than this; a cluster is larger."""
+"""Individually outlined calcifications are smaller than this, clusters are larger."""
 _DETECTOR_MM = 0.07
 _COLUMNS = ("Laterality", "View", "File Name", "Bi-Rads")
 _FILE = re.compile(r"(\d+)_([0-9a-f]+)_MG_([LR])_(CC|MLO|ML)_ANON\.dcm", re.IGNORECASE)
-_KINDS = (  # as ROI names begin or go on, in their several spellings
+_KINDS = (  # parts of ROI names, including misspellings
     ("spiculated", FindingType.MASS),
     ("mass", FindingType.MASS),
     ("calcification", FindingType.CALCIFICATION),
@@ -44,19 +44,19 @@ Points = tuple[tuple[float, float], ...]
 
 @dataclass(frozen=True)
 class Outline:
-    """One region of interest: its name, and (column, row) of its corners in stored pixels."""
+    """One region of interest: its name, and its vertices (column, row) in stored pixels."""
 
     name: str
     points: Points
 
     @property
     def type(self) -> FindingType:
-        """Kind of lesion by the region's name; ``LESION`` for names that say nothing."""
+        """Kind of lesion by the region's name; ``LESION`` for names that do not tell."""
         return next((kind for word, kind in _KINDS if word in self.name.lower()), FindingType.LESION)
 
     @property
     def bounds(self) -> tuple[float, float, float, float]:
-        """Smallest and largest column and row: ``(x0, y0, x1, y1)``, of the corners themselves."""
+        """Smallest and largest column and row of the vertices: ``(x0, y0, x1, y1)``."""
         columns, rows = zip(*self.points, strict=True)
         return min(columns), min(rows), max(columns), max(rows)
 
@@ -68,7 +68,7 @@ class InbreastImage(AnnotatedImage):
     Attributes
     ----------
     path, outlines
-        The DICOM file and its property list; None for an image without annotations.
+        The DICOM file, and its property list of outlines; None for an image without annotations.
     birads
         Assessment of the image, such as ``2`` or ``4a``.
     """
@@ -78,7 +78,7 @@ class InbreastImage(AnnotatedImage):
     birads: str
 
     def load(self) -> tuple[Mammogram, tuple[Lesion, ...]]:
-        """Decode the image and draw its outlines; see `chosen_outlines` for those that count as lesions."""
+        """Decode the image and fill its outlines; `chosen_outlines` selects those that are lesions."""
         mammogram = read_dicom(self.path, self.laterality, self.view)
         if self.outlines is None:
             return mammogram, ()
@@ -92,28 +92,28 @@ class InbreastImage(AnnotatedImage):
 
     @property
     def fingerprint(self) -> str:
-        """What the tables say, and the two files' state."""
+        """Content of the table, and the state of the two files."""
         return f"{self!r} {stamp([self.path, *([self.outlines] if self.outlines else [])])}"
 
 
 def read_inbreast(folder: Path, *, faults: Faults = "refuse") -> list[InbreastImage]:
     """List INbreast.
 
-    There is no pathology: an image, and each lesion on it, counts as malignant by its BI-RADS assessment, 4 to 6
-    malignant and 1 to 3 not, as is customary (Ribli et al. 2018). Files called ``ML`` are oblique views.
+    The data set has no pathology. As is customary (Ribli et al. 2018), an image and all its lesions count as malignant
+    if the BI-RADS assessment is 4 to 6, and as not malignant if it is 1 to 3. Files named ``ML`` are oblique views.
 
     Parameters
     ----------
     folder
-        Holds ``INbreast.csv``, ``AllDICOMs`` and ``AllXML``.
+        Contains ``INbreast.csv``, ``AllDICOMs`` and ``AllXML``.
     faults
-        Whether an image without its files is an error or left out with a warning. An image of BI-RADS 1 needs no
-        XML file; it is normal.
+        Whether an image with missing files raises an error or is omitted with a warning. Images of BI-RADS 1 are
+        normal and need no XML file.
 
     Raises
     ------
     DatasetError
-        If the table is missing or damaged, or by `faults`.
+        If the table is missing or damaged; and for missing files, depending on `faults`.
     """
     table = folder / "INbreast.csv"
     rows = read_table(table, _COLUMNS, delimiter=";")
@@ -148,12 +148,12 @@ def _image(folder: Path, table: Path, row: dict[str, str], files: dict[str, re.M
 
 
 def read_outlines(path: Path) -> list[Outline]:
-    """Read all regions of interest of an XML file, lesions or not.
+    """Read all regions of interest in an XML file, whether they are lesions or not.
 
     Raises
     ------
     DatasetError
-        If the file is no such property list.
+        If the file is not a property list of outlines.
     """
     try:
         with existing(path).open("rb") as file:
@@ -164,7 +164,7 @@ def read_outlines(path: Path) -> list[Outline]:
             for region in regions
         ]
     except (OSError, ExpatError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise DatasetError(f"{path} is no property list of outlines: {error}") from error
+        raise DatasetError(f"{path} is not a property list of outlines: {error}") from error
 
 
 def _point(text: str) -> tuple[float, float]:
@@ -173,10 +173,10 @@ def _point(text: str) -> tuple[float, float]:
 
 
 def chosen_outlines(outlines: Sequence[Outline], spacing_mm: float) -> list[Outline]:
-    """Choose the outlines that are lesions of their own.
+    """Choose the outlines that are separate lesions.
 
-    Left out are points and lines (fewer than three corners: single calcifications), calcifications that are smaller
-    than `SINGLE_MM` or lie in an outlined cluster, and the spiculated region around a mass that is outlined itself.
+    Points and lines (fewer than three vertices: single calcifications) are omitted, as are calcifications that are
+    smaller than `SINGLE_MM` or lie in an outlined cluster, and spiculated regions around a mass with its own outline.
     """
     areas = [outline for outline in outlines if len(outline.points) >= 3]
     clusters = [outline for outline in areas if "cluster" in outline.name.lower()]
@@ -201,7 +201,7 @@ def _overlap(one: Outline, other: Outline) -> bool:
 
 
 def _filled(points: Points, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Fill a polygon, its border included; corners are numbers of columns and rows, rounded."""
+    """Fill a polygon including its border; vertices are rounded to whole columns and rows."""
     canvas = Image.new("1", (shape[1], shape[0]))
     ImageDraw.Draw(canvas).polygon([(round(x), round(y)) for x, y in points], fill=1, outline=1)
     return np.asarray(canvas, dtype=bool)

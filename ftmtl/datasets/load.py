@@ -1,4 +1,4 @@
-"""Images of a data set to samples: in parallel, and once only if there is a cache."""
+"""Loading the images of a data set as samples: in parallel, and only once if there is a cache."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _PIXEL_CHAIN = (
     ftmtl.preprocess,
 )
 _IMAGES_A_WORKER = 16
-"""A process more is worth its start if it has this many images to load."""
+"""Number of images from which an additional process is worth starting."""
 
 
 def load_samples(
@@ -62,24 +62,24 @@ def load_samples(
     workers: int | None = None,
     faults: Faults = "refuse",
 ) -> list[Sample]:
-    """Load images and fit them to the network's input, in the order given.
+    """Load images in the order given, and fit them to the network's input.
 
     Parameters
     ----------
     size
         Height and width of the network's input.
     cache
-        Folder for one file a sample; it is made if need be. A file is used again as long as image, truth, size and
-        the code that reads them are the same.
+        Folder with one file per sample, created if necessary. A file is reused as long as the image, its truth, the
+        size and the code that reads them are unchanged.
     workers
-        Processes; 0 or 1 loads in this one, None takes as many as there are processors and work for.
+        Number of processes: 0 or 1 to load in this process, None for as many as processors and images warrant.
     faults
-        Whether an image that cannot be loaded is an error or left out with a warning; both name the file.
+        Whether an image that cannot be loaded raises an error or is omitted with a warning; both name the file.
 
     Raises
     ------
     DatasetError
-        If there is nothing to load, or nothing could be loaded; if an image cannot be loaded, by `faults`.
+        If there are no images, or none could be loaded; and for images that cannot be loaded, depending on `faults`.
     """
     if not images:
         raise DatasetError("there are no images to load")
@@ -136,13 +136,13 @@ def _key(image: AnnotatedImage, size: tuple[int, int]) -> str:
 
 @cache
 def _code(reader: type[AnnotatedImage]) -> str:
-    """Digest of the code between a file and its sample: the pixel chain, and the reader's own module."""
+    """Return a digest of the code that turns a file into a sample: the pixel chain, and the reader's module."""
     files = sorted({inspect.getfile(reader), *(inspect.getfile(module) for module in _PIXEL_CHAIN)})
     return hashlib.sha256(b"\0".join(Path(file).read_bytes() for file in files)).hexdigest()
 
 
 def _write(path: Path, sample: Sample) -> None:
-    """Write a sample under a name of its own first, so that no reader ever sees half a file."""
+    """Write a sample to a temporary file and rename it, so that no reader ever sees an incomplete file."""
     with NamedTemporaryFile(dir=path.parent, suffix=".partial", delete=False) as file:
         np.savez_compressed(
             file,
@@ -157,14 +157,14 @@ def _write(path: Path, sample: Sample) -> None:
 
 
 def _read(path: Path, image: AnnotatedImage) -> Sample | None:
-    """Read a sample, or None where the file is damaged and has to be written again."""
+    """Read a sample; return None if the file is damaged and has to be written again."""
     try:
-        with np.load(path, allow_pickle=False) as held:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as held:
             pixels = held["pixels"]
             shape = (int(held["lesions"]), *pixels.shape)
             masks = np.unpackbits(held["masks"], count=int(np.prod(shape))).reshape(shape).astype(bool)
             classes = held["outlined"], held["malignant"], held["types"]
         return Sample(pixels, masks, *classes, image.image_id, image.patient)
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error, DatasetError) as error:
-        log.warning("cache file %s is damaged and made again: %s", path, error)
+        log.warning("cache file %s is damaged and will be replaced: %s", path, error)
         return None

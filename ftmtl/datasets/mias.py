@@ -1,7 +1,8 @@
-"""Mini-MIAS (Suckling et al. 1994): digitised film, oblique views, 1024 x 1024 at 0.2 mm, with circles.
+"""Mini-MIAS (Suckling et al. 1994): digitised film, oblique views, 1024 × 1024 at 0.2 mm, with circles.
 
-The layout is ``labels.csv`` (columns image, abnormality, severity, x, ``y_from_top``, radius_px, laterality; one row a
-lesion) beside ``png/<image>.png``. For research only, not for sale: nothing trained on it may be shipped.
+The layout is ``labels.csv`` (columns image, abnormality, severity, x, ``y_from_top``, radius_px, laterality; one row
+per lesion) beside ``png/<image>.png``. The licence is for research only, not for sale: weights trained on these images
+must not be distributed.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ log = logging.getLogger(__name__)
 
 SPACING_MM = 0.2
 MISPLACED = frozenset({"mdb212", "mdb214"})
-"""Images whose circle lies in the air beside the breast, wherever the rows are counted from."""
+"""Images whose circle lies in the air beside the breast, whether rows are counted from the top or the bottom."""
 _TYPES = {
     "CIRC": FindingType.MASS,
     "SPIC": FindingType.MASS,
@@ -46,12 +47,12 @@ class MiasImage(AnnotatedImage):
     path
         The picture.
     boxes
-        Around the publisher's circles, in stored pixels: the centre is the box's middle, the radius half its side.
+        Bounding boxes of the publisher's circles, in stored pixels, half-open.
     classes
         The publisher's class of each circle: CIRC (well-defined mass), SPIC (spiculated), MISC (ill-defined), ARCH,
         ASYM, CALC.
     severities
-        Whether each is malignant.
+        Whether each lesion is malignant.
     """
 
     path: Path
@@ -60,7 +61,7 @@ class MiasImage(AnnotatedImage):
     severities: tuple[bool, ...]
 
     def load(self) -> tuple[Mammogram, tuple[Lesion, ...]]:
-        """Decode the picture; a circle is no outline, so lesions have no mask."""
+        """Decode the picture; as a circle is not an outline, the lesions have no masks."""
         picture = read_grey(self.path)
         rows, columns = picture.shape
         for x0, y0, x1, y1 in self.boxes:
@@ -76,21 +77,21 @@ class MiasImage(AnnotatedImage):
 
     @property
     def fingerprint(self) -> str:
-        """What the table says, and the file's state."""
+        """Content of the table, and the state of the file."""
         return f"{self!r} {stamp([self.path])}"
 
 
 def read_mias(folder: Path, *, faults: Faults = "refuse") -> list[MiasImage]:
     """List MIAS.
 
-    Images with a lesion whose place is not told, or is told wrongly (`MISPLACED`), are neither normal nor fit to
-    learn from or to be measured on: they are left out, and a log line names them. The images 2n - 1 and 2n are the
-    two breasts of patient n.
+    Images with a lesion whose position is missing or wrong (`MISPLACED`) are not normal, but are useless for training
+    and evaluation. They are omitted, and a log line names them. The images 2n - 1 and 2n are the two breasts of
+    patient n.
 
     Raises
     ------
     DatasetError
-        If the table is missing or damaged; if a picture is missing, by `faults`.
+        If the table is missing or damaged; and for missing pictures, depending on `faults`.
     """
     table = folder / "labels.csv"
     groups: dict[str, list[dict[str, str]]] = {}
@@ -98,7 +99,7 @@ def read_mias(folder: Path, *, faults: Faults = "refuse") -> list[MiasImage]:
         groups.setdefault(row["image"], []).append(row)
     placeless = [name for name, rows in groups.items() if name in MISPLACED or not all(map(_is_placed, rows))]
     if placeless:
-        log.info("left out, for their lesions have no known place: %s", ", ".join(placeless))
+        log.info("left out, because the position of a lesion is unknown: %s", ", ".join(placeless))
     images = []
     for name in (name for name in groups if name not in placeless):
         with tolerated(faults):

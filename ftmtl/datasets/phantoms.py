@@ -1,4 +1,4 @@
-"""Synthetic mammograms (`ftmtl.phantom`) as a data set: images of a seed, drawn when they are loaded."""
+"""Synthetic mammograms (`ftmtl.phantom`) as a data set: each image is a seed, and is drawn when it is loaded."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from ftmtl.phantom.make import MAX_VALUE, LesionSpec, draw_lesions, make_phantom
 TRAINING_SEED = 1_000_000
 """Seeds of training phantoms start here."""
 BENCHMARK_SEED = 3_000_000
-"""Seeds of the phantoms on which models are compared start here; none of them is ever trained on."""
+"""Seeds of the phantoms on which models are compared start here; they are never used for training."""
 DENSE = "dense"
-"""The kind of phantoms whose gland fills the breast as one bright area."""
+"""Name of the phantoms whose gland fills the breast as one bright area."""
 _SPACING_MM = 0.3
 _COUNTS, _SHARES = (0, 1, 2, 3), (0.25, 0.4, 0.25, 0.1)
 
@@ -31,7 +31,7 @@ class PhantomImage(AnnotatedImage):
     Attributes
     ----------
     lesions
-        What is drawn; a lesion for which the breast has no room is left out of the truth.
+        Lesions to draw; those for which the breast has no room are not part of the truth.
     dense
         Whether gland fills the breast as one bright area.
     """
@@ -60,12 +60,12 @@ class PhantomImage(AnnotatedImage):
 
     @property
     def fingerprint(self) -> str:
-        """The seed, and the drawing code."""
+        """The seed and all settings, and a digest of the drawing code."""
         return f"{self!r} {_code()}"
 
 
 def phantom_image(seed: int, spacing_mm: float = _SPACING_MM, dense: bool = False) -> PhantomImage:
-    """Return the phantom of a seed: side, view, lesions and marker follow from it."""
+    """Return the phantom of a seed, which determines its laterality, view, lesions and marker."""
     rng = np.random.default_rng([seed, 7])
     lesions = draw_lesions(rng, int(rng.choice(_COUNTS, p=_SHARES)))
     return PhantomImage(
@@ -91,6 +91,6 @@ def phantom_images(
 
 @cache
 def _code() -> str:
-    """Digest of the code that draws: a changed phantom is another image."""
+    """Return a digest of the drawing code: when it changes, phantoms are different images."""
     files = sorted(Path(ftmtl.phantom.__file__).parent.glob("*.py"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]

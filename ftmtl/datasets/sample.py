@@ -16,20 +16,20 @@ from ftmtl.preprocess import INPUT_SIZE, fit
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """An image fitted to the network's input (`ftmtl.preprocess.fit`), and what is true of it.
+    """An image fitted to the network's input (`ftmtl.preprocess.fit`), and its truth.
 
     Attributes
     ----------
     pixels
-        float16, shape (height, width), 0..1, chest wall at the left, not yet standardised.
+        float16, shape (height, width), 0 to 1, chest wall at the left, not yet standardised.
     masks
-        bool, shape (lesions, height, width); the lesion's box filled where its outline is unknown.
+        bool, shape (lesions, height, width); where the outline of a lesion is unknown, its whole box.
     outlined
         bool, shape (lesions,): whether the mask is an outline.
     malignant, types
         int64, shape (lesions,); -1 where unknown. Types index `ftmtl.findings.LESION_TYPES`.
     image_id, patient
-        Which image of whom; splits never divide a patient.
+        As in `ftmtl.datasets.annotated.AnnotatedImage`.
     """
 
     pixels: NDArray[np.float16]
@@ -44,16 +44,16 @@ class Sample:
         if not len(self.masks) == len(self.outlined) == len(self.malignant) == len(self.types):
             raise DatasetError(f"{self.image_id}: masks, outlines, classes and types differ in number")
         if len(self.masks) and not self.masks.any(axis=(1, 2)).all():
-            raise DatasetError(f"{self.image_id}: a mask is empty, it has no box")
+            raise DatasetError(f"{self.image_id}: a mask is empty, so it has no box")
 
     @property
     def has_malignant(self) -> bool:
-        """Whether a lesion of this image is known to be malignant."""
+        """Whether the image has a lesion that is known to be malignant."""
         return bool((self.malignant == 1).any())
 
 
 def to_sample(image: AnnotatedImage, size: tuple[int, int] = INPUT_SIZE) -> Sample:
-    """Load an image by the same pixel chain as at inference and fit it, and its truth, to the network's input.
+    """Load an image with the same processing as at inference, and fit it and its truth to the network's input.
 
     Parameters
     ----------

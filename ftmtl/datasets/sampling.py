@@ -1,6 +1,6 @@
-"""Which images make the batch of a step: a function of the step's number alone, so that it needs no memory.
+"""Choosing the images of a training step's batch, as a function of the number of the step alone.
 
-A run that goes on after a kill, or on another number of processes, sees the same batches.
+So a run that is resumed, or that uses another number of processes, sees the same batches.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ _MALIGNANT, _OTHER, _ORDER = range(3)
 
 
 def batch_indices(step: int, batch: int, malignant: Sequence[bool], share: float, seed: Sequence[int]) -> list[int]:
-    """Return which images make a batch.
+    """Return the indices of the images in a batch.
 
-    Images with a malignant lesion and all others are two streams, each an endless row of permutations, so that within
-    a stream every image comes equally often. A batch takes from the first what its part of the data set gives, or
-    ``share`` of the batch where that is more.
+    Images with a malignant lesion form one stream, all others a second one. Each stream is an endless sequence of
+    permutations, so that its images appear equally often. The fraction of a batch from the first stream is that of
+    these images in the data set, or ``share`` if that is larger.
 
     Parameters
     ----------
     step
         Number of the batch, from 0.
     batch
-        Images in it.
+        Number of images in the batch.
     malignant
-        Whether an image shows a malignant lesion, one an image.
+        Whether each image shows a malignant lesion.
     share
-        Part of every batch that is malignant at least, 0 to 1.
+        Smallest fraction of malignant images in every batch, 0 to 1.
     seed
-        What the permutations follow from.
+        Seed of the permutations.
     """
     streams = [i for i, bad in enumerate(malignant) if bad], [i for i, bad in enumerate(malignant) if not bad]
     first, last = (_malignant_before(k, batch, [len(s) for s in streams], share) for k in (step, step + 1))
@@ -43,7 +43,7 @@ def batch_indices(step: int, batch: int, malignant: Sequence[bool], share: float
 
 
 def _malignant_before(step: int, batch: int, counts: Sequence[int], share: float) -> int:
-    """How many malignant images all batches before ``step`` hold."""
+    """Return the number of malignant images in all batches before ``step``."""
     malignant, other = counts
     wanted = math.ceil(share * batch - 1e-9)
     if not other:
@@ -56,7 +56,7 @@ def _malignant_before(step: int, batch: int, counts: Sequence[int], share: float
 
 
 def _stretch(stream: Sequence[int], first: int, last: int, seed: tuple[int, ...]) -> list[int]:
-    """Places ``first`` to ``last`` of an endless row of permutations of ``stream``."""
+    """Return items ``first`` to ``last`` (exclusive) of an endless sequence of permutations of ``stream``."""
     return [stream[_permutation(len(stream), seed, k // len(stream))[k % len(stream)]] for k in range(first, last)]
 
 

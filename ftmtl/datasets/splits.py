@@ -1,4 +1,4 @@
-"""Training, validation and test parts by patient, as many of them with cancer in each."""
+"""Training, validation and test parts, divided by patient and stratified by malignancy."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ Image = TypeVar("Image", bound=AnnotatedImage)
 
 
 def split_patients(images: Sequence[Image], part: float, seed: int) -> tuple[list[Image], list[Image]]:
-    """Divide images so that no patient is on both sides, and patients with a malignant image on both alike.
+    """Divide images into two lists with different patients, and the same fraction of patients with a malignant image.
 
     Parameters
     ----------
     part
-        Share of the patients in the second list, above 0 and below 1; each list has at least one.
+        Fraction of the patients in the second list, above 0 and below 1; each list has at least one patient.
     seed
-        Which patients; their order and that of the images does not matter.
+        Seed of the choice of patients, which does not depend on the order of the images.
 
     Returns
     -------
     tuple
-        The rest, and the part; images in their order.
+        The remaining images, and those of the chosen patients; both in their original order.
 
     Raises
     ------
@@ -34,7 +34,7 @@ def split_patients(images: Sequence[Image], part: float, seed: int) -> tuple[lis
         If there are fewer than two patients, or `part` is out of range.
     """
     if not 0 < part < 1:
-        raise DatasetError(f"a part of the patients is more than 0 and less than 1, not {part}")
+        raise DatasetError(f"the fraction of patients has to be above 0 and below 1, not {part}")
     groups = _shuffled(images, seed)
     total = sum(len(group) for group in groups)
     if total < 2:
@@ -49,12 +49,12 @@ def split_patients(images: Sequence[Image], part: float, seed: int) -> tuple[lis
 
 
 def patient_folds(images: Sequence[Image], folds: int, seed: int) -> list[tuple[list[Image], list[Image]]]:
-    """Divide images into folds for cross-validation; no patient is in two of them.
+    """Divide images into folds for cross-validation, with each patient in one fold.
 
     Returns
     -------
     list of tuple
-        For each fold the images of all others, to train on, and its own; each patient is in one fold's own.
+        For each fold, the images of all other folds, for training, and its own images, for testing.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def patient_folds(images: Sequence[Image], folds: int, seed: int) -> list[tuple[
 
 
 def _shuffled(images: Sequence[AnnotatedImage], seed: int) -> tuple[list[str], list[str]]:
-    """Return the patients with a malignant image and those without, each in an order of chance."""
+    """Return the patients with a malignant image and those without, each in random order."""
     malignant = {image.patient for image in images if image.malignant}
     others = {image.patient for image in images} - malignant
     rng = np.random.default_rng(seed)

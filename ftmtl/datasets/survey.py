@@ -1,4 +1,4 @@
-"""A data set at a glance: how many of what, and pictures with the truth drawn on them, for a human to check."""
+"""A data set at a glance: counts, and pictures with the truth drawn on them for visual inspection."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ _STATES = {True: "malignant", False: "not malignant", None: "unknown"}
 
 
 def survey(images: Sequence[AnnotatedImage]) -> dict[str, Any]:
-    """Count images and patients, all together and by the publisher's split, without decoding a pixel.
+    """Count images and patients, in total and by the publisher's split, without decoding pixels.
 
     Returns
     -------
     dict
-        ``images``, ``patients``, ``malignancy`` and ``views`` (images of each), ``splits`` (the first three of each).
+        ``images``, ``patients``, ``malignancy`` and ``views`` (numbers of images), and ``splits`` (the first three for
+        each split).
     """
     names = sorted({image.split for image in images} - {""})
     parts = {name: [image for image in images if image.split == name] for name in names}
@@ -45,14 +46,14 @@ def _counts(images: Sequence[AnnotatedImage]) -> dict[str, Any]:
 
 
 def picture_sheet(images: Sequence[AnnotatedImage], count: int, seed: int, height: int = 480) -> Image.Image:
-    """Draw some images, chosen by chance, turned and cropped as for the network, with their lesions.
+    """Draw a random selection of images with their lesions, turned and cropped as for the network.
 
     Parameters
     ----------
     count
-        How many at most.
+        Largest number of images.
     height
-        Of each picture in pixels.
+        Height of each picture in pixels.
 
     Raises
     ------
@@ -70,7 +71,7 @@ def _tile(image: AnnotatedImage, height: int) -> Image.Image:
         raise DatasetError(f"{image.image_id}: {error}") from error
     title = f"{image.image_id} {image.laterality or '?'} {image.view or '?'} {_STATES[image.malignant]}"
     rows, columns = mammogram.pixels.shape
-    wide = np.pad(mammogram.pixels, ((0, 0), (0, max(0, rows - columns))))  # a narrow picture would cut its title
+    wide = np.pad(mammogram.pixels, ((0, 0), (0, max(0, rows - columns))))  # room for the title
     return draw(wide, [_mark(mammogram, lesion, wide.shape) for lesion in lesions], title, height)
 
 

@@ -1,6 +1,6 @@
 """VinDr-Mammo (Nguyen et al. 2023): 20 000 full-field digital mammograms of 5000 examinations, with boxes.
 
-As PhysioNet ships it: ``images/<study_id>/<image_id>.dicom``, ``breast-level_annotations.csv``,
+The layout is that of PhysioNet: ``images/<study_id>/<image_id>.dicom``, ``breast-level_annotations.csv`` and
 ``finding_annotations.csv``.
 """
 
@@ -32,7 +32,7 @@ _FINDINGS = ("image_id", "finding_categories", "finding_birads", "xmin", "ymin",
 
 @dataclass(frozen=True)
 class BoxedFinding:
-    """One finding: box in stored pixels, kind, and whether its BI-RADS assessment is 4 or 5 (None: not assessed)."""
+    """One finding: box in stored pixels, kind, and whether its BI-RADS assessment is 4 or 5 (None if not assessed)."""
 
     box: Box
     type: FindingType
@@ -48,7 +48,7 @@ class VindrImage(AnnotatedImage):
     path
         The DICOM file.
     rows, columns
-        Size of the stored matrix by the table; the file must agree, or the boxes would not fit.
+        Size of the stored matrix according to the table; if the file differs, the boxes do not fit.
     """
 
     path: Path
@@ -57,7 +57,7 @@ class VindrImage(AnnotatedImage):
     findings: tuple[BoxedFinding, ...]
 
     def load(self) -> tuple[Mammogram, tuple[Lesion, ...]]:
-        """Decode the image; boxes are cut to its matrix."""
+        """Decode the image; boxes are clipped to its matrix."""
         mammogram = read_dicom(self.path, self.laterality, self.view)
         if (mammogram.rows, mammogram.columns) != (self.rows, self.columns):
             size = f"{mammogram.columns} x {mammogram.rows}"
@@ -73,22 +73,23 @@ class VindrImage(AnnotatedImage):
 
     @property
     def fingerprint(self) -> str:
-        """What the tables say, and the file's state."""
+        """Content of the tables, and the state of the file."""
         return f"{self!r} {stamp([self.path])}"
 
 
 def read_vindr_mammo(folder: Path, *, faults: Faults = "refuse") -> list[VindrImage]:
     """List VinDr-Mammo.
 
-    There is no pathology: a finding of BI-RADS 4 or 5 counts as malignant (it is suspicious), of 3 or less not.
-    A finding of several categories has the type of the first that is a lesion of this task. Skin thickening or
-    retraction, nipple retraction and suspicious lymph nodes are no lesions of this task and left out, but an image
-    with one of BI-RADS 4 or 5 still counts as malignant. Patients are not told; an examination is one.
+    The data set has no pathology: findings of BI-RADS 4 or 5 are suspicious and count as malignant, others do not.
+    A finding with several categories has the type of the first that is a lesion in this task. Skin thickening or
+    retraction, nipple retraction and suspicious lymph nodes are not lesions in this task and are omitted, but an image
+    with such a finding of BI-RADS 4 or 5 still counts as malignant. The data set does not identify patients, so each
+    examination counts as one patient.
 
     Raises
     ------
     DatasetError
-        If a table is missing or damaged; if a file is missing, by `faults`.
+        If a table is missing or damaged; and for missing files, depending on `faults`.
     """
     breasts, table = folder / "breast-level_annotations.csv", folder / "finding_annotations.csv"
     rows = read_table(breasts, _BREASTS)
@@ -107,7 +108,7 @@ def read_vindr_mammo(folder: Path, *, faults: Faults = "refuse") -> list[VindrIm
 def _image(folder: Path, row: dict[str, str], findings: Sequence[dict[str, str]], table: Path) -> VindrImage:
     name = row["image_id"]
     if row["split"] not in _SPLITS:
-        raise DatasetError(f"breast-level_annotations.csv: image {name} is of the split {row['split']!r}")
+        raise DatasetError(f"breast-level_annotations.csv: image {name} has the split {row['split']!r}")
     assessed = [_is_suspicious(finding["finding_birads"]) for finding in findings]
     return VindrImage(
         image_id=name,

@@ -1,1 +1,1 @@
-"""Evaluation: metrics stated whole, run over data sets, reported, and the ablation."""
+"""Evaluation of models on annotated images: metrics, intervals, reports, comparisons."""

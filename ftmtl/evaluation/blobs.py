@@ -1,7 +1,7 @@
-"""The baseline: a Laplacian-of-Gaussian blob detector, which has learned nothing.
+"""A baseline: a Laplacian-of-Gaussian blob detector, which involves no learning.
 
-What a model is worth on a data set shows beside it. Bright, round spots are found at several scales (Lindeberg 1998);
-it segments each as a disc and knows no malignancy.
+It shows how difficult a data set is. It finds bright, round spots at several scales (Lindeberg 1998) and segments each
+as a disc. It does not estimate malignancy.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from ftmtl.mammogram.load import Mammogram
 from ftmtl.preprocess import BACKGROUND, fit, standardise
 
 SIGMAS_PX = tuple(float(s) for s in np.geomspace(4, 28, 9))
-"""Scales in pixels of the fitted image; a blob of radius r answers most at r / √2."""
+"""Scales in pixels of the fitted image; the response to a blob of radius r is largest at r / √2."""
 _RIM_PX = 8
 _MOST = 20
 _HALF = 1.0
-"""Response at which the score is one half; the order of blobs does not depend on it."""
+"""Response at which the score is 0.5; the order of the blobs does not depend on it."""
 
 
 class BlobDetector:
-    """Answers like `ftmtl.predictor.Predictor`, by `ftmtl.evaluation.evaluate.Model`."""
+    """A blob detector with the interface of `ftmtl.evaluation.evaluate.Model`."""
 
     model = ModelIdentity("Laplacian-of-Gaussian blobs", "1", "0" * 64)
     threshold = 0.0
     batch = 1
 
     def predict(self, study_uid: str, mammograms: Sequence[Mammogram]) -> StudyResult:
-        """Find blobs, at most twenty an image, by descending response."""
+        """Find blobs, at most twenty per image, in descending order of response."""
         return StudyResult(study_uid, self.model, tuple(_describe(m) for m in mammograms))
 
     def examine(
         self, mammograms: Sequence[Mammogram], boxes: Sequence[Sequence[Box]]
     ) -> tuple[list[ImageResult], list[list[float]]]:
-        """Find blobs, and say one half of everything known."""
+        """Find blobs, and return a malignancy of 0.5 for all given boxes."""
         return [_describe(m) for m in mammograms], [[0.5] * len(given) for given in boxes]
 
 
@@ -53,7 +53,7 @@ def find_blobs(pixels: NDArray[np.float32]) -> NDArray[np.float64]:
     Returns
     -------
     ndarray
-        Rows of (column, row, radius in pixels, response), by descending response.
+        Rows of (column, row, radius in pixels, response), in descending order of response.
     """
     breast = ndimage.binary_erosion(pixels > BACKGROUND, iterations=_RIM_PX, border_value=1)
     image = standardise(pixels)
@@ -75,7 +75,7 @@ def _describe(mammogram: Mammogram) -> ImageResult:
 
 
 def _finding(mammogram: Mammogram, blob: NDArray[np.float64]) -> Finding:
-    """Blob (column, row, radius, response) in pixels of the mammogram; its disc is cut to the image."""
+    """Convert a blob (column, row, radius, response) in pixels of the mammogram; its disc is clipped to the image."""
     x, y, radius, response = (float(value) for value in blob)
     height, width = mammogram.pixels.shape
     left, top = max(0, int(x - radius)), max(0, int(y - radius))

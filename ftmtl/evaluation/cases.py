@@ -1,6 +1,6 @@
-"""Cases of an evaluation: what is true of each image and what a model said of it, in numbers.
+"""Cases of an evaluation: the truth about each image and a model's findings on it, as numbers.
 
-Every metric can be computed from them, now or later, without the images: `cases.jsonl` holds one a line.
+All metrics can be computed from the cases, without the images. The file ``cases.jsonl`` holds one case per line.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ftmtl.findings import Box, FindingType, ModelIdentity
 
 @dataclass(frozen=True)
 class LesionCase:
-    """One true lesion, and how the model classifies it when its true box is given.
+    """One true lesion, and the model's classification of its true box.
 
     Attributes
     ----------
@@ -31,11 +31,11 @@ class LesionCase:
     type, malignant
         As annotated; malignant is None where the pathology is unknown.
     outlined
-        Whether the data set gives its outline.
+        Whether the data set has an outline of the lesion.
     malignancy_probability
-        Of the true box, 0 to 1.
+        Probability of malignancy for the true box, 0 to 1.
     label
-        The publisher's own class; empty if there is none.
+        The publisher's class; empty if there is none.
     """
 
     box: Box
@@ -47,7 +47,7 @@ class LesionCase:
 
     @property
     def kinds(self) -> frozenset[str]:
-        """What it can be called: its type, the publisher's class, ``malignant`` or ``benign``."""
+        """The kinds it belongs to: its type, the publisher's class, and ``malignant`` or ``benign``."""
         pathology = {True: "malignant", False: "benign", None: ""}[self.malignant]
         return frozenset({self.type.value, self.label, pathology} - {""})
 
@@ -63,9 +63,9 @@ class FindingCase:
     lesion_probability, malignancy_probability
         As in `ftmtl.findings.Finding`.
     type
-        Kind of lesion that the model sees.
+        Kind of lesion according to the model.
     closeness
-        By each of `ftmtl.evaluation.hits.MEASURES`, how near it is to each of the image's lesions.
+        For each of `ftmtl.evaluation.hits.MEASURES`, how close it is to each lesion of the image.
     """
 
     box: Box
@@ -76,20 +76,18 @@ class FindingCase:
 
     @property
     def cancer_probability(self) -> float:
-        """p(lesion) * p(malignant)."""
+        """Product of the probabilities of a lesion and of its malignancy."""
         return self.lesion_probability * self.malignancy_probability
 
 
 @dataclass(frozen=True)
 class ImageCase:
-    """One image.
+    """One image, with its true lesions and the model's findings.
 
     Attributes
     ----------
     image_id, patient, laterality, view, malignant
         As in `ftmtl.datasets.annotated.AnnotatedImage`.
-    lesions, findings
-        What is there, and what was found.
     """
 
     image_id: str
@@ -102,34 +100,34 @@ class ImageCase:
 
     @property
     def breast(self) -> tuple[str, str] | None:
-        """Patient and laterality; None where the side is unknown."""
+        """Patient and laterality; None where the laterality is unknown."""
         return None if self.laterality is None else (self.patient, self.laterality)
 
     @property
     def score(self) -> float:
-        """The largest cancer probability of its findings, 0 if there is none."""
+        """Largest cancer probability of the findings; 0 if there are none."""
         return max((f.cancer_probability for f in self.findings), default=0.0)
 
     def closeness(self, rule: HitRule) -> NDArray[np.float64]:
-        """How near findings are to lesions by a hit rule, shape (findings, lesions); 0 for no hit."""
+        """Return how close findings are to lesions by a hit rule, shape (findings, lesions); 0 for no hit."""
         rows = np.array([f.closeness[rule.measure] for f in self.findings], dtype=np.float64)
         return rule.only_hits(rows.reshape(len(self.findings), len(self.lesions)))
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a model said of a data set.
+    """A model's results on a data set.
 
     Attributes
     ----------
     model
-        Which model.
+        The model that was evaluated.
     threshold
         Lesion probability from which detections were kept.
     cases
-        One an image that could be read, in the order of the data set.
+        One per image that could be read, in the order of the data set.
     skipped
-        Image id and reason of each image that could not.
+        Image id and reason for each image that could not be read.
     """
 
     model: ModelIdentity
@@ -139,12 +137,12 @@ class Evaluation:
 
 
 def aligned(runs: Iterable[Sequence[ImageCase]]) -> list[list[ImageCase]]:
-    """Return runs over the same images, each in the order of image ids.
+    """Sort evaluations of the same images by image id.
 
     Raises
     ------
     EvaluationError
-        If they are not of the same images with the same lesions.
+        If the evaluations are not of the same images with the same lesions.
     """
     ordered = [sorted(cases, key=lambda case: case.image_id) for cases in runs]
     if any(_truth(cases) != _truth(ordered[0]) for cases in ordered):
@@ -153,7 +151,7 @@ def aligned(runs: Iterable[Sequence[ImageCase]]) -> list[list[ImageCase]]:
 
 
 def common(runs: Iterable[Sequence[ImageCase]]) -> list[list[ImageCase]]:
-    """Return of each run the images that all of them have."""
+    """Reduce evaluations to the images that all of them have."""
     listed = list(runs)
     shared = set.intersection(*({case.image_id for case in cases} for cases in listed)) if listed else set()
     return [[case for case in cases if case.image_id in shared] for cases in listed]
@@ -167,33 +165,34 @@ def _truth(cases: Sequence[ImageCase]) -> list[Any]:
 
 
 def write_cases(cases: Iterable[ImageCase], path: Path) -> None:
-    """Write cases as JSON, one a line."""
+    """Write cases as JSON, one per line."""
     path.write_text("".join(json.dumps(asdict(case)) + "\n" for case in cases), encoding="utf-8")
 
 
 def read_report(folder: Path) -> list[ImageCase]:
-    """Read the cases of an evaluation's folder, or of an ablation's, which holds those of each fold in ``cases``.
+    """Read the cases in the folder of an evaluation or of an ablation, where ``cases`` has one file per fold.
 
     Raises
     ------
     EvaluationError
-        If there are none, they cannot be read, or an image comes twice: an ablation of several variants or seeds.
+        If there are no cases, they cannot be read, or an image appears twice, as in ablations with several variants or
+        seeds.
     """
     folds = sorted((folder / "cases").glob("*.jsonl"))
     cases = [case for path in folds or [folder / "cases.jsonl"] for case in read_cases(path)]
     ids = Counter(case.image_id for case in cases)
     if twice := [name for name, count in ids.items() if count > 1]:
-        raise EvaluationError(f"{folder} holds several runs: image {twice[0]} comes {ids[twice[0]]} times")
+        raise EvaluationError(f"{folder} holds several runs: image {twice[0]} appears {ids[twice[0]]} times")
     return cases
 
 
 def read_cases(path: Path) -> list[ImageCase]:
-    """Read what `write_cases` wrote.
+    """Read cases that `write_cases` wrote.
 
     Raises
     ------
     EvaluationError
-        If the file cannot be read or a line is not a case; the message names both.
+        If the file cannot be read or a line is not a case; the message names the file and the line.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()

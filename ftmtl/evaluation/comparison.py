@@ -1,4 +1,4 @@
-"""Several models on the same images: one table, one plot, and how far each is from the first."""
+"""Comparison of several models on the same images: a table, a plot, and the differences from the first model."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ftmtl.evaluation.figures import RATES, matches, sensitivity, statistics
 from ftmtl.evaluation.hits import HitRule
 from ftmtl.evaluation.metrics import Matches
 from ftmtl.evaluation.plots import froc_plot, with_interval
-from ftmtl.evaluation.statistics import Statistic, bootstrap, paired_bootstrap
+from ftmtl.evaluation.statistics import DEFAULT_RESAMPLING, Resampling, Statistic, bootstrap, paired_bootstrap
 
 _OTHERS = {
     "lesion_auc_true_boxes": "AUC, true boxes",
     "lesion_auc_end_to_end": "AUC end to end",
-    "image_auc": "AUC an image",
+    "image_auc": "AUC per image",
     "dice_detected": "Dice, detected",
 }
 
@@ -28,25 +28,24 @@ def write_comparison(
     *,
     rule: HitRule,
     kinds: Sequence[str] = (),
-    samples: int = 1000,
-    seed: int = 0,
+    resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> str:
-    """Write ``comparison.md`` and ``froc.png``; returns the text.
+    """Write ``comparison.md`` and ``froc.png``, and return the text of the former.
 
     Parameters
     ----------
     models
-        Cases of each, by the name to print; the first is what the others are compared with.
+        Cases of each model, by the name to print. The others are compared with the first one.
     kinds
-        Which lesions count, by type, publisher's class, ``malignant`` or ``benign``; all by default. Findings on other
-        lesions are neither hits nor false positives.
-    samples, seed
-        Of the bootstrap over patients.
+        Kinds of lesion that count, as in `LesionCase.kinds`; all by default. Findings on other lesions are neither hits
+        nor false positives.
+    resampling
+        Resampling of the bootstrap over patients.
 
     Raises
     ------
     EvaluationError
-        If there is no lesion of these kinds, or the evaluations are not of the same images.
+        If there are no lesions of these kinds, or the evaluations are not of the same images.
     """
     runs = dict(zip(models, aligned(models.values()), strict=True))
     first = next(iter(runs.values()))
@@ -58,7 +57,7 @@ def write_comparison(
 
     def interval(figure: Statistic) -> str:
         try:
-            return with_interval(asdict(bootstrap(figure, patients, samples=samples, seed=seed)))
+            return with_interval(asdict(bootstrap(figure, patients, resampling)))
         except EvaluationError:
             return with_interval(None)
 
@@ -68,12 +67,12 @@ def write_comparison(
         table = statistics(run)
         figures = [sensitivity(found[name], rate) for rate in RATES] + [table[key] for key in _OTHERS]
         lines.append(f"| {name} | {' | '.join(map(interval, figures))} |")
-    lines += ["", *_differences(found, patients, samples, seed), ""]
+    lines += ["", *_differences(found, patients, resampling), ""]
     what = " and ".join(kinds) if kinds else "all lesions"
     lines += [
-        f"Sensitivity ({what}: {count}) at 0.25 to 2 false positives an image, {len(first)} images, hit rule: "
-        f"{rule.name}. 95% intervals by bootstrap over {len(set(patients))} patients. AUC and Dice are of all lesions. "
-        "Research use only.",
+        f"Sensitivity ({what}: {count}) at 0.25 to 2 false positives per image, {len(first)} images, hit rule: "
+        f"{rule.name}. 95% intervals by bootstrap over {len(set(patients))} patients. AUC and Dice are for all "
+        "lesions. Research use only.",
         "",
     ]
     text = "\n".join(lines)
@@ -84,18 +83,16 @@ def write_comparison(
     return text
 
 
-def _differences(found: Mapping[str, Matches], patients: Sequence[str], samples: int, seed: int) -> list[str]:
-    """How much more each model finds than the first, over the same resamples."""
+def _differences(found: Mapping[str, Matches], patients: Sequence[str], resampling: Resampling) -> list[str]:
+    """Return the table of differences in sensitivity from the first model, over the same resamples."""
     (base, reference), *others = found.items()
     if not others:
         return []
-    lines = [f"| less {base} | {' | '.join(f'at {rate:g}' for rate in RATES)} |", "|---" * (1 + len(RATES)) + "|"]
+    lines = [f"| minus {base} | {' | '.join(f'at {rate:g}' for rate in RATES)} |", "|---" * (1 + len(RATES)) + "|"]
     for name, other in others:
         cells = []
         for rate in RATES:
-            gap = paired_bootstrap(
-                sensitivity(other, rate), sensitivity(reference, rate), patients, samples=samples, seed=seed
-            )
+            gap = paired_bootstrap(sensitivity(other, rate), sensitivity(reference, rate), patients, resampling)
             cells.append(with_interval(asdict(gap), sign="+"))
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return lines

@@ -1,4 +1,4 @@
-"""Evaluation of a model on annotated images: run it, measure it, compare it, report it."""
+"""Running a model over annotated images; measuring, comparing and reporting can be imported from here as well."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from ftmtl.evaluation.cases import Evaluation, FindingCase, ImageCase, LesionCas
 from ftmtl.evaluation.figures import curves
 from ftmtl.evaluation.hits import MEASURES, Detected
 from ftmtl.evaluation.measure import compare, compare_runs, measure
-from ftmtl.evaluation.report import write_report
+from ftmtl.evaluation.report import Report
+from ftmtl.evaluation.statistics import Resampling
 from ftmtl.findings import Box, Finding, ImageResult, ModelIdentity, StudyResult
 from ftmtl.mammogram.load import Mammogram
 
@@ -21,6 +22,8 @@ __all__ = [
     "FindingCase",
     "ImageCase",
     "LesionCase",
+    "Report",
+    "Resampling",
     "compare",
     "compare_runs",
     "curves",
@@ -28,17 +31,16 @@ __all__ = [
     "measure",
     "read_cases",
     "write_cases",
-    "write_report",
 ]
 
 log = logging.getLogger(__name__)
 
 LOWEST_SCORE = 0.001
-"""Lesion probability from which detections are kept: where a FROC curve ends, and a lesion counts as never found."""
+"""Lesion probability from which detections are kept: FROC curves end there, and weaker detections count as misses."""
 
 
 class Model(Protocol):
-    """What is evaluated: `ftmtl.predictor.Predictor`, or what answers like it."""
+    """Interface of models that can be evaluated, such as `ftmtl.predictor.Predictor`."""
 
     model: ModelIdentity
     threshold: float
@@ -50,7 +52,10 @@ class Model(Protocol):
     def examine(
         self, mammograms: Sequence[Mammogram], boxes: Sequence[Sequence[Box]]
     ) -> tuple[list[ImageResult], list[list[float]]]:
-        """Analyse images; and say how probably boxes of the truth, in stored pixels, are malignant, a list an image."""
+        """Analyse images, and classify given boxes on them, which are in stored pixels, half-open.
+
+        The second result has one list per image, with the probability of malignancy of each box.
+        """
 
 
 Loaded = tuple[AnnotatedImage, Mammogram, tuple[Lesion, ...]]
@@ -68,25 +73,26 @@ def evaluate(
     Parameters
     ----------
     predictor
-        Best with `LOWEST_SCORE` as its threshold: a FROC curve ends where detections do.
+        Its threshold should be `LOWEST_SCORE`, because FROC curves end there.
     images
-        Each is read when its turn comes, and forgotten.
+        Each image is only loaded while it is analysed.
     faults
-        What to do about an image that cannot be read or analysed: ``refuse`` to evaluate, or ``skip`` it and say so.
+        How to handle images that cannot be read or analysed: ``refuse`` raises an error, ``skip`` records and skips
+        them.
     on_image
-        Called after each batch with how many images are done, and of how many.
+        Called after each batch with the number of images that are done, and of all images.
 
     Raises
     ------
     EvaluationError
-        If there is no image, an image id comes twice, or an image cannot be read and faults are refused.
+        If there are no images, an image id appears twice, or an image cannot be read and faults are refused.
     """
     ids = [image.image_id for image in images]
     if not ids:
-        raise EvaluationError("There is no image to evaluate on.")
+        raise EvaluationError("There are no images to evaluate on.")
     if len(set(ids)) < len(ids):
         twice = next(i for i in ids if ids.count(i) > 1)
-        raise EvaluationError(f"Image {twice} comes twice in the data set.")
+        raise EvaluationError(f"Image {twice} appears twice in the data set.")
     cases: list[ImageCase] = []
     skipped: list[tuple[str, str]] = []
     for start in range(0, len(images), predictor.batch):

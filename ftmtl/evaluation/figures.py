@@ -1,4 +1,4 @@
-"""Figures of an evaluation's cases: AUC, sensitivity and Dice as functions of image numbers, and whole curves."""
+"""Figures computed from cases: AUC, sensitivity and Dice as functions of image numbers, and whole curves."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from ftmtl.evaluation.metrics import CountOn, Froc, Matches
 from ftmtl.evaluation.statistics import Roc, Statistic, auc, roc
 
 RATES = (0.25, 0.5, 1.0, 2.0)
-"""False positives an image at which sensitivity is stated."""
+"""Rates of false positives per image at which sensitivity is reported."""
 TITLES = {
     "lesion_auc_true_boxes": "Lesion AUC on true boxes",
     "lesion_auc_end_to_end": "Lesion AUC end to end",
     "lesion_auc_found": "Lesion AUC end to end, found lesions only",
     "image_auc": "Image AUC",
     "breast_auc": "Breast AUC",
-    "mean_sensitivity": "Mean sensitivity at 0.25 to 2 false positives an image (IoU 0.2)",
+    "mean_sensitivity": "Mean sensitivity at 0.25 to 2 false positives per image (IoU 0.2)",
     "dice_detected": "Dice on detected lesions",
     "dice_with_misses": "Dice with misses as 0",
 }
-"""The main figures by name."""
+"""Titles of the main figures, by name."""
 COUNTED: tuple[CountOn, ...] = ("all", "normal")
-"""Over which images false positives are counted."""
+"""Choices of images on which false positives are counted."""
 AUCS = ("lesion_auc_true_boxes", "lesion_auc_end_to_end", "lesion_auc_found", "image_auc", "breast_auc")
 DICES = ("dice_detected", "dice_with_misses")
 
 
 @dataclass(frozen=True)
 class Curves:
-    """Whole curves; those that are not defined are left out.
+    """Whole curves, without those that are not defined.
 
     Attributes
     ----------
     roc
         By name of the AUC.
     froc
-        By name of the hit rule, and by the images over which false positives are counted: ``all`` or ``normal``.
+        By name of the hit rule and by the images on which false positives are counted, ``all`` or ``normal``.
     """
 
     roc: dict[str, Roc]
@@ -51,7 +51,7 @@ class Curves:
 
 
 def curves(cases: Sequence[ImageCase]) -> Curves:
-    """Every curve of an evaluation."""
+    """Compute all curves of an evaluation."""
     every = Curves({}, {})
     for name, (_, scores, labels) in _scored(cases).items():
         with suppress(EvaluationError):
@@ -65,7 +65,7 @@ def curves(cases: Sequence[ImageCase]) -> Curves:
 
 
 def statistics(cases: Sequence[ImageCase]) -> dict[str, Statistic]:
-    """The main figures (the keys of `TITLES`) as functions of image numbers, for resampling."""
+    """Return the main figures (the keys of `TITLES`) as functions of image numbers, for resampling."""
     table: dict[str, Statistic] = {
         name: _of_rows(image, len(cases), _auc(scores, labels))
         for name, (image, scores, labels) in _scored(cases).items()
@@ -81,7 +81,7 @@ def statistics(cases: Sequence[ImageCase]) -> dict[str, Statistic]:
 def matches(
     cases: Sequence[ImageCase], rule: HitRule, wanted: Callable[[LesionCase], bool] = lambda lesion: True
 ) -> Matches:
-    """Match findings, scored by lesion probability, to the lesions that are asked for."""
+    """Match findings, scored by lesion probability, to the lesions that are wanted."""
     return Matches.of(
         [case.closeness(rule) for case in cases],
         [[finding.lesion_probability for finding in case.findings] for case in cases],
@@ -90,12 +90,12 @@ def matches(
 
 
 def sensitivity(found: Matches, rate: float, counted: CountOn = "all") -> Statistic:
-    """Sensitivity at so many false positives an image."""
+    """Return the sensitivity at a rate of false positives per image, as a function of image numbers."""
     return lambda chosen: found.froc(chosen, counted).at(rate)
 
 
 def mean_sensitivity(found: Matches, counted: CountOn = "all") -> Statistic:
-    """Mean of the sensitivities at `RATES`."""
+    """Return the mean of the sensitivities at `RATES`, as a function of image numbers."""
 
     def statistic(chosen: NDArray[np.intp]) -> float:
         curve = found.froc(chosen, counted)
@@ -105,7 +105,7 @@ def mean_sensitivity(found: Matches, counted: CountOn = "all") -> Statistic:
 
 
 def hits(case: ImageCase, rule: HitRule = IOU_02) -> list[list[FindingCase]]:
-    """Findings on each of an image's lesions, by descending lesion probability."""
+    """Return the findings on each lesion of an image, in descending order of lesion probability."""
     owners = assign(case.closeness(rule))
     found = [
         [f for f, owner in zip(case.findings, owners, strict=True) if owner == number]
@@ -115,13 +115,13 @@ def hits(case: ImageCase, rule: HitRule = IOU_02) -> list[list[FindingCase]]:
 
 
 def natural_rule(cases: Iterable[ImageCase]) -> HitRule:
-    """IoU 0.2 where all lesions are outlined, else centre in circle: a circle says where, not how large."""
+    """Return IoU 0.2 if all lesions are outlined, otherwise centre in circle: circles only show where lesions are."""
     outlined = all(lesion.outlined for case in cases for lesion in case.lesions)
     return IOU_02 if outlined else CENTRE_IN_CIRCLE
 
 
 def best_dice(case: ImageCase, number: int, found: Sequence[FindingCase]) -> float | None:
-    """Dice of the most probable finding on a lesion; None if there is none, or the lesion has no outline."""
+    """Return the Dice of the most probable finding on a lesion; None without a finding or without an outline."""
     return found[0].closeness["dice"][number] if found and case.lesions[number].outlined else None
 
 
@@ -129,7 +129,7 @@ Scored = dict[str, tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.bool_
 
 
 def _scored(cases: Sequence[ImageCase]) -> Scored:
-    """Image number, score and label of every lesion, image and breast whose label is known, by figure."""
+    """Return, by figure, image number, score and label of every lesion, image or breast whose label is known."""
     rows: dict[str, list[tuple[int, float, bool | None]]] = {name: [] for name in AUCS}
     breasts: dict[tuple[str, str], list[int]] = {}
     for number, case in enumerate(cases):
@@ -157,13 +157,13 @@ def _scored(cases: Sequence[ImageCase]) -> Scored:
 
 
 def _any_malignant(flags: Iterable[bool | None]) -> bool | None:
-    """Whether any is; None if none is known to be and one is unknown."""
+    """Return whether any flag is True; None if none is and one is unknown."""
     known = set(flags)
     return True if True in known else None if None in known else False
 
 
 def _dice(cases: Sequence[ImageCase]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Image number and Dice of every lesion that has an outline; NaN where it was missed."""
+    """Return image number and Dice of every lesion with an outline; NaN if the lesion was missed."""
     rows = [
         (number, np.nan if (value := best_dice(case, lesion, found)) is None else value)
         for number, case in enumerate(cases)
@@ -174,7 +174,7 @@ def _dice(cases: Sequence[ImageCase]) -> tuple[NDArray[np.intp], NDArray[np.floa
 
 
 def _of_rows(image: NDArray[np.intp], images: int, figure: Callable[[NDArray[np.intp]], float]) -> Statistic:
-    """Turn a figure of rows, such as lesions, into one of images: a row comes as often as its image."""
+    """Turn a function of rows, such as lesions, into a function of images; a row appears as often as its image."""
 
     def statistic(chosen: NDArray[np.intp]) -> float:
         times = np.bincount(chosen, minlength=images)

@@ -1,4 +1,4 @@
-"""When a detection hits a lesion: overlap of boxes and masks, and the hit rules of the field."""
+"""Hit rules: when a detection hits a lesion, by the overlap of boxes or masks, or by the position of the centre."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ftmtl.findings import Box, LesionMask
 
 @dataclass(frozen=True)
 class Detected:
-    """One detection: box in stored pixels, half-open; score; and outline if there is one."""
+    """One detection: its box in stored pixels (half-open), its score, and its outline if there is one."""
 
     box: Box
     score: float
@@ -21,7 +21,7 @@ class Detected:
 
 
 def iou(a: Box, b: Box) -> float:
-    """Intersection over union of two boxes, 0 to 1; 0 if either is empty."""
+    """Return the intersection over union of two boxes, 0 to 1; 0 if either is empty."""
     width = min(a[2], b[2]) - max(a[0], b[0])
     height = min(a[3], b[3]) - max(a[1], b[1])
     if width <= 0 or height <= 0:
@@ -31,7 +31,7 @@ def iou(a: Box, b: Box) -> float:
 
 
 def dice(a: LesionMask, b: LesionMask) -> float:
-    """Dice overlap of two masks on one image, 0 to 1; 1 if both are empty, 0 if one of them is."""
+    """Return the Dice overlap of two masks on the same image, 0 to 1; 1 if both are empty, 0 if only one is."""
     total = a.area_px + b.area_px
     if total == 0:
         return 1.0
@@ -54,7 +54,7 @@ def _mask_overlap(detected: Detected, box: Box, mask: LesionMask | None) -> floa
 
 
 def _filled(box: Box) -> LesionMask:
-    """Return a box's pixels, its edges rounded to whole ones."""
+    """Return a filled box, with edges rounded to whole pixels."""
     x0, y0, x1, y1 = (round(edge) for edge in box)
     return LesionMask(np.ones((max(1, y1 - y0), max(1, x1 - x0)), dtype=bool), x0, y0)
 
@@ -71,7 +71,7 @@ def _circle(detected: Detected, box: Box, mask: LesionMask | None) -> float:
 
 
 def _distance(a: Box, b: Box) -> float:
-    """Distance of two boxes' centres in pixels."""
+    """Return the distance between the centres of two boxes, in pixels."""
     return float(np.hypot((a[0] + a[2] - b[0] - b[2]) / 2, (a[1] + a[3] - b[1] - b[3]) / 2))
 
 
@@ -81,21 +81,21 @@ MEASURES: Mapping[str, Callable[[Detected, Box, LesionMask | None], float]] = {
     "centre": _centre,
     "circle": _circle,
 }
-"""How near a detection is to a true lesion: 0 for not at all, larger is nearer."""
+"""Measures of how close a detection is to a true lesion: 0 for not at all, and larger if it is closer."""
 
 
 @dataclass(frozen=True)
 class HitRule:
-    """When a detection hits a lesion.
+    """A rule that decides when a detection hits a lesion.
 
     Attributes
     ----------
     name
-        For tables and legends.
+        Name for tables and legends.
     measure
         Key of `MEASURES`.
     least
-        Value of the measure from which it is a hit; 0 is none in any case.
+        Smallest value of the measure that is a hit; a value of 0 is never a hit.
     """
 
     name: str
@@ -103,19 +103,19 @@ class HitRule:
     least: float = 0.0
 
     def closeness(self, detected: Detected, box: Box, mask: LesionMask | None = None) -> float:
-        """How near a detection is to a lesion: 0 for no hit, larger is better."""
+        """Return how close a detection is to a lesion; 0 if it is not a hit."""
         value = MEASURES[self.measure](detected, box, mask)
         return value if value >= self.least else 0.0
 
     def only_hits(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return values of the measure with 0 in place of those that are no hit."""
+        """Return values of the measure, with those that are not hits replaced by 0."""
         return np.where(values >= self.least, values, 0.0)
 
 
 IOU_05 = HitRule("IoU 0.5", "iou", 0.5)
 IOU_02 = HitRule("IoU 0.2", "iou", 0.2)
 DICE_02 = HitRule("Dice 0.2", "dice", 0.2)
-"""Masks overlap; where one is not known, its box filled stands for it."""
+"""Masks overlap; an unknown mask is replaced by its filled box."""
 CENTRE = HitRule("centre in box", "centre")
 """The detection's centre lies in the true box."""
 CENTRE_IN_CIRCLE = HitRule("centre in circle", "circle")
@@ -124,17 +124,17 @@ HIT_RULES: Mapping[str, HitRule] = {rule.name: rule for rule in (IOU_05, IOU_02,
 
 
 def assign(closeness: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Give each detection to the lesion that it is closest to.
+    """Assign each detection to the lesion that it is closest to.
 
     Parameters
     ----------
     closeness
-        Shape (detections, lesions), 0 for no hit.
+        Shape (detections, lesions), 0 where there is no hit.
 
     Returns
     -------
     ndarray
-        Number of the lesion, one a detection; -1 where it hits none.
+        For each detection, the number of its lesion; -1 if it hits none.
     """
     if not closeness.shape[1]:
         return np.full(len(closeness), -1, dtype=np.intp)

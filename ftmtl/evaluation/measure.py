@@ -1,11 +1,11 @@
-"""What an evaluation comes to: every figure with its interval over patients, and the difference of two models.
+"""The figures of an evaluation with their intervals over patients, and the differences between two models.
 
-All is computed from cases, so that it can be computed again without images or model.
+All figures are computed from cases, so they can be computed again without the images or the model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -25,85 +25,81 @@ from ftmtl.evaluation.figures import (
     sensitivity,
     statistics,
 )
-from ftmtl.evaluation.hits import HIT_RULES, IOU_02, HitRule
-from ftmtl.evaluation.metrics import CountOn
-from ftmtl.evaluation.statistics import Statistic, bootstrap, paired_bootstrap
+from ftmtl.evaluation.hits import HIT_RULES, IOU_02
+from ftmtl.evaluation.metrics import CountOn, Matches
+from ftmtl.evaluation.statistics import DEFAULT_RESAMPLING, Resampling, Statistic, bootstrap, paired_bootstrap
 from ftmtl.findings import FindingType
 
-Figure = Callable[..., dict[str, Any] | None]
 
-
-def measure(evaluation: Evaluation | Sequence[ImageCase], *, samples: int = 1000, seed: int = 0) -> dict[str, Any]:
-    """Every figure of an evaluation.
+def measure(
+    evaluation: Evaluation | Sequence[ImageCase], *, resampling: Resampling = DEFAULT_RESAMPLING
+) -> dict[str, Any]:
+    """Compute all figures of an evaluation.
 
     Parameters
     ----------
     evaluation
         An evaluation, or its cases.
-    samples, seed
-        Of the bootstrap over patients.
+    resampling
+        Resampling of the bootstrap over patients; with 0 samples, there are no intervals.
 
     Returns
     -------
     dict
         ``counts``; ``hit_rule`` (the one that suits the truth, outlines or circles); ``classification`` (AUC);
-        ``detection`` (sensitivity by hit rule, by the images over which false positives are counted, and by their
-        rate); ``detection_by_kind`` (number of lesions, and by hit rule the same of these, all images);
-        ``segmentation`` (Dice); ``notes``. A figure is a dict of value, ends of its interval (None where no interval is
-        computed), level, samples and skipped; or None where it is not defined, and a note says why.
+        ``detection`` (sensitivity by hit rule, by the images on which false positives are counted, and by their rate);
+        ``detection_by_kind`` (for each kind, the number of lesions, and their sensitivity by hit rule, with false
+        positives on all images); ``segmentation`` (Dice); ``notes``. A figure is a dict of value, low, high (None if
+        no interval is computed), level, samples and skipped. Where a figure is not defined, it is None and there is a
+        note.
     """
     cases = evaluation.cases if isinstance(evaluation, Evaluation) else evaluation
     skipped = evaluation.skipped if isinstance(evaluation, Evaluation) else ()
-    notes: list[str] = []
+    figures = _Figures([case.patient for case in cases], resampling)
     main = statistics(cases)
     natural = natural_rule(cases)
-
-    def figure(title: str, statistic: Statistic, interval: bool = True) -> dict[str, Any] | None:
-        return _figure(title, statistic, [case.patient for case in cases], samples if interval else 0, seed, notes)
-
-    detection = {
-        rule.name: {
-            counted: _sensitivities(cases, rule, counted, figure, interval=rule in (IOU_02, natural))
-            for counted in COUNTED
+    detection = {}
+    for rule in HIT_RULES.values():
+        found = matches(cases, rule)
+        interval = rule in (IOU_02, natural)
+        detection[rule.name] = {
+            counted: figures.sensitivities(found, counted, interval=interval) for counted in COUNTED
         }
-        for rule in HIT_RULES.values()
-    }
     metrics = {
         "counts": {**_counts(cases), "skipped_images": len(skipped)},
         "hit_rule": natural.name,
-        "classification": {name: figure(TITLES[name], main[name]) for name in AUCS},
+        "classification": {name: figures.figure(TITLES[name], main[name]) for name in AUCS},
         "detection": detection,
-        "detection_by_kind": _by_kind(cases, figure),
-        "segmentation": {name: figure(TITLES[name], main[name]) for name in DICES},
+        "detection_by_kind": _by_kind(cases, figures),
+        "segmentation": {name: figures.figure(TITLES[name], main[name]) for name in DICES},
     }
-    notes += [f"Image {image_id} was skipped: {reason}" for image_id, reason in skipped]
+    notes = figures.notes + [f"Image {image_id} was skipped: {reason}" for image_id, reason in skipped]
     without_side = sum(case.breast is None for case in cases)
     if without_side:
-        notes.append(f"{without_side} images are of no known side and belong to no breast.")
+        notes.append(f"Images of unknown laterality, which are left out of the breast figures: {without_side}.")
     return {**metrics, "notes": list(dict.fromkeys(notes))}
 
 
 def compare(
-    first: Sequence[ImageCase], second: Sequence[ImageCase], *, samples: int = 1000, seed: int = 0
+    first: Sequence[ImageCase], second: Sequence[ImageCase], *, resampling: Resampling = DEFAULT_RESAMPLING
 ) -> dict[str, Any]:
-    """Difference ``first - second`` of two models' main figures on the same images; see `compare_runs`."""
-    return compare_runs([first], [second], samples=samples, seed=seed)
+    """Compute the differences ``first - second`` of two models' main figures on the same images; see `compare_runs`."""
+    return compare_runs([first], [second], resampling=resampling)
 
 
 def compare_runs(
     first: Sequence[Sequence[ImageCase]],
     second: Sequence[Sequence[ImageCase]],
     *,
-    samples: int = 1000,
-    seed: int = 0,
+    resampling: Resampling = DEFAULT_RESAMPLING,
 ) -> dict[str, Any]:
-    """Difference of two variants, each trained with several seeds: of the mean of the figure over its runs.
+    """Compute the differences between two variants, each a mean over runs with different seeds.
 
     Returns
     -------
     dict
-        By figure (the keys of `TITLES`): ``first``, ``second``, and ``value``, ``low``, ``high``, ``level``,
-        ``samples``, ``skipped``, ``p`` of the difference by paired bootstrap over patients; None where it is not
+        For each figure (the keys of `TITLES`), ``first``, ``second``, and ``value``, ``low``, ``high``, ``level``,
+        ``samples``, ``skipped`` and ``p`` of the difference by paired bootstrap over patients, or None if it is not
         defined; and ``notes``.
 
     Raises
@@ -112,7 +108,7 @@ def compare_runs(
         If the runs are not of the same images with the same lesions.
     """
     if not first or not second:
-        raise EvaluationError("The evaluations are not of the same images with the same lesions: one has no run.")
+        raise EvaluationError("The evaluations are not of the same images with the same lesions: one has no runs.")
     runs = aligned((*first, *second))
     patients = [case.patient for case in runs[0]]
     tables = [statistics(run) for run in runs]
@@ -122,7 +118,7 @@ def compare_runs(
         one = _mean([table[name] for table in tables[: len(first)]])
         two = _mean([table[name] for table in tables[len(first) :]])
         try:
-            interval = paired_bootstrap(one, two, patients, samples=samples, seed=seed)
+            interval = paired_bootstrap(one, two, patients, resampling)
             every = np.arange(len(patients))
             result[name] = {"first": one(every), "second": two(every), **asdict(interval)}
         except EvaluationError as error:
@@ -131,29 +127,49 @@ def compare_runs(
     return {**result, "notes": notes}
 
 
-def _sensitivities(
-    cases: Sequence[ImageCase],
-    rule: HitRule,
-    counted: CountOn,
-    figure: Figure,
-    *,
-    interval: bool,
-    wanted: Callable[[LesionCase], bool] = lambda lesion: True,
-    kind: str = "",
-) -> dict[str, Any]:
-    """Sensitivity at each rate, and their mean."""
-    found = matches(cases, rule, wanted)
-    title = f"Sensitivity{kind}, false positives on {counted} images"
-    table: dict[str, Any] = {}
-    for rate in RATES:
-        table[f"{rate:g}"] = figure(title, sensitivity(found, rate, counted), interval)
-    return {**table, "mean": figure(title, mean_sensitivity(found, counted), interval)}
+class _Figures:
+    """Computes figures of the same cases, and keeps a note of each that is not defined.
+
+    Attributes
+    ----------
+    notes
+        In the order in which the figures were computed.
+    """
+
+    def __init__(self, patients: Sequence[str], resampling: Resampling) -> None:
+        self.patients = patients
+        self.resampling = resampling
+        self.notes: list[str] = []
+
+    def figure(self, title: str, statistic: Statistic, *, interval: bool = True) -> dict[str, Any] | None:
+        """Return one figure, with its interval if that is wanted; None where the figure is not defined."""
+        try:
+            value = statistic(np.arange(len(self.patients)))
+        except EvaluationError as error:
+            self.notes.append(f"{title}: {error}")
+            return None
+        if interval and self.resampling.samples:
+            try:
+                return asdict(bootstrap(statistic, self.patients, self.resampling))
+            except EvaluationError as error:
+                self.notes.append(f"{title}: {error}")
+        return {"value": value, "low": None, "high": None, "level": None, "samples": 0, "skipped": 0}
+
+    def sensitivities(
+        self, found: Matches, counted: CountOn, *, kind: str = "", interval: bool = True
+    ) -> dict[str, dict[str, Any] | None]:
+        """Return the sensitivity at each rate, and their mean; ``kind`` names the lesions in notes."""
+        title = f"Sensitivity{kind}, false positives on {counted} images"
+        table = {
+            f"{rate:g}": self.figure(title, sensitivity(found, rate, counted), interval=interval) for rate in RATES
+        }
+        return {**table, "mean": self.figure(title, mean_sensitivity(found, counted), interval=interval)}
 
 
-def _by_kind(cases: Sequence[ImageCase], figure: Figure) -> dict[str, Any]:
-    """Sensitivity for the lesions of each finding type, publisher's class and pathology that the data set tells apart.
+def _by_kind(cases: Sequence[ImageCase], figures: _Figures) -> dict[str, Any]:
+    """Compute the sensitivity for each finding type, publisher's class and pathology in the data set.
 
-    By IoU 0.2, and by centre in circle too where lesions have no outline.
+    The hit rules are IoU 0.2 and, if lesions have no outline, centre in circle.
     """
     lesions = [lesion for case in cases for lesion in case.lesions]
     rules = dict.fromkeys([IOU_02, natural_rule(cases)])
@@ -166,28 +182,11 @@ def _by_kind(cases: Sequence[ImageCase], figure: Figure) -> dict[str, Any]:
 
         if count := sum(map(wanted, lesions)):
             rows = {
-                rule.name: _sensitivities(cases, rule, "all", figure, interval=True, wanted=wanted, kind=f" for {name}")
+                rule.name: figures.sensitivities(matches(cases, rule, wanted), "all", kind=f" for {name}")
                 for rule in rules
             }
             table[name] = {"lesions": count, **rows}
     return table
-
-
-def _figure(
-    title: str, statistic: Statistic, patients: Sequence[str], samples: int, seed: int, notes: list[str]
-) -> dict[str, Any] | None:
-    """One figure, with its interval if resamples are asked for; a note says what is not defined."""
-    try:
-        value = statistic(np.arange(len(patients)))
-    except EvaluationError as error:
-        notes.append(f"{title}: {error}")
-        return None
-    if samples:
-        try:
-            return asdict(bootstrap(statistic, patients, samples=samples, seed=seed))
-        except EvaluationError as error:
-            notes.append(f"{title}: {error}")
-    return {"value": value, "low": None, "high": None, "level": None, "samples": 0, "skipped": 0}
 
 
 def _counts(cases: Sequence[ImageCase]) -> dict[str, int]:

@@ -1,7 +1,7 @@
-"""Metrics of detection and segmentation, stated whole: the hit rule, and over which images false positives count.
+"""FROC curves, with an explicit hit rule and an explicit choice of images on which false positives are counted.
 
-The hit rules are those of `ftmtl.evaluation.hits`; metrics of classification, and intervals by bootstrap, are in
-`ftmtl.evaluation.statistics`. All can be imported from here.
+Hit rules are in `ftmtl.evaluation.hits`, metrics of classification and bootstrap intervals in
+`ftmtl.evaluation.statistics`. Everything can be imported from here.
 """
 
 from __future__ import annotations
@@ -28,7 +28,16 @@ from ftmtl.evaluation.hits import (
     dice,
     iou,
 )
-from ftmtl.evaluation.statistics import Interval, PairedInterval, Roc, auc, bootstrap, paired_bootstrap, roc
+from ftmtl.evaluation.statistics import (
+    Interval,
+    PairedInterval,
+    Resampling,
+    Roc,
+    auc,
+    bootstrap,
+    paired_bootstrap,
+    roc,
+)
 from ftmtl.findings import Box, LesionMask
 
 __all__ = [
@@ -46,6 +55,7 @@ __all__ = [
     "Interval",
     "Matches",
     "PairedInterval",
+    "Resampling",
     "Roc",
     "assign",
     "auc",
@@ -63,18 +73,16 @@ CountOn = Literal["all", "normal"]
 
 @dataclass(frozen=True)
 class ImageTruth:
-    """Lesions of one image, and which of them are asked for.
-
-    A detection on a lesion that is not asked for is neither a hit nor a false positive.
+    """The lesions of one image.
 
     Attributes
     ----------
     boxes
         In stored pixels, half-open.
     wanted
-        One a box.
+        Whether each lesion counts. Detections on other lesions are neither hits nor false positives.
     masks
-        Outlines, one a box and None where it is not known; or empty if none is known.
+        The outline of each lesion, or None where it is unknown; empty if all are unknown.
     """
 
     boxes: Sequence[Box]
@@ -84,14 +92,14 @@ class ImageTruth:
 
 @dataclass(frozen=True)
 class Froc:
-    """A free-response ROC curve: a point a threshold, from the strictest.
+    """A free-response ROC curve, with one point per threshold, beginning with the strictest.
 
     Attributes
     ----------
     false_positives
-        Mean false positives an image, over the images on which they are counted; ascending.
+        Mean number of false positives per image, over the images on which they are counted; ascending.
     sensitivity
-        Part of the wanted lesions that are hit, 0 to 1; ascending.
+        Fraction of the wanted lesions that are hit, 0 to 1; ascending.
     thresholds
         Score from which detections count.
     """
@@ -101,27 +109,27 @@ class Froc:
     thresholds: NDArray[np.float64]
 
     def at(self, false_positives: float) -> float:
-        """Sensitivity at so many false positives an image: the best point that has no more."""
+        """Return the largest sensitivity with at most so many false positives per image."""
         reached = self.sensitivity[self.false_positives <= false_positives]
         return float(reached[-1]) if len(reached) else 0.0
 
 
 @dataclass(frozen=True)
 class Matches:
-    """Which detections are hits and which are false positives: all that a FROC curve needs, of any choice of images.
+    """Hits and false positives among detections, from which FROC curves of any choice of images can be computed.
 
     Attributes
     ----------
     scores
-        Of the false positives and of the best detection on each wanted lesion that is hit; descending.
+        Scores of the false positives, and of the best detection on each wanted lesion that is hit; descending.
     image
-        Number of the image of each of them.
+        Number of the image for each of these scores.
     hit
-        Whether it is a hit.
+        Whether each of these scores is a hit.
     wanted
-        Number of wanted lesions, one an image.
+        Number of wanted lesions of each image.
     normal
-        Whether the image has no lesion at all, wanted or not.
+        Whether each image has no lesions at all, wanted or not.
     """
 
     scores: NDArray[np.float64]
@@ -142,9 +150,9 @@ class Matches:
         Parameters
         ----------
         closeness
-            One array an image, shape (detections, lesions), 0 for no hit.
+            One array per image, shape (detections, lesions), 0 where there is no hit.
         scores, wanted
-            One sequence an image: a score a detection, a flag a lesion.
+            One sequence per image, with a score for each detection and a flag for each lesion.
         """
         events: list[tuple[float, int, bool]] = []
         for number, (near, given, asked) in enumerate(zip(closeness, scores, wanted, strict=True)):
@@ -165,27 +173,27 @@ class Matches:
         )
 
     def froc(self, indices: NDArray[np.intp] | None = None, count_on: CountOn = "all") -> Froc:
-        """The curve over some of the images.
+        """Compute the curve over some of the images.
 
         Parameters
         ----------
         indices
-            Numbers of the images, one that appears twice counting twice; all by default.
+            Numbers of the images, where one that appears twice counts twice; all by default.
         count_on
-            Over which images false positives are counted: ``all``, or ``normal``, those without any lesion.
+            Images on which false positives are counted: ``all``, or ``normal`` for those without any lesion.
 
         Raises
         ------
         EvaluationError
-            If no lesion is wanted on these images, or there is none to count false positives on.
+            If these images have no wanted lesions, or there are none on which to count false positives.
         """
         times = np.ones(len(self.wanted)) if indices is None else np.bincount(indices, minlength=len(self.wanted))
         counted = times if count_on == "all" else times * self.normal
         lesions, images = float(times @ self.wanted), float(counted.sum())
         if not lesions:
-            raise EvaluationError("A FROC curve needs a lesion that is asked for, and there is none.")
+            raise EvaluationError("A FROC curve needs at least one lesion that counts, and there is none.")
         if not images:
-            raise EvaluationError("A FROC curve needs normal images to count false positives on, and there is none.")
+            raise EvaluationError("A FROC curve needs normal images to count false positives on, and there are none.")
         last = np.append(np.diff(self.scores) != 0, True)[: len(self.scores)]
         wrong = np.cumsum(np.where(self.hit, 0, counted[self.image]))[last]
         right = np.cumsum(np.where(self.hit, times[self.image], 0))[last]
@@ -193,7 +201,7 @@ class Matches:
 
 
 def match(detections: Sequence[Sequence[Detected]], truths: Sequence[ImageTruth], hit: HitRule = IOU_02) -> Matches:
-    """Match detections to lesions once, so that curves of any choice of images can be drawn."""
+    """Match detections to lesions, for curves of any choice of images."""
     closeness = []
     for found, truth in zip(detections, truths, strict=True):
         masks = truth.masks or [None] * len(truth.boxes)
@@ -210,23 +218,23 @@ def froc(
     *,
     count_on: CountOn = "all",
 ) -> Froc:
-    """The whole FROC curve.
+    """Compute the whole FROC curve.
 
     Parameters
     ----------
     detections
-        A sequence an image.
+        One sequence per image.
     truths
-        One an image.
+        One per image.
     hit
-        A detection hits the lesion that it is closest to by this rule; of several that hit one
-        lesion the best counts and the others are not false positives.
+        The hit rule. A detection hits the lesion that it is closest to by this rule. Of several detections that hit
+        the same lesion, the best one counts and the others are not false positives.
     count_on
-        Over which images false positives are counted: ``all``, or ``normal``, those without any lesion.
+        Images on which false positives are counted: ``all``, or ``normal`` for those without any lesion.
 
     Raises
     ------
     EvaluationError
-        If no lesion is wanted, or there is no image to count false positives on.
+        If there are no wanted lesions, or no images on which to count false positives.
     """
     return match(detections, truths, hit).froc(count_on=count_on)

@@ -1,4 +1,4 @@
-"""Plots of an evaluation as PNG, on a light ground or on a dark one."""
+"""Plots of an evaluation as PNG, on light or dark backgrounds."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _LAST_RATES = (2.1, 4.0)
 
 
 def plots(cases: Sequence[ImageCase], metrics: dict[str, Any]) -> dict[str, bytes]:
-    """Draw every plot.
+    """Draw all plots.
 
     Parameters
     ----------
     metrics
-        What `ftmtl.evaluation.measure.measure` says of the cases.
+        Result of `ftmtl.evaluation.measure.measure` for the cases.
 
     Returns
     -------
     dict
-        PNG files by name: ``roc``, ``froc`` and ``dice``, and the same with ``-dark``.
+        PNG files by name: ``roc``, ``froc`` and ``dice``, and these names with ``-dark``.
     """
     every = curves(cases)
     drawn = {}
@@ -51,7 +51,7 @@ def froc_plot(found: Mapping[str, Froc], title: str) -> bytes:
     def draw(axes: Any) -> None:
         for number, (name, curve) in enumerate(found.items()):
             _steps(axes, curve, label=name, color=f"C{number}", lw=1.8)
-        axes.set(xlabel="False positives an image", ylabel="Sensitivity", title=title)
+        axes.set(xlabel="False positives per image", ylabel="Sensitivity", title=title)
         axes.set(xlim=(-0.03, _LAST_RATES[1]), ylim=(-0.01, 1.01))
         _legend(axes, "lower right", "")
 
@@ -65,7 +65,7 @@ def _roc(axes: Any, found: dict[str, Any], metrics: dict[str, Any]) -> None:
             style = "--" if name == "breast_auc" else "-"
             label = f"{TITLES[name].replace(' AUC', '')}: {with_interval(metrics['classification'][name], 2)}"
             axes.plot(found[name].false_positive_rate, found[name].true_positive_rate, style, lw=2, label=label)
-    axes.set(xlabel="False positive rate", ylabel="True positive rate", title="ROC, benign or none against malignant")
+    axes.set(xlabel="False positive rate", ylabel="True positive rate", title="ROC, malignant against benign or normal")
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
     _legend(axes, "lower right", "AUC (95% interval)")
 
@@ -89,16 +89,16 @@ def _froc(axes: Any, found: dict[Any, Any], metrics: dict[str, Any]) -> None:
                 alpha=0.35,
                 solid_capstyle="butt",
             )
-    axes.set(xlabel="False positives an image", ylabel="Sensitivity", title="FROC, all lesions, by hit rule")
+    axes.set(xlabel="False positives per image", ylabel="Sensitivity", title="FROC, all lesions, by hit rule")
     ends = [
         curve.false_positives[-1] for (_, counted), curve in found.items() if counted == "all" and len(curve.thresholds)
     ]
     axes.set(xlim=(-0.03, float(np.clip(max(ends, default=0.0), *_LAST_RATES))), ylim=(-0.01, 1.01))
-    _legend(axes, "lower right", "False positives over all images")
+    _legend(axes, "lower right", "False positives on all images")
 
 
 def _steps(axes: Any, curve: Any, **style: Any) -> None:
-    """Draw a FROC curve from (0, 0); beyond its last point there is none."""
+    """Draw a FROC curve from (0, 0) to its last point."""
     x, y = np.append(0, curve.false_positives), np.append(0, curve.sensitivity)
     axes.step(x, y, where="post", **style)
 
@@ -123,7 +123,7 @@ def _legend(axes: Any, place: str, title: str) -> None:
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc=place, title=title, title_fontsize=8.5, fontsize=8.5, frameon=False)
     else:
-        axes.text(0.5, 0.5, "not defined on these cases", ha="center", transform=axes.transAxes)
+        axes.text(0.5, 0.5, "not defined for these cases", ha="center", transform=axes.transAxes)
 
 
 def _png(draw: Callable[[Any], None], dark: bool) -> bytes:
@@ -168,9 +168,9 @@ def _figure(dark: bool) -> Iterator[Any]:
 
 
 def with_interval(figure: dict[str, Any] | None, digits: int = 3, sign: str = "") -> str:
-    """Write a figure with its interval, such as ``0.913 (0.880 to 0.941)``; a dash where it is not defined.
+    """Format a figure with its interval, such as ``0.913 (0.880 to 0.941)``, or a dash if it is not defined.
 
-    With ``sign`` ``+``, as for a difference, positive numbers carry theirs too.
+    With ``sign="+"``, for differences, positive numbers have a sign as well.
     """
     if figure is None:
         return "–"
@@ -180,7 +180,7 @@ def with_interval(figure: dict[str, Any] | None, digits: int = 3, sign: str = ""
 
 
 def with_spread(values: Sequence[float | None], form: str = ".3f") -> str:
-    """Write the mean ± standard deviation of runs; of one run its figure alone; a dash where none has one."""
+    """Format the mean ± standard deviation over runs, a single value by itself, or a dash if there is none."""
     known = [value for value in values if value is not None]
     if not known:
         return "–"

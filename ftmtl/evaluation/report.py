@@ -1,4 +1,4 @@
-"""The report of an evaluation: figures, curves and pictures in one page that needs nothing but itself."""
+"""The report of an evaluation: figures, curves and pictures in one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import base64
 import io
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
@@ -20,104 +20,120 @@ from ftmtl.evaluation.figures import RATES, TITLES, natural_rule
 from ftmtl.evaluation.hits import IOU_02
 from ftmtl.evaluation.measure import measure
 from ftmtl.evaluation.plots import plots, with_interval
-from ftmtl.evaluation.sheets import KINDS, Predict, Spot, sheets, spots, threshold_at
+from ftmtl.evaluation.sheets import SPOT_KINDS, Predict, Spot, sheets, spots, threshold_at
+from ftmtl.evaluation.statistics import DEFAULT_RESAMPLING, Resampling
 from ftmtl.overlay import NOTICE
 
 _TEMPLATE = Path(__file__).with_name("page.html")
 _PLOTS = {
-    "roc": "ROC curves. Lesions end to end and images score p(lesion) × p(malignant), 0 where nothing was found.",
-    "froc": "FROC curves. Bars are the 95% intervals of IoU 0.2. A curve ends where detections do.",
+    "roc": "ROC curves. The score of lesions end to end and of images is p(lesion) × p(malignant), 0 without findings.",
+    "froc": "FROC curves. Bars are the 95% intervals for IoU 0.2. Curves end at the least probable detection.",
     "dice": "Dice of each lesion that has an outline.",
 }
 _CAPTIONS = {
-    "hits": "Hits, evenly spread from the most to the least probable",
-    "misses": "Misses, evenly spread over the data set; a finding drawn here is below the threshold",
+    "hits": "Hits, evenly spaced from the most to the least probable",
+    "misses": "Misses, evenly spaced over the data set; findings drawn here are below the threshold",
     "false_positives": "False positives, the most probable first",
 }
 
 
-def write_report(
-    evaluation: Evaluation,
-    folder: Path,
-    *,
-    images: Sequence[AnnotatedImage] = (),
-    predict: Predict | None = None,
-    data_set: str = "",
-    command: str = "",
-    samples: int = 1000,
-    seed: int = 0,
-) -> dict[str, Any]:
-    """Write ``metrics.json``, ``cases.jsonl``, ``index.html`` and its pictures as PNG.
+@dataclass(frozen=True)
+class Report:
+    """The report of an evaluation, ready to be written.
 
-    Parameters
+    Attributes
     ----------
-    folder
-        Made if it is not there; files of these names are replaced.
+    evaluation
+        The evaluation to report.
     images
-        The images of the evaluation, for the picture sheets; without them there are none.
+        The images of the evaluation, for the picture sheets; without them there are no sheets.
     predict
         The predictor's ``predict``, to outline findings on the sheets; without it, their boxes are drawn.
     data_set, command
-        What was evaluated on, and how to do it again; for the reader.
-    samples, seed
-        Of the bootstrap.
-
-    Returns
-    -------
-    dict
-        What is in ``metrics.json``: `ftmtl.evaluation.measure.measure` and where it comes from.
-
-    Raises
-    ------
-    DatasetError
-        If an image for the sheets cannot be read.
-    OSError
-        If the folder cannot be written.
+        What the model was evaluated on, and how to repeat it; for the reader.
+    resampling
+        Resampling of the bootstrap over patients.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    metrics = {
-        "model": asdict(evaluation.model),
-        "data_set": data_set,
-        "command": command,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "threshold": evaluation.threshold,
-        **measure(evaluation, samples=samples, seed=seed),
-        "bootstrap": {"samples": samples, "seed": seed, "over": "patients"},
-    }
-    (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
-    write_cases(evaluation.cases, folder / "cases.jsonl")
-    pictures = plots(evaluation.cases, metrics)
-    counting, chosen = _chosen(evaluation)
-    for kind, picture in (sheets(chosen, images, predict) if images else {}).items():
-        data = io.BytesIO()
-        picture.save(data, "PNG", optimize=True)
-        pictures[kind] = data.getvalue()
-    for name, png in pictures.items():
-        (folder / f"{name}.png").write_bytes(png)
-    (folder / "index.html").write_text(_page(metrics, pictures, counting), encoding="utf-8")
-    return metrics
+
+    evaluation: Evaluation
+    images: Sequence[AnnotatedImage] = ()
+    predict: Predict | None = None
+    data_set: str = ""
+    command: str = ""
+    resampling: Resampling = DEFAULT_RESAMPLING
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        """Write ``metrics.json``, ``cases.jsonl``, ``index.html`` and its pictures as PNG.
+
+        Parameters
+        ----------
+        folder
+            Created if it does not exist; files of these names are replaced.
+
+        Returns
+        -------
+        dict
+            The content of ``metrics.json``: the result of `ftmtl.evaluation.measure.measure`, and where it comes from.
+
+        Raises
+        ------
+        DatasetError
+            If an image for the sheets cannot be read.
+        OSError
+            If the folder cannot be written.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        metrics = self._metrics()
+        (folder / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
+        write_cases(self.evaluation.cases, folder / "cases.jsonl")
+        counting, chosen = _chosen(self.evaluation)
+        pictures = plots(self.evaluation.cases, metrics) | self._sheets(chosen)
+        for name, png in pictures.items():
+            (folder / f"{name}.png").write_bytes(png)
+        (folder / "index.html").write_text(_page(metrics, pictures, counting), encoding="utf-8")
+        return metrics
+
+    def _metrics(self) -> dict[str, Any]:
+        return {
+            "model": asdict(self.evaluation.model),
+            "data_set": self.data_set,
+            "command": self.command,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "threshold": self.evaluation.threshold,
+            **measure(self.evaluation, resampling=self.resampling),
+            "bootstrap": {"samples": self.resampling.samples, "seed": self.resampling.seed, "over": "patients"},
+        }
+
+    def _sheets(self, chosen: dict[str, list[Spot]]) -> dict[str, bytes]:
+        """Return the picture sheets as PNG, by kind."""
+        pngs = {}
+        for kind, picture in (sheets(chosen, self.images, self.predict) if self.images else {}).items():
+            data = io.BytesIO()
+            picture.save(data, "PNG", optimize=True)
+            pngs[kind] = data.getvalue()
+        return pngs
 
 
 def summary(metrics: dict[str, Any]) -> str:
-    """Return the main figures for a terminal, one a line."""
+    """Return the main figures as text for a terminal, one per line."""
     rule = metrics["hit_rule"]
     found = metrics["detection"][rule]["all"]
-    rates = {f"{rate:g} false positive{'' if rate == 1 else 's'} an image": found[f"{rate:g}"] for rate in RATES}
+    rates = {f"{rate:g} false positive{'' if rate == 1 else 's'} per image": found[f"{rate:g}"] for rate in RATES}
     lines = [f"Lesions found at {rate} ({rule}): {with_interval(figure)}" for rate, figure in rates.items()]
     lines += [f"{TITLES[name]}: {with_interval(f)}" for part in _main(metrics) for name, f in part.items()]
     return "\n".join([*lines, *(f"note: {note}" for note in metrics["notes"])])
 
 
 def _chosen(evaluation: Evaluation) -> tuple[str, dict[str, list[Spot]]]:
-    """What to show, and a sentence about the findings that count."""
+    """Choose the spots to show; return them after a sentence about the findings that count."""
     try:
         threshold = threshold_at(evaluation.cases)
         sentence = (
-            f"Findings count here from lesion probability {threshold:.2f}: at most one false positive an image. "
-            f"A hit is: {natural_rule(evaluation.cases).name}."
+            f"Here, findings count from a lesion probability of {threshold:.2f}, with at most one false positive per "
+            f"image. Hit rule: {natural_rule(evaluation.cases).name}."
         )
     except EvaluationError:
-        threshold, sentence = evaluation.threshold, "Every finding counts here."
+        threshold, sentence = evaluation.threshold, "Here, all findings count."
     return sentence, spots(evaluation.cases, threshold)
 
 
@@ -128,7 +144,7 @@ def _page(metrics: dict[str, Any], pictures: dict[str, bytes], counting: str) ->
         "Weights SHA-256": model["weights_sha256"],
         "Data set": metrics["data_set"] or "–",
         "Command": metrics["command"] or "–",
-        "Made": metrics["created"],
+        "Created": metrics["created"],
         "Findings kept from lesion probability": f"{metrics['threshold']:g}",
     }
     return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
@@ -140,7 +156,7 @@ def _page(metrics: dict[str, Any], pictures: dict[str, bytes], counting: str) ->
         detection=_rows(_detection(metrics)),
         kinds=_rows(_kinds(metrics)),
         plots="".join(_plot(name, caption, pictures) for name, caption in _PLOTS.items()),
-        sheets="".join(_sheet(kind, pictures) for kind in KINDS) or "<p>No pictures were asked for.</p>",
+        sheets="".join(_sheet(kind, pictures) for kind in SPOT_KINDS) or "<p>No pictures were requested.</p>",
         counting=escape(counting),
         notes="".join(f"<li>{escape(note)}</li>" for note in metrics["notes"]) or "<li>None.</li>",
         samples=metrics["bootstrap"]["samples"],

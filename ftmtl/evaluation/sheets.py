@@ -1,9 +1,10 @@
-"""Picture sheets of an evaluation: hits, misses and false positives, cropped around the spot."""
+"""Picture sheets of an evaluation: crops around hits, misses and false positives."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,14 +20,14 @@ from ftmtl.mammogram.load import Mammogram
 from ftmtl.overlay import sheet
 
 Predict = Callable[[str, Sequence[Mammogram]], StudyResult]
-KINDS = ("hits", "misses", "false_positives")
+SPOT_KINDS = ("hits", "misses", "false_positives")
 _TRUTH, _FOUND = (90, 205, 250), (255, 176, 60)
 _SIDE_MM, _SIDE_SHARE, _TILE_PX = 60.0, 0.25, 280
 
 
 @dataclass(frozen=True)
 class Spot:
-    """One place to show: a lesion (by its number in the image), a finding, or both."""
+    """A place to show on an image: a lesion (by its number in the image), a finding, or both."""
 
     case: ImageCase
     lesion: int | None
@@ -34,7 +35,7 @@ class Spot:
 
     @property
     def label(self) -> str:
-        """What is true of it, and what was found."""
+        """Caption with the truth and the finding."""
         words = []
         if self.lesion is not None:
             lesion = self.case.lesions[self.lesion]
@@ -49,12 +50,12 @@ class Spot:
 
 
 def threshold_at(cases: Sequence[ImageCase], rate: float = 1.0) -> float:
-    """Lowest lesion probability that gives at most so many false positives an image, by the natural hit rule.
+    """Return the lowest lesion probability with at most `rate` false positives per image, by the natural hit rule.
 
     Raises
     ------
     EvaluationError
-        If there is no lesion.
+        If there are no lesions.
     """
     curve = matches(cases, natural_rule(cases)).froc()
     allowed = curve.thresholds[curve.false_positives <= rate]
@@ -62,12 +63,12 @@ def threshold_at(cases: Sequence[ImageCase], rate: float = 1.0) -> float:
 
 
 def spots(cases: Sequence[ImageCase], threshold: float, most: int = 8) -> dict[str, list[Spot]]:
-    """Choose what to show of each of `KINDS`, findings counting from a threshold on.
+    """Choose the spots to show for each of `SPOT_KINDS`; findings below the threshold do not count.
 
-    Hits and misses are evenly spread over all of them, hits in descending order of probability; of the false positives
-    the most probable are shown.
+    Hits and misses are evenly spaced selections, hits in descending order of probability. False positives are the most
+    probable ones.
     """
-    found: dict[str, list[Spot]] = {kind: [] for kind in KINDS}
+    found: dict[str, list[Spot]] = {kind: [] for kind in SPOT_KINDS}
     rule = natural_rule(cases)
     for case in cases:
         for number, on_it in enumerate(hits(case, rule)):
@@ -93,14 +94,14 @@ def sheets(
     images: Sequence[AnnotatedImage],
     predict: Predict | None = None,
 ) -> dict[str, Image.Image]:
-    """Draw a sheet of each kind that has a spot.
+    """Draw a sheet for each kind that has spots.
 
     Parameters
     ----------
     images
-        Those of the spots among them; each is read once. A spot whose image is not there is left out.
+        Images, including those of the spots, which are loaded once. Spots whose image is missing are omitted.
     predict
-        The predictor's ``predict``, to have the outlines of findings again; without it their boxes are drawn.
+        The predictor's ``predict``, to compute the outlines of findings again; without it, their boxes are drawn.
 
     Raises
     ------
@@ -113,7 +114,7 @@ def sheets(
         if image.image_id not in wanted:
             continue
         mammogram, lesions = image.load()
-        truths = [(lesion.box, lesion.mask) for lesion in lesions]
+        truths = [_Shape(lesion.box, lesion.mask) for lesion in lesions]
         found = predict(image.image_id, [mammogram]).images[0].findings if predict else ()
         for kind, group in chosen.items():
             for number, spot in enumerate(group):
@@ -123,27 +124,33 @@ def sheets(
     return {kind: sheet(group, title=kind.replace("_", " ")) for kind, group in drawn.items() if group}
 
 
-def _tile(
-    spot: Spot, mammogram: Mammogram, truths: Sequence[tuple[Box, LesionMask | None]], found: Sequence[Finding]
-) -> Image.Image:
+class _Shape(NamedTuple):
+    """The shape of a lesion or finding in stored pixels: its box, and its outline if that is known."""
+
+    box: Box
+    mask: LesionMask | None
+
+
+def _tile(spot: Spot, mammogram: Mammogram, truths: Sequence[_Shape], found: Sequence[Finding]) -> Image.Image:
     finding = spot.finding
     box = finding.box if finding is not None else (0.0, 0.0, 1.0, 1.0)
-    window = _window(mammogram, mammogram.box_from_source(box if spot.lesion is None else truths[spot.lesion][0]))
+    window = _window(mammogram, mammogram.box_from_source(box if spot.lesion is None else truths[spot.lesion].box))
     grey = np.uint8(np.clip(_crop(mammogram.pixels, window), 0, 1) * 255)
     picture = Image.fromarray(grey).resize((_TILE_PX, _TILE_PX), Image.Resampling.BICUBIC).convert("RGB")
-    for true_box, mask in truths:
-        _draw(picture, mammogram, window, true_box, mask, _TRUTH)
+    for truth in truths:
+        _draw(picture, mammogram, window, truth, _TRUTH)
     if finding is not None:
         again = max(found, key=lambda other: iou(other.box, box), default=None)
         same = again is not None and iou(again.box, box) > 0.9
-        _draw(picture, mammogram, window, box, again.mask if again is not None and same else None, _FOUND)
+        shape = _Shape(box, again.mask if again is not None and same else None)
+        _draw(picture, mammogram, window, shape, _FOUND)
     return _captioned(picture, spot, window, mammogram)
 
 
 def _window(mammogram: Mammogram, box: Box) -> tuple[int, int, int]:
-    """Column, row and side in canonical pixels of a square around a box: 60 mm, or a quarter of the image.
+    """Return column, row and side, in canonical pixels, of a square around a box.
 
-    A lesion that does not fit gets a larger one.
+    Its side is 60 mm, or a quarter of the image if the spacing is unknown, or more if the lesion would not fit.
     """
     spacing = mammogram.canonical_spacing_mm
     side = _SIDE_MM / spacing[0] if spacing else _SIDE_SHARE * max(mammogram.rows, mammogram.columns)
@@ -152,7 +159,7 @@ def _window(mammogram: Mammogram, box: Box) -> tuple[int, int, int]:
 
 
 def _crop(pixels: NDArray[np.float32], window: tuple[int, int, int]) -> NDArray[np.float32]:
-    """Cut a square out, black where it leaves the image."""
+    """Crop a square, padded with black outside the image."""
     left, top, side = window
     height, width = pixels.shape
     crop = np.zeros((side, side), dtype=np.float32)
@@ -166,19 +173,18 @@ def _draw(
     picture: Image.Image,
     mammogram: Mammogram,
     window: tuple[int, int, int],
-    box: Box,
-    mask: LesionMask | None,
+    shape: _Shape,
     colour: tuple[int, int, int],
 ) -> None:
-    """Draw a lesion's outline, or its box where the outline is not known."""
+    """Draw an outline, or the box if the outline is unknown."""
     left, top, side = window
     scale = _TILE_PX / side
-    if mask is None:
-        x0, y0, x1, y1 = mammogram.box_from_source(box)
+    if shape.mask is None:
+        x0, y0, x1, y1 = mammogram.box_from_source(shape.box)
         edges = ((x0 - left) * scale, (y0 - top) * scale, (x1 - left) * scale, (y1 - top) * scale)
         ImageDraw.Draw(picture).rectangle(edges, outline=colour, width=2)
         return
-    turned = mammogram.orientation.apply(mask.paste(mammogram.rows, mammogram.columns))
+    turned = mammogram.orientation.apply(shape.mask.paste(mammogram.rows, mammogram.columns))
     piece = _crop(turned.astype(np.float32), window)
     small = np.asarray(Image.fromarray(piece).resize(picture.size, Image.Resampling.BILINEAR)) > 0.5
     edge = ndimage.binary_dilation(small) & ~ndimage.binary_erosion(small)

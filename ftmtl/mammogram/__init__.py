@@ -1,1 +1,1 @@
-"""DICOM pixels to one oriented, normalised mammogram, and the exact way back."""
+"""From DICOM pixels to an oriented, normalised mammogram, with an exact mapping back."""

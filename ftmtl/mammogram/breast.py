@@ -1,4 +1,4 @@
-"""Where the breast is: a threshold and the largest piece of tissue on a thumbnail."""
+"""Locating the breast: a threshold, and the largest connected region of tissue on a thumbnail."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 THUMBNAIL = 256
-"""Longest side, in pixels, of the image that the breast is searched on."""
+"""Longest side, in pixels, of the image on which the breast is located."""
 _SMALLEST_BREAST = 0.01
 _MARGIN = 0.01
 _ROOT = 0.5
@@ -19,15 +19,15 @@ _ROOT = 0.5
 
 @dataclass(frozen=True)
 class Breast:
-    """The breast's place in an image.
+    """Position of the breast in an image.
 
     Attributes
     ----------
     box
-        (x0, y0, x1, y1) in pixels, half-open, with a margin of one per cent of the longer side.
+        (x0, y0, x1, y1) in pixels, half-open, with a margin of one per cent of the longer side of the image.
     contact
-        For ``left``, ``right``, ``top`` and ``bottom``: how much of that end of the breast's box is breast, 0 to 1.
-        Near 1 at a chest wall, small at a nipple.
+        Fraction of the ``left``, ``right``, ``top`` and ``bottom`` ends of the box that is breast, 0 to 1: near 1 at
+        the chest wall, small at the nipple.
     """
 
     box: tuple[int, int, int, int]
@@ -35,26 +35,26 @@ class Breast:
 
 
 def stride_for(shape: tuple[int, int]) -> int:
-    """Return how many pixels may be skipped before the thumbnail is averaged: a quarter of its pixel."""
+    """Return the stride at which an image may be sampled before its thumbnail is averaged: a quarter of its pixel."""
     return max(1, round(max(shape) / (4 * THUMBNAIL)))
 
 
 def find_breast(sampled: NDArray[Any], stride: int = 1, shape: tuple[int, int] | None = None) -> Breast | None:
-    """Find the breast.
+    """Locate the breast.
 
     Parameters
     ----------
     sampled
-        The image, tissue bright, any range; or every `stride`-th of its rows and columns.
+        The image, with bright tissue and values of any range, or every `stride`-th of its rows and columns.
     stride
-        See there.
+        Sampling interval of `sampled`, in pixels.
     shape
-        (rows, columns) of the whole image, if `sampled` is not all of it.
+        (rows, columns) of the whole image, if `sampled` is a part of it.
 
     Returns
     -------
     Breast or None
-        None where no piece of tissue covers one per cent of the image.
+        None if no region of tissue covers one per cent of the image.
     """
     rows, columns = shape or (sampled.shape[0], sampled.shape[1])
     factor = max(1, round(max(sampled.shape) / THUMBNAIL))
@@ -72,9 +72,9 @@ def find_breast(sampled: NDArray[Any], stride: int = 1, shape: tuple[int, int] |
 
 
 def breast_region(pixels: NDArray[Any]) -> tuple[int, int, int, int]:
-    """Return the breast's box (x0, y0, x1, y1), half-open, in an image (rows, columns) with bright tissue.
+    """Return the box (x0, y0, x1, y1), half-open, of the breast in an image (rows, columns) with bright tissue.
 
-    The whole image where no breast is found.
+    If no breast is found, the box is that of the whole image.
     """
     rows, columns = pixels.shape
     stride = stride_for((rows, columns))
@@ -83,7 +83,7 @@ def breast_region(pixels: NDArray[Any]) -> tuple[int, int, int, int]:
 
 
 def _block_mean(image: NDArray[Any], factor: int) -> NDArray[np.float32]:
-    """Average blocks of factor x factor pixels; the incomplete ones at the far ends are left out."""
+    """Average blocks of factor × factor pixels, without the incomplete ones at the right and at the bottom."""
     height, width = max(1, image.shape[0] // factor), max(1, image.shape[1] // factor)
     blocks = image[: height * factor, : width * factor].reshape(height, -1, width, min(factor, image.shape[1]))
     means: NDArray[np.float32] = blocks.mean(axis=(1, 3), dtype=np.float32)
@@ -91,7 +91,7 @@ def _block_mean(image: NDArray[Any], factor: int) -> NDArray[np.float32]:
 
 
 def _largest_tissue(thumbnail: NDArray[np.float32]) -> NDArray[np.bool_] | None:
-    """Return the largest piece brighter than the background, without film frames and labels."""
+    """Return the largest region that is brighter than the background, ignoring film frames and labels."""
     threshold = _tissue_threshold(thumbnail)
     if threshold is None:
         return None
@@ -104,21 +104,21 @@ def _largest_tissue(thumbnail: NDArray[np.float32]) -> NDArray[np.bool_] | None:
     band = max(1, round(0.03 * max(labels.shape)))
     edge = np.concatenate([labels[:, :band].ravel(), labels[:, -band:].ravel()])
     edge = np.concatenate([edge, labels[:band].ravel(), labels[-band:].ravel()])
-    areas[np.setdiff1d(np.unique(edge), 0) - 1] *= 2  # a breast reaches the film's edge, a label need not
+    areas[np.setdiff1d(np.unique(edge), 0) - 1] *= 2  # the breast reaches the edge of the film, a label need not
     best = int(areas.argmax()) + 1
     largest: NDArray[np.bool_] = labels == best
     return largest if largest.mean() >= _SMALLEST_BREAST else None
 
 
 def _tissue_threshold(thumbnail: NDArray[np.float32]) -> float | None:
-    """Return a value between background and skin: a little above the darker of Otsu's two classes.
+    """Return a threshold between background and skin, slightly above the darker of Otsu's two classes.
 
-    The classes are found on the root of the values, or one bright lump would be told from all the rest.
+    The classes are separated on the square root of the values; otherwise a single bright region would be one of them.
     """
     low, high = float(thumbnail.min()), float(np.percentile(thumbnail, 99.5))
     if not high - low > 1e-3 * max(abs(high), 1e-6):
         return None
-    otsu = low + (high - low) * _otsu(np.clip((thumbnail - low) / (high - low), 0, 1) ** _ROOT) ** (1 / _ROOT)
+    otsu: float = low + (high - low) * _otsu(np.clip((thumbnail - low) / (high - low), 0, 1) ** _ROOT) ** (1 / _ROOT)
     dark = thumbnail[thumbnail < otsu]
     background = float(np.median(dark))
     noise = 1.4826 * float(np.median(np.abs(dark - background)))
@@ -126,7 +126,7 @@ def _tissue_threshold(thumbnail: NDArray[np.float32]) -> float | None:
 
 
 def _otsu(values: NDArray[np.float32]) -> float:
-    """Return the threshold that best tells two classes of values between 0 and 1 (Otsu 1979)."""
+    """Return the threshold that best separates values between 0 and 1 into two classes (Otsu 1979)."""
     counts, edges = np.histogram(values, bins=256, range=(0, 1))
     centres = (edges[:-1] + edges[1:]) / 2
     below, sums = np.cumsum(counts), np.cumsum(counts * centres)

@@ -1,8 +1,8 @@
-"""How a mammogram is turned to hang one way, and the exact way back to the stored matrix.
+"""Turning a mammogram to the canonical orientation, and mapping exactly back to the stored matrix.
 
-Canonical: chest wall at the left (column 0), anterior to the right; superior at the top of oblique
-and lateral views, lateral at the top of cranio-caudal ones. That is how a left breast hangs; a right
-one is its mirror image.
+In the canonical orientation the chest wall is at the left (column 0) and anterior to the right. Superior
+is at the top of oblique and lateral views, lateral at the top of cranio-caudal ones. A left breast is
+usually displayed like this; a right breast is mirrored.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ Pixel = TypeVar("Pixel", bound=np.generic)
 
 @dataclass(frozen=True)
 class Geometry:
-    """A crop of the stored matrix followed by one of the eight turns of a square.
+    """A crop of the stored matrix, followed by one of the eight symmetries of a square.
 
-    Boxes are (column, row, column, row), half-open, so a flip is exact and knows no half pixels.
+    Boxes are (column, row, column, row), half-open, so flips are exact, without half-pixel offsets.
 
     Attributes
     ----------
@@ -33,9 +33,9 @@ class Geometry:
     crop
         The part that is kept: (x0, y0, x1, y1) in stored pixels, half-open.
     transpose
-        Rows and columns are exchanged, first.
+        Whether rows and columns are exchanged first.
     flip_rows, flip_columns
-        Then top and bottom, left and right are exchanged.
+        Whether top and bottom, left and right are exchanged after that.
     """
 
     rows: int
@@ -47,23 +47,23 @@ class Geometry:
 
     @property
     def height(self) -> int:
-        """Rows of the canonical crop."""
+        """Number of rows of the canonical crop."""
         return self.crop[2] - self.crop[0] if self.transpose else self.crop[3] - self.crop[1]
 
     @property
     def width(self) -> int:
-        """Columns of the canonical crop."""
+        """Number of columns of the canonical crop."""
         return self.crop[3] - self.crop[1] if self.transpose else self.crop[2] - self.crop[0]
 
     def apply(self, stored: NDArray[Any]) -> NDArray[Any]:
-        """Return the canonical crop, (height, width), of the stored matrix, (rows, columns); a view."""
+        """Return the canonical crop (height, width) of the stored matrix (rows, columns), as a view."""
         x0, y0, x1, y1 = self.crop
         piece = stored[y0:y1, x0:x1]
         piece = piece.T if self.transpose else piece
         return self._flip(piece)
 
     def box_to_source(self, box: Box) -> Box:
-        """Return the stored pixels' box of a box in the canonical crop."""
+        """Convert a box in the canonical crop to a box in the stored matrix."""
         x0, y0, x1, y1 = self._flip_box(box)
         if self.transpose:
             x0, y0, x1, y1 = y0, x0, y1, x1
@@ -71,7 +71,7 @@ class Geometry:
         return x0 + left, y0 + top, x1 + left, y1 + top
 
     def box_from_source(self, box: Box) -> Box:
-        """Return the canonical crop's box of a box in stored pixels; it may leave the crop."""
+        """Convert a box in the stored matrix to a box in the canonical crop; it may extend beyond the crop."""
         left, top = self.crop[:2]
         x0, y0, x1, y1 = box[0] - left, box[1] - top, box[2] - left, box[3] - top
         if self.transpose:
@@ -79,19 +79,19 @@ class Geometry:
         return self._flip_box((x0, y0, x1, y1))
 
     def mask_to_source(self, mask: NDArray[Pixel], column: int = 0, row: int = 0) -> tuple[NDArray[Pixel], int, int]:
-        """Turn a piece of mask back.
+        """Turn a part of a mask back to the stored orientation.
 
         Parameters
         ----------
         mask
-            bool or a probability, (h, w), a piece of the canonical crop.
+            bool, or probabilities, (h, w): a part of the canonical crop.
         column, row
             Position of ``mask[0, 0]`` in the canonical crop.
 
         Returns
         -------
         tuple
-            The piece as stored, and the column and row of its first pixel in the stored matrix.
+            The part in stored orientation, and the column and row of its first pixel in the stored matrix.
         """
         height, width = mask.shape
         x0, y0, _, _ = self.box_to_source((column, row, column + width, row + height))
@@ -112,7 +112,7 @@ class Geometry:
 
 
 CONTRADICTION = "The side that the breast touches contradicts Patient Orientation; the pixels were believed."
-UNKNOWN = "Neither the header nor the pixels tell where the chest wall is; the left was assumed."
+UNKNOWN = "Neither the header nor the pixels show where the chest wall is; the left was assumed."
 
 _TURNS = {  # side of the chest wall in the stored matrix: (transpose, flip_columns)
     "left": (False, False),
@@ -123,19 +123,19 @@ _TURNS = {  # side of the chest wall in the stored matrix: (transpose, flip_colu
 
 
 def choose_turn(acq: Acquisition, contact: Mapping[str, float]) -> tuple[tuple[bool, bool, bool], tuple[str, ...]]:
-    """Decide how to turn the stored matrix to canonical.
+    """Decide how to turn the stored matrix to the canonical orientation.
 
     Parameters
     ----------
     acq
         Patient Orientation, view and laterality.
     contact
-        For ``left``, ``right``, ``top`` and ``bottom``: how much of that end of the breast's box is breast, 0 to 1.
+        As in `ftmtl.mammogram.breast.Breast`.
 
     Returns
     -------
     tuple
-        (transpose, flip_rows, flip_columns), and the notes.
+        (transpose, flip_rows, flip_columns), and notes about what was contradictory or unknown.
     """
     said = _chest_side(acq)
     usual = {"L": "left", "R": "right"}.get(acq.laterality or "")
@@ -149,7 +149,7 @@ def choose_turn(acq: Acquisition, contact: Mapping[str, float]) -> tuple[tuple[b
 
 
 def _chest_side(acq: Acquisition) -> str | None:
-    """Return the side of the stored matrix where Patient Orientation has the chest wall: opposite to anterior."""
+    """Return the side of the stored matrix at which Patient Orientation puts the chest wall: opposite to anterior."""
     along_row = {"A": "left", "P": "right"}.get((acq.row_direction or "?")[0])
     along_column = {"A": "top", "P": "bottom"}.get((acq.column_direction or "?")[0])
     if along_row and along_column:
@@ -158,9 +158,9 @@ def _chest_side(acq: Acquisition) -> str | None:
 
 
 def _touched_side(contact: Mapping[str, float], said: str | None) -> str | None:
-    """Return the side that the breast leans on; `said` stands unless the pixels clearly deny it.
+    """Return the side that the breast touches; that is `said` unless the pixels clearly contradict it.
 
-    Only a header can make top or bottom the chest wall: oblique views lean on the top as well.
+    The chest wall is at the top or at the bottom only if the header says so: oblique views touch the top as well.
     """
     best, other = ("left", "right") if contact["left"] >= contact["right"] else ("right", "left")
     if said in ("top", "bottom"):
@@ -175,7 +175,7 @@ def _touched_side(contact: Mapping[str, float], said: str | None) -> str | None:
 
 
 def _is_upside_down(direction: str | None, acq: Acquisition) -> bool:
-    """Tell whether `direction`, which points down, is superior (oblique) or lateral (cranio-caudal)."""
+    """Return whether `direction`, which points down, is superior (oblique views) or lateral (cranio-caudal views)."""
     if not direction:
         return False
     kinds = ("LR", "HF") if acq.view in CC_FAMILY else ("HF", "LR")

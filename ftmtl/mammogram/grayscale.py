@@ -1,7 +1,7 @@
-"""From stored values to what a reader would see: modality LUT, VOI LUT, one inversion (PS3.3 C.11, PS3.4 N.2).
+"""From stored values to display values: modality LUT, VOI LUT, inversion (PS3.3 C.11, PS3.4 N.2).
 
-The chain treats each pixel alone, so it is run once over a table of every value that can be
-stored, at most 65,536, and the image is then looked up in it.
+The display value of a pixel depends on its stored value alone. So the pipeline is applied once to a
+table of every value that can be stored, at most 65,536, and the image is then looked up in the table.
 """
 
 from __future__ import annotations
@@ -16,37 +16,39 @@ from pydicom.pixels.processing import apply_modality_lut, apply_voi
 from ftmtl.acquisition import ODD_VALUE
 from ftmtl.errors import NotAnalysable
 
-Floats = NDArray[np.float64]
+Doubles = NDArray[np.float64]
 
 
 def codes(stored: NDArray[Any]) -> NDArray[Any]:
-    """Return the stored values' bit patterns, as indices into `display_table`; a view."""
+    """Return the bit patterns of stored values, which are indices into `display_table`, as a view."""
     return stored.view(np.dtype(f"u{stored.dtype.itemsize}"))
 
 
 def display_table(
     ds: Dataset, stored: NDArray[Any], voi_window: int = 0
 ) -> tuple[NDArray[np.float32], tuple[str, ...]]:
-    """Build the table from stored value to display value.
+    """Build the table from stored values to display values.
 
     Parameters
     ----------
     ds
         The image's data set.
     stored
-        int8, uint8, int16 or uint16: its pixels; sampled for statistics only where it has no VOI transform.
+        The image's pixels: int8, uint8, int16 or uint16. Their distribution matters only without a VOI transform.
     voi_window
-        Which of the alternative VOI LUTs or windows to use.
+        Index of the VOI LUT or window to use, where there are several.
 
     Returns
     -------
-    tuple
-        float32, one entry a bit pattern (see `codes`), from 0 (black) to 1 (white); padding is 0. And the notes.
+    table
+        float32, one entry per bit pattern (see `codes`), from 0 (black) to 1 (white); padding is 0.
+    notes
+        Sentences about what was unusual.
 
     Raises
     ------
     NotAnalysable
-        If the pixels need more than 16 bits or the modality LUT is unusable.
+        If the pixels need more than 16 bits or the modality LUT is damaged.
     """
     if stored.dtype.kind not in "iu" or stored.dtype.itemsize > 2:
         raise NotAnalysable(f"The pixels are stored as {stored.dtype}; at most 16 bits of integers are read.")
@@ -67,8 +69,8 @@ def display_table(
     return display.astype(np.float32), notes
 
 
-def window(values: Floats, center: float, width: float, function: str = "LINEAR") -> Floats:
-    """Apply a window, giving 0 to 1 (PS3.3 C.11.2.1.2 and C.11.2.1.3).
+def window(values: Doubles, center: float, width: float, function: str = "LINEAR") -> Doubles:
+    """Apply a window, with results from 0 to 1 (PS3.3 C.11.2.1.2 and C.11.2.1.3).
 
     Raises
     ------
@@ -88,8 +90,8 @@ def window(values: Floats, center: float, width: float, function: str = "LINEAR"
     return np.clip((values - center) / width + 0.5, 0, 1)
 
 
-def _voi(ds: Dataset, modality: Floats, index: int) -> tuple[Floats | None, tuple[str, ...]]:
-    """Apply the VOI LUT, else the window, else give None."""
+def _voi(ds: Dataset, modality: Doubles, index: int) -> tuple[Doubles | None, tuple[str, ...]]:
+    """Apply the VOI LUT if there is one, otherwise the window; return None if there is neither. Notes follow."""
     notes: list[str] = []
     try:
         if ds.get("VOILUTSequence"):
@@ -107,18 +109,19 @@ def _voi(ds: Dataset, modality: Floats, index: int) -> tuple[Floats | None, tupl
     return None, (*notes, "No VOI transform; the grey scale was stretched to the image's own range.")
 
 
-def _voi_lut(ds: Dataset, modality: Floats, index: int, notes: list[str]) -> Floats:
-    """Look values up in the VOI LUT and divide by the range that its descriptor gives (PS3.3 C.11.2.1.1)."""
+def _voi_lut(ds: Dataset, modality: Doubles, index: int, notes: list[str]) -> Doubles:
+    """Look values up in the VOI LUT and divide by the range that it uses (PS3.3 C.11.2.1.1)."""
     index = _existing(index, len(ds.VOILUTSequence), notes)
     whole = np.clip(np.rint(modality), -(2**31), 2**31 - 1).astype(np.int64)
     entries, first, bits = (int(number) for number in ds.VOILUTSequence[index].LUTDescriptor)
-    # pydicom keeps the offset in 16 bits, so what lies beyond the table is brought to its ends first.
+    # pydicom keeps the offset in 16 bits, so values outside the table are clipped to its range first.
     whole = np.clip(whole, first, first + (entries or 2**16) - 1)
     shown = np.asarray(apply_voi(whole, ds, index), dtype=np.float64)
     used = 2 ** int(shown.max()).bit_length() - 1
     if used < 2**bits - 1:
         notes.append("The VOI LUT uses fewer bits than it declares.")
-    return shown / max(1, used)
+    grey: NDArray[np.float64] = shown / max(1, used)
+    return grey
 
 
 def _existing(index: int, count: int, notes: list[str]) -> int:
@@ -140,18 +143,19 @@ def _numbers(ds: Dataset, keyword: str) -> list[float]:
     return numbers
 
 
-def _stretch(modality: Floats, counts: NDArray[np.int64]) -> Floats:
+def _stretch(modality: Doubles, counts: NDArray[np.int64]) -> Doubles:
     """Map the 0.1th to the 99.9th percentile of the image's values to 0 to 1."""
     order = np.argsort(modality, kind="stable")
     total = np.cumsum(counts[order])
     if total[-1] == 0:
         return np.zeros_like(modality)
     low, high = (modality[order[np.searchsorted(total, part * total[-1])]] for part in (0.001, 0.999))
-    return np.clip((modality - low) / max(high - low, 1e-9), 0, 1)
+    grey: NDArray[np.float64] = np.clip((modality - low) / max(high - low, 1e-9), 0, 1)
+    return grey
 
 
 def _is_inverse(ds: Dataset) -> bool:
-    """MONOCHROME1 and Presentation LUT Shape INVERSE say the same thing, so they invert once (PS3.3 C.11.6)."""
+    """Return whether to invert; MONOCHROME1 and Presentation LUT Shape INVERSE together invert once (PS3.3 C.11.6)."""
     interpretation = str(ds.get("PhotometricInterpretation", "")).strip().upper()
     return interpretation == "MONOCHROME1" or str(ds.get("PresentationLUTShape", "")).strip().upper() == "INVERSE"
 
@@ -170,7 +174,7 @@ def _padding(ds: Dataset, values: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def _signed(value: int, dtype: np.dtype[Any]) -> int:
-    """Undo the wrong VR: padding of signed pixels that was read as unsigned, or the reverse."""
+    """Correct a padding value that was read with the wrong VR: as unsigned for signed pixels, or the reverse."""
     info = np.iinfo(dtype)
     span = 2**info.bits
     return value - span if value > info.max else value + span if value < info.min else value

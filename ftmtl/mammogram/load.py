@@ -1,4 +1,4 @@
-"""DICOM pixels to one oriented, normalised mammogram; or the reason why it can't be analysed."""
+"""From a DICOM image to an oriented, normalised mammogram, or the reason why it can't be analysed."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ from ftmtl.mammogram.spacing import read_spacing
 
 @dataclass(frozen=True, eq=False)
 class Mammogram:
-    """One mammogram, cropped to the breast and turned to hang one way, at the source's full resolution.
+    """One mammogram at full resolution, cropped to the breast and in canonical orientation.
 
     Attributes
     ----------
     pixels
-        float32, (height, width), 0 (black) to 1 (white): tissue bright, background dark, chest wall at
+        float32, (height, width), 0 (black) to 1 (white): bright tissue on dark background, chest wall at
         column 0, anterior to the right, superior or lateral at the top.
     acquisition
-        What the header says.
+        What the header says about the image.
     rows, columns
         Size of the stored matrix.
     orientation
-        The crop and the turn, with the exact way back.
+        Mapping between the stored matrix and ``pixels``.
     spacing_mm
         (row, column) spacing of the stored matrix in mm, or None.
     spacing_source
         What the spacing describes: ``calibrated``, ``corrected`` (for magnification), ``detector plane`` or empty.
     notes
-        Sentences about what was odd.
+        Sentences about what was unusual.
     """
 
     pixels: NDArray[np.float32]
@@ -54,28 +54,28 @@ class Mammogram:
 
     @property
     def canonical_spacing_mm(self) -> tuple[float, float] | None:
-        """(row, column) spacing of ``pixels`` in mm: the stored one, exchanged if the image was transposed."""
+        """(row, column) spacing of ``pixels`` in mm, or None: that of the stored matrix, swapped if transposed."""
         if self.spacing_mm and self.orientation.transpose:
             return self.spacing_mm[1], self.spacing_mm[0]
         return self.spacing_mm
 
     def box_to_source(self, box: Box) -> Box:
-        """Return the stored pixels' box of a box in ``pixels``; both half-open (column, row, column, row)."""
+        """Convert a box in ``pixels`` to a box in the stored matrix; both are (column, row, column, row), half-open."""
         return self.orientation.box_to_source(box)
 
     def box_from_source(self, box: Box) -> Box:
-        """Return the box in ``pixels`` of a box in stored pixels; it may leave the crop."""
+        """Convert a box in the stored matrix to a box in ``pixels``; it may extend beyond the crop."""
         return self.orientation.box_from_source(box)
 
     def mask_to_source(self, mask: NDArray[Pixel], column: int = 0, row: int = 0) -> tuple[NDArray[Pixel], int, int]:
-        """Turn a piece of mask, whose first pixel is at `column`, `row` of ``pixels``, back to the stored matrix.
+        """Turn a part of a mask, whose first pixel is at `column`, `row` of ``pixels``, back to the stored matrix.
 
-        The mask may be of probabilities.
+        The mask may hold probabilities.
 
         Returns
         -------
         tuple
-            The piece as stored, and the column and row of its first pixel there.
+            The part in stored orientation, and the column and row of its first pixel in the stored matrix.
         """
         return self.orientation.mask_to_source(mask, column, row)
 
@@ -86,18 +86,18 @@ def load_mammogram(source: Path | Dataset, *, voi_window: int = 0, secondary_cap
     Parameters
     ----------
     source
-        A DICOM file, or a data set with its pixels.
+        A DICOM file, or a data set with pixel data.
     voi_window
-        Which of the image's alternative VOI LUTs or windows to use.
+        Index of the VOI LUT or window to use, where there are several.
     secondary_capture
         Whether Secondary Capture images of modality MG are accepted.
 
     Raises
     ------
     NotAnalysable
-        If the file is not DICOM, not a mammogram of the kind that the model reads, or can't be decoded.
+        If the file is not DICOM, is not a mammogram that the model can read, or can't be decoded.
     OSError
-        If the file can't be read, which may pass.
+        If the file can't be read; trying again may help.
     """
     if not isinstance(source, Dataset):
         _refuse(
@@ -135,12 +135,12 @@ def from_array(
     *,
     view: str | None = None,
 ) -> Mammogram:
-    """Make a mammogram of an image that is not DICOM: a data set's PNG, or a phantom.
+    """Make a mammogram from an image that is not DICOM: a data set's PNG, or a phantom.
 
     Parameters
     ----------
     pixels
-        (rows, columns), 0 (black) to 1 (white), tissue bright.
+        (rows, columns), 0 (black) to 1 (white), with bright tissue.
     laterality, view
         ``L`` or ``R``, and ``CC``, ``MLO``..., if known.
     spacing_mm

@@ -1,6 +1,6 @@
-"""From a DICOM file to its stored values, and to the picture that a workstation shows of them.
+"""From a DICOM file to its stored values, and to the picture that a workstation displays.
 
-pydicom and numpy only, besides the decoders of compressed pixels.
+Besides the decoders of compressed pixels, only pydicom and numpy are needed.
 """
 
 from __future__ import annotations
@@ -13,22 +13,19 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
+from pydicom.pixels.decoders.base import get_decoder
 
 from ftmtl.acquisition import ODD_VALUE
-from ftmtl.errors import NotAnalysable
+from ftmtl.errors import DecoderMissing, NotAnalysable
 from ftmtl.mammogram.grayscale import codes, display_table
 
 LOSSY = "The image was compressed with loss."
-
-
 _LOSSY_SYNTAXES = {f"1.2.840.10008.1.2.4.{n}" for n in ("50", "51", "81", "91", "203")}
-
-
 _SIDES_PX = (64, 20_000)
 
 
 def display_pixels(path: Path, *, voi_window: int = 0) -> NDArray[np.float32]:
-    """Decode and window an image as a workstation shows it: the whole stored matrix, not turned, not cropped.
+    """Decode and window an image as a workstation displays it: the whole stored matrix, neither turned nor cropped.
 
     Returns
     -------
@@ -47,14 +44,14 @@ def display_pixels(path: Path, *, voi_window: int = 0) -> NDArray[np.float32]:
 
 
 def read_file(path: Path, **options: Any) -> Dataset:
-    """Read a DICOM file; ``options`` go to :func:`pydicom.dcmread`.
+    """Read a DICOM file; ``options`` are passed to :func:`pydicom.dcmread`.
 
     Raises
     ------
     NotAnalysable
-        If the file is not DICOM, or damaged.
+        If the file is not DICOM, or is damaged.
     OSError
-        If the file can't be read, which may pass.
+        If the file can't be read; trying again may help.
     """
     try:
         return pydicom.dcmread(path, **options)
@@ -72,7 +69,7 @@ def decode(ds: Dataset) -> NDArray[Any]:
     Raises
     ------
     NotAnalysable
-        If there are none, they are of a colour image, or they can't be decoded.
+        If the data set has no pixels, has those of a colour image, or they can't be decoded.
     """
     if "PixelData" not in ds:
         raise NotAnalysable("This object has no pixel data.")
@@ -84,14 +81,25 @@ def decode(ds: Dataset) -> NDArray[Any]:
     if samples != 1 or not interpretation.startswith("MONOCHROME"):
         raise NotAnalysable(f"This is a colour image ({interpretation}), not a mammogram.")
     if not all(_SIDES_PX[0] <= side <= _SIDES_PX[1] for side in (rows, columns)):
-        raise NotAnalysable(f"The image is {columns} x {rows} pixels; that is no mammogram.")
+        raise NotAnalysable(f"The image is {columns} x {rows} pixels; that is not a mammogram.")
     try:
         stored: NDArray[Any] = ds.pixel_array
     except (*ODD_VALUE, EOFError, MemoryError) as error:
+        if _lacks_decoder(ds):
+            words = f"no decoder for {_syntax(ds)} is installed; pip install 'ftmtl-node[worker]' brings one"
+            raise DecoderMissing(words) from error
         raise NotAnalysable(f"The pixels can't be decoded (transfer syntax {_syntax(ds)}).") from error
     if stored.shape != (rows, columns):
         raise NotAnalysable(f"The pixel data have the shape {stored.shape}, not one image of {columns} x {rows}.")
     return stored.astype(stored.dtype.newbyteorder("="), copy=False)
+
+
+def _lacks_decoder(ds: Dataset) -> bool:
+    """Return whether pydicom knows the transfer syntax, and only the package that decodes it is missing."""
+    try:
+        return not get_decoder(ds.file_meta.TransferSyntaxUID).is_available
+    except (AttributeError, NotImplementedError):
+        return False
 
 
 def _syntax(ds: Dataset) -> str:
@@ -100,6 +108,6 @@ def _syntax(ds: Dataset) -> str:
 
 
 def is_lossy(ds: Dataset) -> bool:
-    """Tell whether an image was ever compressed with loss (PS3.3 C.7.6.1.1.5)."""
+    """Return whether an image was ever compressed with loss (PS3.3 C.7.6.1.1.5)."""
     uid = getattr(getattr(ds, "file_meta", None), "TransferSyntaxUID", "")
     return str(ds.get("LossyImageCompression", "")).strip() == "01" or str(uid) in _LOSSY_SYNTAXES

@@ -1,4 +1,4 @@
-"""The pixel spacing of a mammogram, and what it describes (PS3.3 10.7)."""
+"""The pixel spacing of a mammogram, and what it refers to (PS3.3 10.7)."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _SPACING_MM = (0.005, 5.0)
 
 
 def read_spacing(ds: Dataset) -> tuple[tuple[float, float] | None, str]:
-    """Return the (row, column) spacing in mm, and what it describes (PS3.3 10.7).
+    """Return the (row, column) spacing in mm, and what it refers to (PS3.3 10.7).
 
-    A Pixel Spacing that differs from Imager Pixel Spacing has been calibrated or corrected already;
-    one that equals it has not. So the magnification is divided out once at most.
+    If Pixel Spacing differs from Imager Pixel Spacing, it has already been calibrated or corrected; if
+    they are equal, it has not. So the magnification is never corrected twice.
 
     Returns
     -------

@@ -1,1 +1,1 @@
-"""FT-MTL-Net, one part per file."""
+"""FT-MTL-Net, with one module per part of the network."""

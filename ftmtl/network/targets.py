@@ -1,4 +1,4 @@
-"""What is true of an image and what the network says of it, as tensors.
+"""The truth about an image and the network's detections on it, as tensors.
 
 Boxes are (x0, y0, x1, y1) in pixels of the network's input, half-open.
 """
@@ -13,7 +13,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """What is true of one image.
+    """The truth about one image.
 
     Attributes
     ----------
@@ -26,8 +26,8 @@ class Target:
     malignant, types
         int64, shape (lesions,); -1 where unknown. Types index `ftmtl.findings.LESION_TYPES`.
     seed
-        Of everything drawn by chance about this image in this step, so that a step gives the same result
-        however its images are divided among processes.
+        Seed of all random choices for this image in this step. So a step gives the same result however its images are
+        divided among processes.
     """
 
     boxes: Tensor
@@ -45,7 +45,7 @@ class Target:
 
 @dataclass(frozen=True, eq=False)
 class Detections:
-    """What the network says of one image; everything on the same device, by descending score.
+    """The network's detections on one image, on one device and in descending order of score.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class Detections:
     types
         Probability of each of the network's finding types, shape (detections, types).
     masks
-        Probability of lesion over the box, shape (detections, 28, 28).
+        Probability that each place of the box belongs to the lesion, shape (detections, 28, 28).
     """
 
     boxes: Tensor

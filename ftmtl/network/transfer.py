@@ -1,7 +1,7 @@
-"""Early transfer of features between the tasks: the idea of Gao et al. (arXiv 1906.01828).
+"""Early transfer of features between tasks, the idea of Gao et al. (arXiv 1906.01828).
 
-Each task's feature map of a region of interest (RoI) is a view of the same lesion. What one task has learned is
-handed to another before that task decides, not joined in the cost function only.
+Each task's feature map of a region of interest (RoI) is a view of the same lesion. One task's features are passed to
+another task before that task decides; the tasks are not only joined by a common loss.
 """
 
 from __future__ import annotations
@@ -14,19 +14,20 @@ from torch.nn import functional as F
 
 
 class FeatureTransfer(nn.Module):
-    """Combine a task's own RoI features with those handed over by other tasks.
+    """Combines a task's own RoI features with those transferred from other tasks.
 
-    The maps are brought to the size of the task's own, joined, and mixed by a 1×1 convolution with normalisation.
+    The transferred maps are resized to the task's own, combined with them, and mixed by a 1×1 convolution with
+    normalisation.
 
     Parameters
     ----------
     channels
-        Channels of the task's own features, of each map handed over, and of the result.
+        Channels of the task's own features, of each transferred map, and of the result.
     sources
-        How many maps are handed over; with none, the own features pass unchanged.
+        Number of transferred maps; without any, the task's own features are returned unchanged.
     fusion
-        ``concat``: side by side; ``sum``: added; ``gate``: added, each weighted at every place and channel by a
-        sigmoid of itself and the task's own.
+        ``concat`` concatenates the channels; ``sum`` adds the maps; ``gate`` adds them, each weighted at every place
+        and in every channel by a sigmoid of the map and the task's own features.
     """
 
     def __init__(self, channels: int, sources: int, fusion: str = "concat") -> None:
@@ -47,7 +48,7 @@ class FeatureTransfer(nn.Module):
         own
             Shape (RoIs, channels, s, s).
         handed
-            One map a source, shape (RoIs, channels, any, any).
+            One map per source, shape (RoIs, channels, any, any).
         """
         if not self.sources:
             return own
@@ -64,7 +65,7 @@ class FeatureTransfer(nn.Module):
 
 
 def _resized(handed: Tensor, own: Tensor) -> Tensor:
-    """Bring a map to the side of another: averaged where it shrinks, bilinear where it grows."""
+    """Resize a map to the size of another: by averaging to a smaller size, bilinearly to a larger one."""
     size = (own.shape[-2], own.shape[-1])
     if handed.shape[-2:] == own.shape[-2:]:
         return handed

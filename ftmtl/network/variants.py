@@ -1,6 +1,6 @@
-"""What the network is made of, and the named variants that show what feature transfer is worth.
+"""The configuration of the network, and the named variants that measure the effect of feature transfer.
 
-A variant is a few fields of `NetworkConfig`; everything else, code included, is the same for all of them.
+Variants differ in a few fields of `NetworkConfig`; everything else, including the code, is the same for all of them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ftmtl.preprocess import INPUT_SIZE
 TASKS = ("det", "seg", "cls")
 """Detection, segmentation, classification."""
 SOURCES = (*TASKS, "roi")
-"""Whose features can be handed over; ``roi`` is the receiver's own RoI features once more, which tells it nothing."""
+"""Sources of transferred features; ``roi`` is a copy of the receiver's own RoI features, which adds no information."""
 RECEIVERS = ("seg", "cls")
 FUSIONS = ("concat", "sum", "gate")
 NORMS = ("batch", "group", "frozen")
@@ -27,50 +27,50 @@ def _loss_weights() -> dict[str, float]:
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """What the network is made of.
+    """The configuration of the network.
 
     Attributes
     ----------
     backbone
-        A torchvision classification network that has levels at strides 4, 8, 16 and 32: ``resnet18``, ``resnet34``,
+        A torchvision classification network with levels at strides 4, 8, 16 and 32: ``resnet18``, ``resnet34``,
         ``resnet50``, ``mobilenet_v3_large``, ``efficientnet_b0``, ``convnext_tiny``...; or ``efficientnet_lite0``.
     norm
-        Normalisation of the backbone: ``batch``; ``group``, which doesn't depend on the other images of
-        a batch; ``frozen``, for pretrained statistics.
+        Normalisation of the backbone: ``batch``; ``group``, which is independent of the other images of
+        a batch; or ``frozen``, which keeps pretrained statistics.
     input_size
         Height and width in pixels.
     contrast
-        Sides in pixels of the two windows whose local contrast fills the second and third channel of the backbone
-        (`ftmtl.network.contrast`); empty for the image in all three.
+        Sides in pixels of the two windows whose local contrast is the second and third channel of the backbone's input
+        (`ftmtl.network.contrast`); if empty, all three channels are the image.
     channels
         Channels of the feature pyramid and of all RoI features; a multiple of 8.
     anchor_sizes
-        Anchor sides in input pixels, a tuple a pyramid level (strides 4, 8, 16, 32), of one length.
+        Anchor sides in input pixels, one tuple per pyramid level (strides 4, 8, 16, 32), all of the same length.
     tasks
         Which of `TASKS` the network has.
     shared
-        Whether the tasks share one backbone; if not, each is a network of its own.
+        Whether the tasks share one backbone; if not, each task has a network of its own.
     transfer
-        Whose features are handed to whom, ``"det->cls"``: source of `SOURCES`, receiver of `RECEIVERS`.
+        Directions of transfer, such as ``"det->cls"``, from one of `SOURCES` to one of `RECEIVERS`.
     fusion
-        How a receiver combines them with its own, one of `FUSIONS` (`ftmtl.network.transfer`).
+        How a receiver combines transferred features with its own, one of `FUSIONS` (`ftmtl.network.transfer`).
     detach
-        Whether gradients stop at the fusion.
+        Whether transferred features pass no gradient back to their source.
     shuffle
-        Whether at inference each RoI is handed the features of another.
+        Whether each RoI gets the transferred features of another RoI at inference.
     types
         Finding types in the order of the logits.
     rois_per_image, positive_fraction
-        How many proposals the heads learn from, and how many of them lie on lesions at most.
+        Number of RoIs that the heads learn from, and the largest fraction of them that may lie on lesions.
     detections_per_image, nms_iou
-        Detections kept at inference, and the overlap above which the weaker is dropped.
+        Number of detections kept at inference, and the overlap above which the less probable of two is dropped.
     loss_weights
-        By name of the loss.
+        Weight of each loss, by its name.
 
     Raises
     ------
     ValueError
-        If a field has no meaning; one sentence that names it.
+        If the value of a field is invalid; the message is one sentence that names the field.
     """
 
     backbone: str = "resnet18"
@@ -101,11 +101,11 @@ class NetworkConfig:
         for direction in self.transfer:
             self._check_direction(direction)
         if len(self.contrast) not in (0, 2) or any(side < 12 for side in self.contrast):
-            raise ValueError(f"contrast is {list(self.contrast)}; it holds no side or two, of 12 pixels or more")
+            raise ValueError(f"contrast is {list(self.contrast)}; it is empty or holds two sides of 12 pixels or more")
         if self.channels % 8 or self.channels < 8:
             raise ValueError(f"channels is {self.channels}; it has to be a multiple of 8")
         if len(self.anchor_sizes) != 4 or len({len(sizes) for sizes in self.anchor_sizes}) != 1:
-            raise ValueError("anchor_sizes has to hold four levels with as many sizes each")
+            raise ValueError("anchor_sizes has to hold four levels with the same number of sizes")
         if unknown := set(self.types) - {kind.value for kind in LESION_TYPES}:
             raise ValueError(f"types hold {sorted(unknown)}; they can be {', '.join(k.value for k in LESION_TYPES)}")
         if set(self.loss_weights) != set(_loss_weights()):
@@ -119,10 +119,10 @@ class NetworkConfig:
             raise ValueError(f"transfer holds {direction!r}; directions are det->cls, seg->cls, det->seg, cls->seg")
         for task in {source, receiver} - {"roi"}:
             if task not in self.tasks:
-                raise ValueError(f"transfer holds {direction!r}, but {task} is none of the tasks")
+                raise ValueError(f"transfer holds {direction!r}, but {task} is not one of the tasks")
 
     def sources(self, receiver: str) -> tuple[str, ...]:
-        """Whose features ``receiver`` is handed, in the order of `transfer`."""
+        """Return the tasks whose features ``receiver`` gets, in the order of `transfer`."""
         pairs = (direction.split("->") for direction in self.transfer)
         return tuple(source for source, to in pairs if to == receiver)
 
@@ -140,17 +140,19 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "D-shuffle": {"transfer": _FULL, "shuffle": True},
     "D-sum": {"transfer": _FULL, "fusion": "sum"},
 }
-"""A: three single-task models. B: plain multi-task. B+: B with the parameters and depth of D, its fusion fed copies of
-its own features: the control. C1, C2: one direction alone. D: full transfer. D-detach: no gradient through the
-fusion. D-shuffle: D, whose RoIs are handed each other's features at inference. D-sum: D, whose fusion
-adds the features."""
+"""Fields of the variants.
+
+A: three single-task networks. B: multi-task without transfer. B+: the control, B with the parameters and depth of D,
+whose fusion gets copies of its own features. C1, C2: one direction of transfer. D: full transfer. D-detach: D without
+gradients through the transfer. D-shuffle: D with transferred features exchanged between RoIs at inference. D-sum: D
+with features added at the fusion."""
 
 WEIGHTS_OF = {"D-shuffle": "D"}
-"""Variants that differ at inference only: they are not trained, they take the weights of another."""
+"""Variants that differ at inference only: they are not trained but use the weights of another variant."""
 
 
 def variant(name: str, base: NetworkConfig | None = None) -> NetworkConfig:
-    """Return the configuration of a variant, all else as in ``base``.
+    """Return the configuration of a variant, with all other fields as in ``base``.
 
     Raises
     ------
@@ -158,6 +160,6 @@ def variant(name: str, base: NetworkConfig | None = None) -> NetworkConfig:
         If there is no such variant.
     """
     if name not in VARIANTS:
-        raise ValueError(f"there is no variant {name!r}; there are {', '.join(VARIANTS)}")
+        raise ValueError(f"there is no variant {name!r}; known variants are {', '.join(VARIANTS)}")
     plain = {"shared": True, "detach": False, "shuffle": False}
     return replace(base or NetworkConfig(), **plain | VARIANTS[name])

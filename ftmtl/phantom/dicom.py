@@ -26,13 +26,13 @@ def phantom_dataset(phantom: Phantom, study: str | None = None) -> Dataset:
     phantom
         A mammogram with 12 stored bits.
     study
-        What makes the study's UIDs differ from those of the same seed elsewhere; None for the seed alone.
+        Text that makes the study's UIDs differ from others of the same seed; with None they depend on the seed alone.
 
     Returns
     -------
     Dataset
-        With File Meta Information, Explicit VR Little Endian. Its UIDs follow from the seed, so the
-        same phantom is the same instance.
+        With File Meta Information, in Explicit VR Little Endian. The UIDs are derived from the seed, so the
+        same phantom is always the same instance.
     """
     key = f"{phantom.seed}" if study is None else f"{phantom.seed}|{study}"
     number = 1 + STANDARD_VIEWS.index((phantom.laterality, phantom.view))
@@ -52,7 +52,7 @@ def phantom_dataset(phantom: Phantom, study: str | None = None) -> Dataset:
     return ds
 
 
-def write_study(
+def write_study(  # noqa: PLR0913 - a builder of DICOM objects
     folder: Path,
     seed: int,
     *,
@@ -66,7 +66,7 @@ def write_study(
     Returns
     -------
     list of tuple
-        Each file with the phantom in it: the truth.
+        Each file, with the phantom that it holds.
     """
     folder.mkdir(parents=True, exist_ok=True)
     written = []

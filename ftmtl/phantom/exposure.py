@@ -1,4 +1,4 @@
-"""From attenuation to a stored image: blur and noise of the detector, the vendor's processing, burned-in marks."""
+"""From attenuation to a stored image: detector blur and noise, vendor processing, burned-in markers."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ MAX_VALUE = 4095
 
 
 def expose(rng: np.random.Generator, signal: Floats, tissue: Floats, spacing_mm: float) -> NDArray[np.uint16]:
-    """Return the image of a signal: digital or film, flat or with its local contrast raised, bright or dark.
+    """Make the image of a signal: digital or film, with or without enhanced local contrast, bright or dark.
 
-    Noise is given at 100 µm and falls with the pixel's area, as quantum noise does.
+    The standard deviation of the noise is specified at 100 µm; its variance is inversely proportional to the area of a
+    pixel, as for quantum noise.
     """
     film = rng.random() < 0.35
     blur_mm = rng.uniform(0.12, 0.25) if film else 0.07
@@ -32,11 +33,12 @@ def expose(rng: np.random.Generator, signal: Floats, tissue: Floats, spacing_mm:
         lit += np.float32(local) * (lit - _surroundings(blurred, breast, spacing_mm, reach_mm))
     lit = np.maximum(lit, 0.03) ** np.float32(gamma)
     shown = np.where(lit < 0.75, lit, 0.75 + 0.25 * np.tanh((lit - 0.75) / 0.25)) * breast
-    return np.round(np.clip(shown, 0, 1) * MAX_VALUE).astype(np.uint16)
+    stored: NDArray[np.uint16] = np.round(np.clip(shown, 0, 1) * MAX_VALUE).astype(np.uint16)
+    return stored
 
 
 def burn_marker(pixels: NDArray[np.uint16], laterality: str, view: str, spacing_mm: float) -> None:
-    """Write side and view into the corner away from the chest wall, in place."""
+    """Write laterality and view into the corner away from the chest wall, in place."""
     columns = pixels.shape[1]
     size = max(6, round(7 / spacing_mm))
     canvas = Image.new("L", (size * 6, size * 2))
@@ -50,7 +52,7 @@ def burn_marker(pixels: NDArray[np.uint16], laterality: str, view: str, spacing_
 
 
 def _surroundings(signal: Floats, breast: NDArray[np.bool_], spacing_mm: float, reach_mm: float) -> Floats:
-    """Mean of the breast about each point; air does not count."""
+    """Return the mean of the breast around each point, ignoring air."""
     factor = max(1, round(4 * COARSE_MM / spacing_mm))
     small = (-(-signal.shape[0] // factor), -(-signal.shape[1] // factor))
     weight = resize(breast.astype(np.float32), small)

@@ -1,8 +1,8 @@
-"""Masses and calcification clusters: what they are, and how they are laid over the tissue.
+"""Masses and calcification clusters: their properties, and how they are drawn over the tissue.
 
-The signs are those that radiologists read (BI-RADS): a benign mass is oval, round or lobulated and circumscribed; a
-malignant one irregular, spiculated or indistinct. Benign calcifications are few, coarse and round; malignant ones
-many, fine, of all shapes, and often in line with the ducts.
+They follow the signs that radiologists look for (BI-RADS). Benign masses are oval, round or lobulated, and
+circumscribed; malignant masses are irregular, spiculated or indistinct. Benign calcifications are few, coarse and
+round; malignant ones are many, fine, of various shapes, and often aligned with the ducts.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from scipy import spatial
 
 from ftmtl.findings import Box, FindingType, LesionMask
 from ftmtl.phantom.anatomy import Anatomy
-from ftmtl.phantom.fields import COARSE_MM, Floats, bounds, offsets, power_law, resize
+from ftmtl.phantom.fields import COARSE_MM, Floats, PowerLaw, bounds, offsets, resize
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,14 @@ class LesionSpec:
     type
         Mass or calcification cluster.
     malignant
-        Irregular and spiculated, or pleomorphic, if True; smooth and oval, or round, if not.
+        If True, the mass is irregular and may be spiculated, the cluster pleomorphic; otherwise the mass is smooth and
+        oval, the calcifications are round.
     radius_mm
-        Mean radius of the mass, or of the cluster.
+        Mean radius of the mass or of the cluster.
     contrast
-        Peak signal added by the lesion, where 1 is the whole display range.
+        Peak signal that the lesion adds; 1 is the whole display range.
     seed
-        Seed of the lesion's own shape.
+        Seed of the lesion's shape.
     """
 
     type: FindingType
@@ -60,12 +61,12 @@ class Truth:
 
 
 def draw_lesions(rng: np.random.Generator, count: int | None = None) -> tuple[LesionSpec, ...]:
-    """Draw the lesions of one breast: none, one or two, three masses to one cluster.
+    """Choose the lesions of one breast at random: none, one or two, with three masses for each cluster on average.
 
     Parameters
     ----------
     count
-        How many; drawn as well if None.
+        Number of lesions; by default it is random.
     """
     if count is None:
         count = int(rng.choice([0, 1, 2], p=[0.35, 0.5, 0.15]))
@@ -84,7 +85,7 @@ def _draw_lesion(rng: np.random.Generator) -> LesionSpec:
 def place_lesion(
     rng: np.random.Generator, spec: LesionSpec, anatomy: Anatomy, signal: Floats, spacing_mm: float
 ) -> Truth | None:
-    """Draw one lesion onto ``signal`` in place; None if the breast has no room for it."""
+    """Draw one lesion onto ``signal`` in place; return None if the breast has no room for it."""
     room = anatomy.allowed & (anatomy.depth_mm > 0.8 * spec.radius_mm + 3)
     rows, columns = np.nonzero(room)
     if not len(rows):
@@ -109,7 +110,7 @@ Drawn = tuple[tuple[slice, slice], Floats, NDArray[np.bool_]]
 def _window(
     centre: tuple[float, float], reach_mm: float, h: float, shape: Sequence[int]
 ) -> tuple[tuple[slice, slice], Floats, Floats]:
-    """The part of the image within reach of a point, and its coordinates relative to it, in mm."""
+    """Return the part of the image within reach of a point, and the coordinates of its pixels relative to the point."""
     c0, c1 = max(0, int((centre[0] - reach_mm) / h)), min(shape[1], int((centre[0] + reach_mm) / h) + 1)
     r0, r1 = max(0, int((centre[1] - reach_mm) / h)), min(shape[0], int((centre[1] + reach_mm) / h) + 1)
     x = (np.arange(c0, c1, dtype=np.float32)[None, :] + 0.5) * h - centre[0]
@@ -120,7 +121,7 @@ def _window(
 def _mass(
     rng: np.random.Generator, spec: LesionSpec, centre: tuple[float, float], h: float, shape: Sequence[int]
 ) -> Drawn:
-    """A sphere's shadow with a border of its kind; the mask ends where the border is half as bright as inside."""
+    """Draw a mass as the projection of a sphere; its mask ends where the border is half as bright as the inside."""
     window, x, y = _window(centre, spec.radius_mm * (3.4 if spec.malignant else 1.8), h, shape)
     turn = rng.uniform(0, np.pi)
     aspect = rng.uniform(0.6, 1.0)
@@ -146,13 +147,13 @@ def _mass(
 
 
 def _mottle(rng: np.random.Generator, shape: tuple[int, ...], h: float) -> Floats:
-    """Unevenness inside a mass."""
+    """Draw the texture inside a mass."""
     coarse = (max(4, round(shape[0] * h / COARSE_MM)), max(4, round(shape[1] * h / COARSE_MM)))
-    return resize(power_law(rng, coarse, COARSE_MM, beta=2.8, cutoff_per_mm=0.05), (shape[0], shape[1]))
+    return resize(PowerLaw(2.8, cutoff_per_mm=0.05).draw(rng, coarse, COARSE_MM), (shape[0], shape[1]))
 
 
 def _spicules(rng: np.random.Generator, radius_mm: float, x: Floats, y: Floats) -> Floats:
-    """Tapering, slightly bent strands that radiate from a mass."""
+    """Draw tapering, slightly bent strands that radiate from a mass."""
     total = np.zeros(np.broadcast_shapes(x.shape, y.shape), dtype=np.float32)
     distance = np.hypot(x, y)
     angle = np.arctan2(y, x)
@@ -190,7 +191,7 @@ def _cluster(
 
 
 def _along(points: NDArray[np.floating], course: float, breadth: float) -> NDArray[np.floating]:
-    """Press points towards a line through the middle, as calcifications in ducts lie."""
+    """Move points towards a line through the centre, as calcifications lie in ducts."""
     way = np.array([np.cos(course), np.sin(course)])
     lengthwise = points @ way
     across = points - lengthwise[:, None] * way
@@ -198,7 +199,7 @@ def _along(points: NDArray[np.floating], course: float, breadth: float) -> NDArr
 
 
 def _hull(points: NDArray[np.floating], x: Floats, y: Floats, margin_mm: float = 1.0) -> NDArray[np.bool_]:
-    """Inside of the convex hull of points, and a margin about it."""
+    """Return the mask of the convex hull of points and a margin around it."""
     equations = spatial.ConvexHull(points).equations
     inside = np.ones(np.broadcast_shapes(x.shape, y.shape), dtype=bool)
     for a, b, c in equations:

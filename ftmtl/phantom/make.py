@@ -1,12 +1,12 @@
 """Synthetic mammograms with exact truth.
 
 A phantom is drawn in millimetres on an 18 cm × 24 cm field, chest wall at the left, and then sampled at any pixel
-spacing: one seed is one breast, whatever the spacing. The breast comes first (`ftmtl.phantom.anatomy`), then masses and
-calcification clusters are added as attenuation (`lesions`), so that dense tissue hides them as it does in a patient,
-then detector and vendor make an image of it (`exposure`). The values look like a processed (For Presentation) image:
-bright tissue on a black background, 12 bits.
+spacing: a seed gives the same breast at every spacing. First comes the breast (`ftmtl.phantom.anatomy`). Masses and
+calcification clusters are then added as attenuation (`ftmtl.phantom.lesions`), so that dense tissue obscures them as in
+patients. Finally, detector and vendor processing turn the attenuation into an image (`ftmtl.phantom.exposure`). The
+result resembles a processed (For Presentation) image: bright tissue on a black background, 12 bits.
 
-No phantom is a patient, and what a model learns from them is for research only.
+Phantoms are not patients. Models trained on them are for research only.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from ftmtl.findings import Box, LesionMask
 from ftmtl.phantom.anatomy import dense_gland, draw_anatomy
 from ftmtl.phantom.exposure import MAX_VALUE, burn_marker, expose
-from ftmtl.phantom.fields import FIELD_MM, bounds, power_law, resize
+from ftmtl.phantom.fields import FIELD_MM, PowerLaw, bounds, resize
 from ftmtl.phantom.lesions import LesionSpec, Truth, draw_lesions, place_lesion
 
 __all__ = ["FIELD_MM", "MAX_VALUE", "LesionSpec", "Phantom", "Truth", "draw_lesions", "make_phantom"]
 
 _DENSE = 77
-"""Of the generator that dense gland is drawn from: the other phantoms of a seed stay what they are."""
+"""Added to the seed of the generator that draws dense gland, so that all other phantoms are unaffected by it."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class Phantom:
     Attributes
     ----------
     pixels
-        uint16, shape (rows, columns), 0..4095, as stored: right breasts have the chest wall at the right.
+        uint16, shape (rows, columns), 0 to 4095, as stored: right breasts have the chest wall at the right.
     lesions
-        The truth, in stored pixels.
+        The truth about the lesions, in stored pixels.
     breast
         Bounding box of the breast, in stored pixels.
     """
@@ -52,7 +52,7 @@ class Phantom:
     breast: Box
 
 
-def make_phantom(
+def make_phantom(  # noqa: PLR0913 - options that are independent of each other, all by keyword
     seed: int,
     *,
     laterality: str = "L",
@@ -67,29 +67,29 @@ def make_phantom(
     Parameters
     ----------
     seed
-        The patient; both breasts and all views of one seed belong together.
+        Identifies the patient: both breasts and all views of a seed belong together.
     laterality, view
         ``L`` or ``R``; ``CC`` or ``MLO``.
     spacing_mm
-        Pixel spacing of the result; the rows and columns are the field over it.
+        Pixel spacing of the image, which also determines its rows and columns.
     lesions
-        What to draw; by default what `draw_lesions` says for this breast.
+        Lesions to draw; by default those that `draw_lesions` chooses for this breast.
     marker
-        Whether the side and view are burned in at the image's edge, as most detectors do.
+        Whether laterality and view are burned in at the edge of the image, as by most detectors.
     dense
-        Whether gland fills the breast as one bright area; else it comes in patches.
+        Whether gland fills the breast as one bright area; otherwise it lies in patches.
 
     Raises
     ------
     ValueError
-        If laterality or view is not one of the above.
+        If laterality or view is invalid.
     """
     if laterality not in ("L", "R") or view not in ("CC", "MLO"):
         raise ValueError(f"a phantom has laterality L or R and view CC or MLO, not {laterality!r} and {view!r}")
     side = "LR".index(laterality)
     if lesions is None:
         lesions = draw_lesions(np.random.default_rng([seed, side]))
-    # A generator for each step: how much noise a fine image needs must not move the lesions that follow.
+    # Each step has its own generator: the number of random values depends on the spacing, the lesions must not.
     key = [seed, side, ("CC", "MLO").index(view)]
     streams = np.random.default_rng(key).spawn(4)
     anatomy = draw_anatomy(streams[0], view)
@@ -99,7 +99,7 @@ def make_phantom(
     shape = (round(FIELD_MM[0] / spacing_mm), round(FIELD_MM[1] / spacing_mm))
     signal = resize(anatomy.signal, shape)
     tissue = resize(anatomy.tissue, shape)
-    signal += 0.018 * power_law(streams[1], shape, spacing_mm, beta=2.6, cutoff_per_mm=0.05) * tissue
+    signal += 0.018 * PowerLaw(2.6, cutoff_per_mm=0.05).draw(streams[1], shape, spacing_mm) * tissue
     drawn = (place_lesion(streams[2], spec, anatomy, signal, spacing_mm) for spec in lesions)
     truths = [truth for truth in drawn if truth is not None]
     pixels = expose(streams[3], signal, tissue, spacing_mm)

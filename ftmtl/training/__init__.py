@@ -1,1 +1,1 @@
-"""Training: a recipe in, a run folder out. `train` assembles, `engine` loops."""
+"""Training, from a recipe to the folder of a run: `train` sets it up, `engine` is the training loop."""

@@ -1,4 +1,4 @@
-"""Augmentation as radiography allows: turns, scale, flips, contrast, light and noise; never a colour, never a shear."""
+"""Augmentation suited to radiographs: rotation, scale, flips, contrast, shading and noise, without colour or shear."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ from ftmtl.network.targets import Target
 from ftmtl.preprocess import AIR, BACKGROUND, standardise
 
 MIN_SIDE_PX = 6
-"""Lesions cut to less than this many pixels by crop, turn and scale are no truth to learn from."""
+"""Lesions that are smaller than this after cropping, rotation and scaling are removed from the truth."""
 _DEGREES = 15.0
 _SCALES = (0.75, 1.35)
 _GAMMAS = (0.6, 1.7)
 _CUT = 0.1
-"""Largest part of a whole image's width that is cut off at the chest wall, as a badly placed breast is."""
+"""Largest fraction of the width of whole images that is cut off at the chest wall, as by bad positioning."""
 
 Floats = NDArray[np.float32]
 
 
 def augmented(sample: Sample, rng: np.random.Generator, crop: int | None) -> tuple[Tensor, Target]:
-    """Return one training example.
+    """Make one training example.
 
-    Image and masks are resampled once, together: turned by up to 15 degrees, scaled by 0.75 to 1.35 and flipped.
-    A whole image keeps its chest wall at the left, so it is flipped top to bottom only, and may lose a strip there;
-    a crop is flipped both ways.
+    Image and masks are resampled once and together: rotated by up to 15 degrees, scaled by 0.75 to 1.35, and flipped.
+    Whole images keep their chest wall at the left, where a strip may be cut off, so they are only flipped top to
+    bottom. Crops are flipped both ways.
 
     Parameters
     ----------
     rng
-        All chance comes from it.
+        The only source of randomness.
     crop
-        Side of a square crop, on a lesion three times in four; None for the whole image.
+        Side of a square crop, which is near a lesion three times out of four; None for the whole image.
 
     Returns
     -------
     image
-        Standardised over the whole breast, float32, shape (1, height, width); what is not breast is air.
+        Standardised over the whole breast, float32, shape (1, height, width); everything else is air.
     target
-        Truth of what lies inside; boxes are tight around masks, half-open.
+        Truth inside the image; boxes are tight around the masks, half-open.
     """
     seed = int(rng.integers(2**31))
     pixels = standardise(_contrasted(sample.pixels.astype(np.float32), rng))
@@ -51,7 +51,7 @@ def augmented(sample: Sample, rng: np.random.Generator, crop: int | None) -> tup
     height, width = pixels.shape
     if crop is None:
         size, matrix = (height, width), _matrix(rng, sideways=False)
-        pivot = np.array([0.0, height / 2])  # the middle of the chest wall stays where it is
+        pivot = np.array([0.0, height / 2])  # the middle of the chest wall is not moved
         centre = pivot + matrix @ (np.array([width / 2, height / 2]) - pivot)
         centre[0] += max(0.0, rng.uniform(-_CUT, _CUT)) * width
     else:
@@ -65,7 +65,7 @@ def augmented(sample: Sample, rng: np.random.Generator, crop: int | None) -> tup
 
 
 def _contrasted(pixels: Floats, rng: np.random.Generator) -> Floats:
-    """Bend the grey scale (gamma 0.6 to 1.7, as often below 1 as above) and light it unevenly; air becomes 0."""
+    """Apply a gamma of 0.6 to 1.7, log-uniformly distributed, and uneven brightness; air becomes 0."""
     breast = pixels > BACKGROUND
     gamma = np.exp(rng.uniform(*np.log(_GAMMAS)))
     bent = np.where(breast, np.minimum(pixels, 1) ** np.float32(gamma), 0)
@@ -73,14 +73,14 @@ def _contrasted(pixels: Floats, rng: np.random.Generator) -> Floats:
 
 
 def _uneven(shape: tuple[int, ...], rng: np.random.Generator) -> Floats:
-    """Draw a smooth field around 1, from 3 × 3 values: heel effect, uneven compression, an unevenly lit film."""
+    """Draw a smooth field around 1 from 3 × 3 values: heel effect, uneven compression, an unevenly lit film."""
     coarse = torch.from_numpy(rng.uniform(-1, 1, (1, 1, 3, 3)).astype(np.float32)) * float(rng.uniform(0, 0.12))
     field: Floats = F.interpolate(coarse, size=shape, mode="bicubic", align_corners=True)[0, 0].numpy()
     return 1 + field
 
 
 def _matrix(rng: np.random.Generator, *, sideways: bool) -> NDArray[np.float64]:
-    """Draw what takes a step (columns, rows) of the result to one of the sample."""
+    """Draw the matrix that maps a step (columns, rows) in the result to a step in the sample."""
     turn, scale = np.deg2rad(rng.uniform(-_DEGREES, _DEGREES)), rng.uniform(*_SCALES)
     flip_rows, flip_columns = rng.random(2) < 0.5
     flips = np.diag([-1.0 if flip_columns and sideways else 1.0, -1.0 if flip_rows else 1.0])
@@ -89,7 +89,7 @@ def _matrix(rng: np.random.Generator, *, sideways: bool) -> NDArray[np.float64]:
 
 
 def _crop_centre(sample: Sample, rng: np.random.Generator, cut: float) -> NDArray[np.float64]:
-    """Draw the column and row of the sample at the middle of a crop that covers `cut` of its pixels each way."""
+    """Draw the centre (column, row), in the sample, of a crop that covers `cut` of its pixels in each direction."""
     extent = np.array(sample.pixels.shape[::-1], dtype=float)
     half = np.minimum(cut, extent) / 2
     if len(sample.masks) and rng.random() < 0.75:
@@ -103,7 +103,7 @@ def _crop_centre(sample: Sample, rng: np.random.Generator, cut: float) -> NDArra
 def _resampled(
     layers: Tensor, matrix: NDArray[np.float64], centre: NDArray[np.float64], size: tuple[int, int]
 ) -> Tensor:
-    """Sample layers, shape (n, height, width), with zeros around them; `centre` comes to the middle of the result."""
+    """Resample layers, shape (n, height, width), padded with zeros, with `centre` at the middle of the result."""
     from_extent = np.array([layers.shape[2], layers.shape[1]], dtype=float)
     to_extent = np.array([size[1], size[0]], dtype=float)
     theta = np.column_stack([matrix * to_extent / from_extent[:, None], 2 * centre / from_extent - 1])
@@ -112,7 +112,7 @@ def _resampled(
 
 
 def _disturbed(image: Floats, rng: np.random.Generator) -> Floats:
-    """Blur one image in three, change gain and brightness a little and add noise; air, here 0, stays air."""
+    """Blur one of three images, change gain and brightness slightly, and add noise; air is 0 and stays 0."""
     if rng.random() < 1 / 3:
         image = ndimage.gaussian_filter(image, rng.uniform(0.4, 1.2))
     noise = rng.standard_normal(image.shape, dtype=np.float32) * np.float32(rng.uniform(0, 0.08))

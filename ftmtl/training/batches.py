@@ -1,7 +1,7 @@
 """Batches of a phase, prepared ahead in background threads.
 
-Image ``i`` of step ``k`` is augmented by a generator of its own, so neither threads nor processes nor a restart
-change what a step sees. Augmentation must draw from that generator alone.
+Image ``i`` of step ``k`` is augmented with its own random generator, so a step sees the same data with any number of
+threads or processes, and after a restart. Augmentation must not use other sources of randomness.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from ftmtl.network.targets import Target
 from ftmtl.training.augment import augmented
 
 Batch = tuple[Tensor, list[Target]]
-"""Images, shape (n, 1, height, width), and one target an image."""
+"""Images, shape (n, 1, height, width), and one target per image."""
 
 
 @dataclass(frozen=True, eq=False)
 class BatchPlan:
-    """What the batches of a phase are made of.
+    """The composition of a phase's batches.
 
     Attributes
     ----------
     batch, crop
-        Images a step over all processes; side of the crops, 0 for whole images.
+        Number of images per step over all processes; side of the crops, or 0 for whole images.
     share
-        Part of every batch with a malignant lesion at least.
+        Smallest fraction of images with a malignant lesion in every batch.
     seed
-        Of sampling and augmentation.
+        Seed of sampling and augmentation.
     rank, world
-        Which process this is, of how many.
+        Number of this process, and of all processes.
     """
 
     samples: Sequence[Sample]
@@ -55,24 +55,24 @@ class BatchPlan:
         return tuple(sample.has_malignant for sample in self.samples)
 
     def chosen(self, step: int) -> list[tuple[int, int]]:
-        """Return this process's part of a step: place in the whole batch, and number of the sample."""
+        """Return this process's part of a batch: position in the whole batch, and index of the sample."""
         indices = list(enumerate(batch_indices(step, self.batch, self.malignant, self.share, self.seed)))
         part = self.batch // self.world
         return indices[self.rank * part : (self.rank + 1) * part]
 
     def example(self, step: int, place: int, index: int) -> tuple[Tensor, Target]:
-        """Return one augmented image and its truth."""
+        """Return one augmented image with its truth."""
         rng = np.random.default_rng([*self.seed, step, place])
         return augmented(self.samples[index], rng, self.crop or None)
 
 
 def batches(plan: BatchPlan, first: int, last: int, workers: int) -> Generator[Batch, None, None]:
-    """Yield the batches of steps ``first`` to ``last``.
+    """Yield the batches of steps ``first`` to ``last``, the latter exclusive.
 
     Parameters
     ----------
     workers
-        Threads that prepare images ahead; 0 prepares them when they are asked for.
+        Number of threads that prepare images ahead; with 0, each batch is prepared when it is requested.
     """
     if not workers:
         for step in range(first, last):

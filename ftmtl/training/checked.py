@@ -1,4 +1,4 @@
-"""Values from a file, checked by pydantic as JSON: strictly, and every fault a sentence that names its key."""
+"""Validation of values from a file with pydantic, in strict JSON mode, with one sentence per fault."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ STRICT = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=Tru
 
 
 def checked(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Values for some fields of a dataclass, of the fields' types.
+    """Validate values for some fields of a dataclass against the types of the fields.
 
     Raises
     ------
     ValidationError
-        If a field is unknown or of another type.
+        If a field is unknown or a value has the wrong type.
     """
     hints = get_type_hints(kind)
     kinds: dict[str, Any] = {f.name: (hints[f.name], None) for f in fields(kind)}
@@ -28,12 +28,12 @@ def checked(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def describe(error: ValidationError, prefix: tuple[str | int, ...] = ()) -> list[str]:
-    """Return a sentence for each fault, which names its key with dots."""
+    """Return one sentence per fault, with the dotted name of its key."""
     faults = []
     items = error.errors()
     for item in items:
         if item["type"] == "too_short" and any(other["loc"][:-1][: len(item["loc"])] == item["loc"] for other in items):
-            continue  # what is in it is at fault, and is named
+            continue  # the fault lies in an item, which is named
         where = (*prefix, *item["loc"])
         place, cause = ".".join(str(part) for part in where), item.get("ctx", {}).get("error")
         message = item["msg"].removeprefix("Value error, ")
@@ -51,7 +51,7 @@ def describe(error: ValidationError, prefix: tuple[str | int, ...] = ()) -> list
 
 
 def flat(value: Any, place: str = "") -> dict[str, Any]:
-    """Return nested JSON as one level of dotted keys."""
+    """Flatten nested JSON to one level of dotted keys."""
     pairs = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
     if not pairs:
         return {place: value}

@@ -1,4 +1,4 @@
-"""The history of a training run as one picture."""
+"""A picture of the history of a training run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _COLOURS = ("#2563a8", "#d1701f", "#2d8659", "#b83a4b", "#7a5ab5", "#8a6d3b", "#
 
 
 def draw_curves(history: Sequence[dict[str, Any]], path: Path) -> None:
-    """Draw losses, learning rate and validation over the steps, as PNG.
+    """Plot losses, learning rate and validation metrics over the steps, as PNG.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def draw_curves(history: Sequence[dict[str, Any]], path: Path) -> None:
 
 
 def _draw_losses(axes: Any, steps: Sequence[dict[str, Any]]) -> None:
-    """Each loss, smoothed where there are many steps; the sum of all, thick."""
+    """Plot each loss, smoothed if there are many steps, and their sum as a thick line."""
     numbers = [line["step"] for line in steps]
     for colour, name in zip(_COLOURS, steps[0]["losses"] if steps else (), strict=False):
         axes.plot(*_smooth(numbers, [line["losses"][name] for line in steps]), color=colour, lw=1.3, label=name)
@@ -83,7 +83,7 @@ def _plot_score(axes: Any, validations: Sequence[dict[str, Any]]) -> None:
 
 
 def _smooth(numbers: Sequence[int], values: Sequence[float]) -> tuple[Sequence[int], Any]:
-    """Means over a fiftieth of the steps, each at the middle of its stretch."""
+    """Return moving averages over a fiftieth of the steps, each at the centre of its window."""
     width = max(1, len(values) // 50)
     half = width // 2
     means = np.convolve(values, np.full(width, 1 / width), mode="valid")

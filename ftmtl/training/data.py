@@ -1,4 +1,4 @@
-"""The images of a training run: listed, divided by patient, checked, loaded."""
+"""The images of a training run: listing, dividing by patient, checking, loading."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from ftmtl.training.recipe import Recipe
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """What a run learns from and what is held back.
+    """The images of a run, for training and for validation.
 
     Attributes
     ----------
     training, validation
-        Images; no patient is on both sides.
+        Images; no patient is in both.
     sources
-        The data source of each image, by the image's identity.
+        The data source of each image, by the ``id`` of the image.
     """
 
     training: Sequence[AnnotatedImage]
@@ -41,7 +41,7 @@ class TrainingData:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of which images are on which side, hexadecimal."""
+        """SHA-256 of the assignment of images to training and validation, hexadecimal."""
         sides = (("training", self.training), ("validation", self.validation))
         lines = [
             f"{side} {self.sources[id(i)].name} {i.patient} {i.image_id}" for side, images in sides for i in images
@@ -49,11 +49,11 @@ class TrainingData:
         return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
 
     def survey(self) -> dict[str, Any]:
-        """Return counts of both sides and the digest, for the run's description."""
+        """Return the digest, and counts of the training and validation images, for the description of the run."""
         return {"digest": self.digest, "training": survey(self.training), "validation": survey(self.validation)}
 
     def words(self) -> str:
-        """Say in a line what it is, for the weights' card; folders are left out."""
+        """Return a one-line description for the weights' card, without folders."""
         counts: dict[str, int] = {}
         for image in chain(self.training, self.validation):
             name = self.sources[id(image)].name
@@ -62,16 +62,16 @@ class TrainingData:
         return f"{listed}; {len(self.validation)} of them held back for validation" if self.validation else listed
 
     def load(self, recipe: Recipe, config: NetworkConfig) -> tuple[list[Sample], list[Sample]]:
-        """Return the samples to learn from, those of a source that repeats as often as it says, and those held back.
+        """Load the samples for training, repeated as their sources say, and those for validation.
 
-        With a cache the first process loads before the others.
+        With a cache, the first process loads before the others.
 
         Raises
         ------
         DatasetError
-            If an image is missing or damaged and its source does not let that pass.
+            If an image is missing or damaged and its source refuses faults.
         TrainingError
-            If the validation part cannot measure what decides.
+            If the validation images are not sufficient for validation.
         """
         wait_first = bool(recipe.cache)
         if wait_first and distributed.rank():
@@ -102,18 +102,18 @@ _NAMES = {"phantoms": "synthetic mammograms", "cdd-cesm": "images of CDD-CESM"}
 
 
 def list_data(recipe: Recipe) -> TrainingData:
-    """List a recipe's images, leave out those held out, and divide the rest.
+    """List a recipe's images without those held out, and divide them into training and validation.
 
     Raises
     ------
     DatasetError
         If a data set is missing, damaged or empty.
     TrainingError
-        If there is nothing to learn from.
+        If there are no images.
     """
     listed = [(image, source) for source in recipe.sources() for image in list_images(source)]
     if not listed:
-        raise TrainingError(f"data: there is no image in {', '.join(str(s) for s in recipe.sources())}")
+        raise TrainingError(f"data: there are no images in {', '.join(str(s) for s in recipe.sources())}")
     images, part = [image for image, _ in listed], recipe.validation.part
     if recipe.holdout.folds:
         images = _folds(images, recipe)[recipe.holdout.fold][0]
@@ -122,7 +122,7 @@ def list_data(recipe: Recipe) -> TrainingData:
 
 
 def held_out_images(recipe: Recipe) -> list[AnnotatedImage]:
-    """Return the images of the fold that the recipe holds out; none without folds.
+    """Return the images of the fold that the recipe holds out, or no images if there are no folds.
 
     Raises
     ------
@@ -140,7 +140,7 @@ def _folds(images: Sequence[AnnotatedImage], recipe: Recipe) -> list[tuple[list[
 
 
 def _check(training: Sequence[Sample], validation: Sequence[Sample], recipe: Recipe, config: NetworkConfig) -> None:
-    """Refuse a validation part without lesions, or of one class where the task is to tell classes apart."""
+    """Raise an error if validation has no lesions, or lacks benign or malignant ones needed for classification."""
     remedy = f"raise validation.part (now {recipe.validation.part:g}) or change seed"
     if not any(len(sample.masks) for sample in validation):
         raise TrainingError(f"validation.part: the {len(validation)} images held back show no lesion; {remedy}")

@@ -1,4 +1,4 @@
-"""Several processes that train one network, started by ``torchrun``; everything here also works in a single one."""
+"""Training one network in several processes, started by ``torchrun``; everything also works in a single process."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from torch.nn.parallel import DistributedDataParallel
 from ftmtl.errors import TrainingError
 
 _PATIENCE = timedelta(hours=3)
-"""How long processes wait for one that reads images or validates."""
+"""Timeout of processes that wait for another one to read images or to validate."""
 
 
 def init(device: str = "") -> torch.device:
     """Join the other processes, if torchrun started this one, and return the device to compute on.
 
-    All but the first log warnings only.
+    All processes but the first only log warnings.
 
     Parameters
     ----------
     device
-        ``cpu``, ``cuda``, ``cuda:1``; empty for the GPU if there is one. Of several processes each takes a GPU.
+        ``cpu``, ``cuda``, ``cuda:1``; empty for the GPU if there is one. Each of several processes uses its own GPU.
 
     Raises
     ------
     TrainingError
-        If the device is not there.
+        If the device is not available.
     """
     chosen = _device(device)
     if "RANK" in os.environ and "WORLD_SIZE" in os.environ and not distributed.is_initialized():
@@ -41,17 +41,17 @@ def init(device: str = "") -> torch.device:
 
 
 def rank() -> int:
-    """Number of this process, from 0; the first one writes files."""
+    """Return the number of this process, from 0; the first one writes files."""
     return distributed.get_rank() if distributed.is_initialized() else 0
 
 
 def world() -> int:
-    """Number of processes."""
+    """Return the number of processes."""
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
 def barrier() -> None:
-    """Wait until all processes are here."""
+    """Wait until all processes have reached this call."""
     if world() > 1:
         distributed.barrier()
 
@@ -63,7 +63,7 @@ def close() -> None:
 
 
 def mean(values: Tensor) -> Tensor:
-    """Return the mean of a tensor over all processes; not finite everywhere if it is not finite anywhere."""
+    """Return the mean of a tensor over all processes; it is not finite if the tensor of one process is not."""
     if world() == 1:
         return values
     values = values.clone()
@@ -72,7 +72,7 @@ def mean(values: Tensor) -> Tensor:
 
 
 def from_first(value: Any) -> Any:
-    """Return what the first process passed."""
+    """Return the value of the first process."""
     if world() == 1:
         return value
     box = [value]
@@ -81,14 +81,14 @@ def from_first(value: Any) -> Any:
 
 
 def parallel(network: nn.Module, device: torch.device) -> nn.Module:
-    """Return what to call in training so that all processes get the gradient of the whole batch."""
+    """Return the module to call in training, which gives all processes the gradient of the whole batch."""
     if world() == 1:
         return network
     return DistributedDataParallel(network, device_ids=[device] if device.type == "cuda" else None)
 
 
 def synchronised(network: nn.Module, device: torch.device) -> nn.Module:
-    """Return the network with batch normalisation over all processes, where that can be had: on GPUs."""
+    """Return the network with batch normalisation over all processes, which is only supported on GPUs."""
     if world() == 1 or device.type != "cuda":
         return network
     converted: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(network)
@@ -110,5 +110,5 @@ def _device(name: str) -> torch.device:
 
 
 def _short(error: BaseException) -> str:
-    """The first sentence of a message."""
+    """Return the first sentence of a message."""
     return str(error).splitlines()[0].split(". ")[0]

@@ -1,7 +1,7 @@
-"""The training loop: samples in, a trained network out. `ftmtl.training.train` assembles what it needs.
+"""The training loop, from samples to a trained network; `ftmtl.training.train` sets it up.
 
-Nothing in a step depends on what chance did before it: what is drawn follows from the recipe's seed, the phase, the
-step and the image's place in the batch. So weights, optimiser and the step's number are all that a checkpoint needs.
+The random values of a step depend on the recipe's seed, the phase, the step and the position of an image in the batch,
+but not on earlier steps. So a checkpoint only needs the weights, the optimiser and the number of the step.
 """
 
 from __future__ import annotations
@@ -30,28 +30,28 @@ from ftmtl.training.runs import Progress
 log = logging.getLogger(__name__)
 
 _CLIP = 5.0
-"""Gradients are scaled down to this norm."""
+"""Largest norm of the gradient; larger gradients are scaled down to it."""
 _SAY_EVERY = 20
 
 
 @dataclass(frozen=True)
 class Step:
-    """What one optimiser step did.
+    """The record of one optimiser step.
 
     Attributes
     ----------
     phase, step
-        Number of the phase, from 1, and of the step over all phases, from 1.
+        Number of the phase, and of the step over all phases; both from 1.
     first
-        Whether it is its phase's first.
+        Whether this is the first step of its phase.
     losses
-        Weighted, by name; means over all processes.
+        Weighted losses by name, averaged over all processes.
     rate
         Learning rate.
     gradient
-        Norm of the gradient before it was clipped.
+        Norm of the gradient before clipping.
     seconds
-        From the step before to this one.
+        Time since the previous step.
     """
 
     phase: int
@@ -65,16 +65,16 @@ class Step:
 
 @dataclass(frozen=True)
 class Hooks:
-    """What is done beside learning.
+    """Callbacks of the training loop.
 
     Attributes
     ----------
     on_step
         Called after each step.
     measure
-        Called at each validation; returns metrics by name, the same in all processes.
+        Called at each validation; returns metrics by name, which are the same in all processes.
     keep
-        Called when there is something to write: progress, the optimiser's state, metrics, and whether they are the
+        Called to save the state, with the progress, the state of the optimiser, the metrics, and whether they are the
         best so far.
     """
 
@@ -89,15 +89,15 @@ class Engine:
     Parameters
     ----------
     network
-        On the device already; trained in place.
+        Already on the device; it is trained in place.
     samples
-        All of them, in every process.
+        All training samples, in every process.
     recipe
-        What to do.
+        Phases and settings of the training.
     device
-        Where to compute.
+        Device to train on.
     hooks
-        What to do beside it.
+        Callbacks for logging, validation and saving.
     """
 
     def __init__(
@@ -108,12 +108,12 @@ class Engine:
         self.precision = resolved_precision(recipe.machine, device)
 
     def run(self, progress: Progress, optimiser_state: dict[str, Any] | None = None) -> Progress:
-        """Train from where ``progress`` stands to the end.
+        """Train from ``progress`` to the end of the recipe.
 
         Raises
         ------
         TrainingError
-            If a loss or the gradient is not finite; what was kept last are the weights before that step.
+            If a loss or the gradient is not finite; the weights before that step have been saved.
         """
         while progress.phase < len(self.recipe.phases):
             optimiser = self._optimiser(self.recipe.phases[progress.phase])
@@ -142,13 +142,13 @@ class Engine:
         return progress
 
     def _pause(self, progress: Progress, phase: Phase, optimiser: torch.optim.Optimizer) -> Progress:
-        """Validate, judge, have everything kept, and go on or end the phase."""
+        """Validate, update the progress, save, and end the phase if it is complete or no longer improves."""
         metrics = self.hooks.measure()
         watch = self.recipe.validation
         progress = judged(progress, metrics, watch)
         tired = bool(watch.patience) and progress.waited >= watch.patience
         if tired and progress.step < phase.steps:
-            log.info("phase=%d ends early: no better for %d validations", progress.phase + 1, progress.waited)
+            log.info("phase=%d ends early: no improvement for %d validations", progress.phase + 1, progress.waited)
         if tired or progress.step == phase.steps:
             over = progress.phase + 1 == len(self.recipe.phases)
             progress = replace(progress, phase=progress.phase + 1, step=0, waited=0, finished=over)
@@ -175,7 +175,7 @@ class Engine:
         return Step(progress.phase + 1, progress.total + 1, progress.step == 0, shown, rate, values[-1], 0.0)
 
     def _learned(self, batch: Batch, number: int) -> dict[str, Tensor]:
-        """Losses of a batch, their gradient left with the parameters."""
+        """Compute the losses of a batch and their gradients."""
         try:
             losses = self._losses(batch)
             torch.stack(list(losses.values())).sum().backward()
@@ -201,14 +201,14 @@ class Engine:
         buffers: Sequence[Tensor],
         losses: dict[str, float],
     ) -> None:
-        """Have the weights before this step kept, and say so."""
+        """Save the weights from before this step, and raise an error."""
         for buffer, value in zip(self.network.buffers(), buffers, strict=True):
             buffer.copy_(value)
         self.hooks.keep(progress, optimiser.state_dict(), {}, False)
         what = ", ".join(f"{name}={value:.4g}" for name, value in losses.items())
         raise TrainingError(
             f"loss or gradient is not finite at step {progress.total + 1} (phase {progress.phase + 1}, {what}), "
-            "last.safetensors holds the weights before it"
+            "last.safetensors holds the weights from before this step"
         )
 
     def _optimiser(self, phase: Phase) -> torch.optim.Optimizer:
@@ -237,42 +237,42 @@ class Engine:
 
 
 def judged(progress: Progress, metrics: Mapping[str, float], watch: ValidationSection) -> Progress:
-    """Return progress after a validation; none changes nothing.
+    """Return the progress after a validation, unchanged if there are no metrics.
 
     Raises
     ------
     TrainingError
-        If what decides was not measured.
+        If the metric that decides was not measured.
     """
     if not metrics:
         return progress
     if watch.metric not in metrics:
         measured = ", ".join(metrics)
-        raise TrainingError(f"validation.metric: {watch.metric!r} is not measured here; there are {measured}")
+        raise TrainingError(f"validation.metric: {watch.metric!r} is not measured here, only {measured}")
     if progress.best is None or metrics[watch.metric] > progress.best:
         return replace(progress, best=metrics[watch.metric], best_step=progress.total, waited=0)
     return replace(progress, waited=progress.waited + 1)
 
 
 def _seed_of(*numbers: int) -> int:
-    """One seed for torch's own generator, of several numbers."""
+    """Combine several numbers into one seed for torch's global generator."""
     return int(np.random.SeedSequence(numbers).generate_state(1)[0])
 
 
 class _Clock:
-    """Speed and remaining time of a phase."""
+    """Measures the speed and the remaining time of a phase."""
 
     def __init__(self, phase: Phase, first: int) -> None:
         self.phase, self.first = phase, first
         self.started = self.last = time.monotonic()
 
     def lap(self) -> float:
-        """Seconds since the last call."""
+        """Return the seconds since the last call."""
         before, self.last = self.last, time.monotonic()
         return self.last - before
 
     def say(self, done: Step, step: int) -> None:
-        """Log a line now and then."""
+        """Log a line every `_SAY_EVERY` steps, and at the end of the phase."""
         if step % _SAY_EVERY and step != self.phase.steps:
             return
         pace = (step - self.first) / max(self.last - self.started, 1e-9)

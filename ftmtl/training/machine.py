@@ -1,4 +1,4 @@
-"""How a network is computed: device, layout, precision, compilation."""
+"""Device, memory layout, precision and compilation of a network."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Network = FTMTLNet | SingleTaskNetworks
 
 
 def prepared(network: Network, machine: MachineSection, device: torch.device) -> Network:
-    """Return the network on its device, laid out and compiled as asked for; the names in its state stay the same."""
+    """Move a network to its device, with the memory layout and compilation requested, and keep its state's keys."""
     if machine.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(machine.deterministic)
@@ -30,7 +30,7 @@ def prepared(network: Network, machine: MachineSection, device: torch.device) ->
 
 
 def resolved_precision(machine: MachineSection, device: torch.device) -> str:
-    """Return ``bf16`` or ``fp32``: what ``auto`` means on a device."""
+    """Return ``bf16`` or ``fp32``, resolving ``auto`` for a device."""
     if machine.precision != "auto":
         return machine.precision
     return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"

@@ -1,6 +1,7 @@
-"""What training is told: a recipe in TOML, checked whole before anything is read or computed.
+"""Recipes: the settings of a training run in TOML, validated completely before training starts.
 
-Paths in a recipe are relative to its file. A recipe becomes JSON and comes back the same, so that weights can carry it.
+Paths in a recipe are relative to its file. Recipes can be converted to JSON and back, so that they can be stored with
+weights.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from ftmtl.training.checked import STRICT, checked, describe, flat
 
 _PACKAGE = "package:"
 _INDIFFERENT = {"cache", "machine.device", "machine.workers"}
-"""Keys that may differ when a run goes on: they don't decide what training gives."""
+"""Keys that may differ when a run is resumed, as they do not affect its result."""
 
 Text = Annotated[str, StringConstraints(min_length=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -41,20 +42,20 @@ class _Section(BaseModel):
 
 
 class Phase(_Section):
-    """A stretch of training.
+    """A phase of training with constant settings.
 
     Attributes
     ----------
     steps, batch
-        Optimiser steps, and images in each, over all processes.
+        Number of optimiser steps, and of images per step over all processes.
     crop
         Side of the square crops in pixels, or 0 for whole images.
     rate
-        Peak learning rate; it warms up over the first tenth and falls to zero as a cosine.
+        Peak learning rate, with warm-up over the first tenth of the phase and cosine decay to zero.
     freeze_statistics
-        Whether batch normalisation keeps its running statistics.
+        Whether batch normalisation keeps its running statistics unchanged.
     weight_decay
-        Of AdamW.
+        Weight decay of AdamW.
     """
 
     steps: Annotated[int, Field(ge=1)]
@@ -66,16 +67,16 @@ class Phase(_Section):
 
 
 class StartSection(_Section):
-    """Where the weights begin; both empty for random ones.
+    """Initial weights; if both keys are empty, they are random.
 
     Attributes
     ----------
     weights
-        A safetensors file of this package, of the same network. In an ablation ``{variant}`` and ``{seed}`` stand for
-        those of the run.
+        A safetensors file of this package, for the same network. In an ablation, ``{variant}`` and ``{seed}`` are
+        replaced with those of the run.
     backbone
-        A classification network's own weights, for the backbone alone: a file, or one that an installed Python package
-        brings, ``package:NAME/PATH``.
+        Weights of a classification network, for the backbone alone: a file, or ``package:NAME/PATH`` for a file of an
+        installed Python package.
     """
 
     weights: str = ""
@@ -84,23 +85,23 @@ class StartSection(_Section):
     @model_validator(mode="after")
     def _one(self) -> StartSection:
         if self.weights and self.backbone:
-            raise ValueError("weights and backbone exclude each other")
+            raise ValueError("weights and backbone cannot both be given")
         return self
 
 
 class ValidationSection(_Section):
-    """How training is watched.
+    """Validation during training.
 
     Attributes
     ----------
     part
-        Part of the patients that is held back; 0 for no validation.
+        Fraction of the patients whose images are used for validation; 0 for no validation.
     every
-        Steps between two validations; a checkpoint is written as often.
+        Number of steps between validations, at which checkpoints are written as well.
     patience
-        A phase ends after so many validations without a better one; 0 for never.
+        Number of validations without improvement after which a phase ends early; 0 for never.
     metric
-        Which of `ftmtl.training.validation` decides what is better.
+        The metric of `ftmtl.training.validation` that determines which weights are best.
     """
 
     part: Annotated[float, Field(ge=0, lt=1)] = 0.1
@@ -110,14 +111,14 @@ class ValidationSection(_Section):
 
 
 class Holdout(_Section):
-    """Patients that are not trained on at all, for cross-validation.
+    """Patients that are used neither for training nor for validation, for cross-validation.
 
     Attributes
     ----------
     folds
-        Into how many folds the patients are divided; 0 for none held out.
+        Number of folds into which the patients are divided; 0 to hold out none.
     fold
-        Which of them is held out, from 0. Which patients these are does not depend on the recipe's seed.
+        Number of the fold that is held out, from 0. The division does not depend on the recipe's seed.
     """
 
     folds: Annotated[int, Field(ge=0)] = 0
@@ -126,30 +127,30 @@ class Holdout(_Section):
     @model_validator(mode="after")
     def _is_one_of_them(self) -> Holdout:
         if self.folds == 1 or self.fold >= max(self.folds, 1):
-            raise ValueError(f"fold {self.fold} is none of {self.folds} folds")
+            raise ValueError(f"fold {self.fold} is not one of {self.folds} folds")
         return self
 
 
 class SamplingSection(_Section):
-    """What batches are made of; ``malignant`` is the least share of images with a malignant lesion in every batch."""
+    """Composition of batches; ``malignant`` is the smallest fraction of images with a malignant lesion in a batch."""
 
     malignant: Share = 0.25
 
 
 class MachineSection(_Section):
-    """How it is computed.
+    """How and where to compute.
 
     Attributes
     ----------
     precision
-        ``bf16`` for mixed precision, ``fp32``, or ``auto``: bf16 on a GPU that has it.
+        ``bf16`` for mixed precision, ``fp32``, or ``auto`` for bf16 on GPUs that support it.
     channels_last, compile
-        Faster layouts and kernels on a GPU.
+        Whether to use a faster memory layout and compiled kernels on a GPU.
     deterministic
-        Whether only operations are used that give the same bits each time; slower on a GPU. cuBLAS then
-        needs ``CUBLAS_WORKSPACE_CONFIG=:4096:8`` in the environment, which is set if it is not there.
+        Whether to use only operations whose results are reproducible to the bit, which is slower on a GPU. cuBLAS then
+        needs ``CUBLAS_WORKSPACE_CONFIG=:4096:8`` in the environment, which is set if it is missing.
     workers
-        Threads a process that prepare images ahead; 0 to prepare them when they are needed.
+        Number of threads per process that prepare images ahead; 0 to prepare them when they are needed.
     device
         ``cpu``, ``cuda``, ``cuda:1``; empty for the GPU if there is one.
     """
@@ -163,26 +164,26 @@ class MachineSection(_Section):
 
 
 class Recipe(_Section):
-    """All that decides what training gives.
+    """The settings that determine the result of training.
 
     Attributes
     ----------
     name, version
-        What the weights will be called.
+        Name and version of the weights.
     seed
-        Of initialisation, splits, sampling and augmentation.
+        Seed of initialisation, splits, sampling and augmentation.
     threshold
         Lesion probability from which the weights report a detection.
     variant
         One of `ftmtl.network.variants.VARIANTS`.
     data
-        What to train on: texts as `DataSource.parse` takes them, or tables of its fields.
+        Data sources to train on, as text for `DataSource.parse` or as tables of the fields of `DataSource`.
     cache
         Folder for prepared images; empty for none.
     network
-        Fields of `NetworkConfig` over those of the variant.
+        Fields of `NetworkConfig` that override those of the variant.
     phases
-        Stretches of training, one after the other.
+        The phases of training, in order.
     """
 
     name: Text
@@ -206,7 +207,7 @@ class Recipe(_Section):
     def _is_trained(cls, name: str) -> str:
         variant(name)
         if name in WEIGHTS_OF:
-            raise ValueError(f"{name} is not trained, it takes the weights of {WEIGHTS_OF[name]}")
+            raise ValueError(f"{name} is not trained; it uses the weights of {WEIGHTS_OF[name]}")
         return name
 
     @field_validator("data")
@@ -234,7 +235,7 @@ class Recipe(_Section):
         return self
 
     def network_config(self) -> NetworkConfig:
-        """Return the variant's configuration with the fields of ``[network]`` over it; tables are merged."""
+        """Return the variant's configuration, overridden by the fields of ``[network]``; tables are merged."""
         config = variant(self.variant, NetworkConfig())
         given = checked(NetworkConfig, self.network)
         merged: dict[str, Any] = {
@@ -243,12 +244,12 @@ class Recipe(_Section):
         return replace(config, **merged)
 
     def sources(self) -> list[DataSource]:
-        """Return the data sources, their folders resolved."""
+        """Return the data sources with resolved folders."""
         sources = [_source(item) for item in self.data]
         return [replace(s, folder=self.resolve(s.folder)) if s.folder else s for s in sources]
 
     def resolve(self, path: str | Path) -> Path:
-        """Return a path of the recipe as seen from the working directory."""
+        """Resolve a path in the recipe relative to the recipe's file."""
         return self._base / Path(path).expanduser()
 
     def backbone_file(self) -> Path:
@@ -257,7 +258,7 @@ class Recipe(_Section):
         Raises
         ------
         RecipeError
-            If it is of a package that is not installed.
+            If it belongs to a package that is not installed.
         """
         given = self.start.backbone
         if not given.startswith(_PACKAGE):
@@ -269,17 +270,17 @@ class Recipe(_Section):
         return Path(found.submodule_search_locations[0], name)
 
     def altered(self, **fields: Any) -> Recipe:
-        """Return the recipe with other values of some keys."""
+        """Return a copy of the recipe with other values for some keys."""
         other = self.model_copy(update=fields)
         other._base = self._base
         return other
 
     def to_json(self) -> dict[str, Any]:
-        """Return all keys, those left to their defaults too, as JSON has them."""
+        """Return all keys, including defaults, as JSON types."""
         return self.model_dump(mode="json")
 
     def difference(self, other: Mapping[str, Any]) -> str:
-        """Name the first key in which another recipe's JSON differs and matters, with both values; empty if none."""
+        """Describe the first relevant key in which another recipe's JSON differs; empty if there is none."""
         mine, theirs = flat(self.to_json()), flat(other)
         for key in sorted(mine.keys() | theirs.keys()):
             if key not in _INDIFFERENT and mine.get(key) != theirs.get(key):
@@ -293,12 +294,12 @@ def read_recipe(path: Path, *, device: str | None = None) -> Recipe:
     Parameters
     ----------
     device
-        Wins over ``machine.device``.
+        Overrides ``machine.device``.
 
     Raises
     ------
     RecipeError
-        With every fault: the file cannot be read, or a key is missing, unknown, of the wrong type or has no meaning.
+        If the file cannot be read, or a key is missing, unknown or invalid; the error lists all faults.
     """
     try:
         raw = tomllib.loads(path.read_text())

@@ -1,12 +1,12 @@
-"""The folder of a training run: what was asked, what came of it, and the state from which it goes on.
+"""The folder of a training run: its settings, its results, and the state from which it is resumed.
 
 ====================  =====================================================================================
-``recipe.json``       the recipe, its defaults written out
-``run.json``          versions, device, what data
-``history.jsonl``     a line a step and a line a validation
-``events``            the same for TensorBoard, where it is installed
-``curves.png``        the same to look at
-``checkpoint.pt``     from which the run goes on
+``recipe.json``       the recipe, including defaults
+``run.json``          versions, device, summary of the data
+``history.jsonl``     one line per step and per validation
+``events``            the history for TensorBoard, if it is installed
+``curves.png``        plots of the history
+``checkpoint.pt``     the state from which the run is resumed
 ``best.safetensors``  weights with the best validation
 ``last.safetensors``  weights of the last checkpoint
 ====================  =====================================================================================
@@ -42,20 +42,20 @@ _DAMAGED = (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, KeyError
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is.
+    """Progress of a run.
 
     Attributes
     ----------
     phase, step
-        Phases that are done, and steps done in the one after them.
+        Number of complete phases, and of complete steps in the current phase.
     total
-        Steps done in all phases.
+        Number of complete steps in all phases.
     best, best_step
-        The best validation so far and the step after which it was, or None and 0.
+        The best validation so far and the step after which it was measured, or None and 0.
     waited
-        Validations of this phase since it was better than ever.
+        Number of validations in this phase since the last improvement.
     finished
-        Whether nothing is left to do.
+        Whether the run is complete.
     """
 
     phase: int = 0
@@ -69,16 +69,16 @@ class Progress:
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """From which a run goes on.
+    """The state from which a run is resumed.
 
     Attributes
     ----------
     network, optimiser
         State dictionaries.
     progress
-        How far it is.
+        Progress of the run.
     recipe, data
-        The recipe as JSON, and the digest of the data, which may not change under a run.
+        The recipe as JSON and the digest of the data, which must not change during a run.
     """
 
     network: dict[str, Any]
@@ -89,12 +89,12 @@ class Checkpoint:
 
 
 class RunFolder:
-    """A run on disk. One process writes; the others only read the checkpoint.
+    """The folder of a run. One process writes; the others only read the checkpoint.
 
     Raises
     ------
     TrainingError
-        If ``path`` is no folder.
+        If ``path`` is not a folder.
     """
 
     def __init__(self, path: Path) -> None:
@@ -106,12 +106,12 @@ class RunFolder:
         self._events: Any = None
 
     def open(self, total: int) -> None:
-        """Make the folder and go on writing its history after ``total`` steps; what is there of later ones is dropped.
+        """Create the folder if necessary and continue its history after ``total`` steps; later lines are removed.
 
         Raises
         ------
         TrainingError
-            If another process trains here.
+            If another process is training in this folder.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         self._lock = (self.path / ".lock").open("w")
@@ -125,18 +125,18 @@ class RunFolder:
         self._events = _event_writer(self.path / "events", total)
 
     def close(self) -> None:
-        """Let go of the folder."""
+        """Close all files and release the folder."""
         for file in (self._history, self._events, self._lock):
             if file is not None:
                 file.close()
         self._history = self._events = self._lock = None
 
     def write_json(self, name: str, value: Mapping[str, Any]) -> None:
-        """Write a JSON file whole or not at all."""
+        """Write a JSON file atomically."""
         self._replace(name, lambda path: path.write_text(json.dumps(value, indent=2) + "\n"))
 
     def record(self, line: Mapping[str, Any]) -> None:
-        """Add a line to the history; numbers in its tables go to TensorBoard as well."""
+        """Append a line to the history, and write its losses, metrics and rate to TensorBoard as well."""
         assert self._history is not None
         self._history.write(json.dumps(line) + "\n")
         self._history.flush()
@@ -148,7 +148,7 @@ class RunFolder:
                 self._events.add_scalar("rate", line["rate"], line["step"])
 
     def history(self) -> list[dict[str, Any]]:
-        """Return the history's lines; one that was cut off by a kill is left out."""
+        """Return the lines of the history, without one that was cut off when the run was killed."""
         path = self.path / _HISTORY
         lines = path.read_text().splitlines() if path.exists() else []
         found = []
@@ -156,29 +156,29 @@ class RunFolder:
             try:
                 found.append(json.loads(line))
             except ValueError:
-                log.warning("history=%s a line that was cut off is left out", path)
+                log.warning("history=%s skipped an incomplete line", path)
         return found
 
     def draw(self) -> None:
-        """Draw the history."""
+        """Plot the history."""
         self._replace("curves.png", lambda path: draw_curves(self.history(), path))
 
     def save_weights(self, name: str, network: FTMTLNet | SingleTaskNetworks, card: WeightsCard) -> None:
-        """Write weights whole or not at all."""
+        """Write weights atomically."""
         self._replace(name, lambda path: save_weights(path, network, card))
 
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Write the checkpoint whole or not at all."""
+        """Write the checkpoint atomically."""
         state = {**vars(checkpoint), "progress": asdict(checkpoint.progress)}
         self._replace(_CHECKPOINT, lambda path: torch.save(state, path))
 
     def checkpoint(self) -> Checkpoint | None:
-        """Return the checkpoint, its tensors on the CPU, or None if there is none yet.
+        """Read the checkpoint, with tensors on the CPU; return None if there is none yet.
 
         Raises
         ------
         TrainingError
-            If it is damaged.
+            If the checkpoint is damaged.
         """
         path = self.path / _CHECKPOINT
         if not path.exists():
@@ -192,7 +192,7 @@ class RunFolder:
             ) from error
 
     def _replace(self, name: str, write: Callable[[Path], Any]) -> None:
-        """Write beside, flush to disk, rename."""
+        """Write to a temporary file, flush it to disk and rename it."""
         path = self.path / name
         partial = path.with_name(f".{path.stem}.partial{path.suffix}")
         try:
@@ -205,7 +205,7 @@ class RunFolder:
 
 
 def environment(device: torch.device) -> dict[str, Any]:
-    """Return what a run was computed with: versions and the device's name."""
+    """Return the environment of a run: versions and the name of the device."""
     names = ("ftmtl-node", "torch", "torchvision", "numpy")
     return {
         "versions": {name: metadata.version(name) for name in names} | {"python": platform.python_version()},
@@ -217,6 +217,6 @@ def _event_writer(path: Path, total: int) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        log.info("tensorboard is not installed: no events are written")
+        log.info("tensorboard is not installed, so no events are written")
         return None
     return SummaryWriter(str(path), purge_step=total + 1)

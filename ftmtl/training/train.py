@@ -1,7 +1,7 @@
-"""Training assembled: recipe in, a run folder out with weights, their card and what came of each step.
+"""Training, from a recipe to the folder of a run with the weights, their card and the history.
 
-``ftmtl train RECIPE.toml --out RUN`` runs it, alone or under ``torchrun``. In a folder with a run of the same recipe it
-goes on where that run was.
+``ftmtl train RECIPE.toml --out RUN`` runs it, alone or under ``torchrun``. If the folder holds an unfinished run of the
+same recipe, that run is resumed.
 """
 
 from __future__ import annotations
@@ -32,26 +32,26 @@ log = logging.getLogger(__name__)
 
 
 def train(recipe: Recipe, out: Path) -> Progress:
-    """Train, or go on training, until the recipe's phases are done.
+    """Start or resume training, and run it to the end of the recipe.
 
     Parameters
     ----------
     out
-        Folder of the run; all processes see it.
+        Folder of the run, which must be accessible to all processes.
 
     Returns
     -------
     Progress
-        Where the run ended; a run that had ended before is left as it was.
+        Progress at the end of the run; a run that is already complete is not changed.
 
     Raises
     ------
     TrainingError
-        If the run cannot start or go on.
+        If the run cannot be started or resumed.
     DatasetError
         If the data are missing or damaged.
     WeightsError
-        If the weights to start from cannot be used.
+        If the initial weights cannot be used.
     """
     folder = RunFolder(out)
     checkpoint = folder.checkpoint()
@@ -82,7 +82,7 @@ def _check_batches(recipe: Recipe) -> None:
 
 
 class _Run:
-    """One run, from listing the data to the last weights."""
+    """One run, from listing the data to writing the last weights."""
 
     def __init__(self, recipe: Recipe, folder: RunFolder, checkpoint: Checkpoint | None, device: torch.device) -> None:
         self.recipe, self.folder, self.checkpoint, self.device = recipe, folder, checkpoint, device
@@ -90,13 +90,13 @@ class _Run:
         self.config = recipe.network_config()
         self.data: TrainingData = list_data(recipe)
         if checkpoint is not None and checkpoint.data != self.data.digest:
-            raise TrainingError(f"{folder.path} holds a run on other images than those that data names today")
+            raise TrainingError(f"{folder.path} holds a run on images other than those that data lists now")
         self.words = self._words() if checkpoint is None else read_card(folder.path / LAST).data
         self.network = self._network()
         self.validation: list[Sample] = []
 
     def train(self) -> Progress:
-        """Load, train, and return where it ended."""
+        """Load the data, train, and return the final progress."""
         progress = self.checkpoint.progress if self.checkpoint else Progress()
         training, self.validation = self.data.load(self.recipe, self.config)
         if self.first:
@@ -127,7 +127,7 @@ class _Run:
         return prepared(network, self.recipe.machine, self.device)
 
     def _words(self) -> str:
-        """What the weights learn from, those that they begin as included."""
+        """Describe the data that the weights are trained on, including those of the initial weights."""
         words = self.data.words()
         if self.recipe.start.weights:
             before = read_card(self.recipe.resolve(self.recipe.start.weights))
@@ -151,7 +151,7 @@ class _Run:
         return dict(distributed.from_first(metrics))
 
     def _keep(self, progress: Progress, optimiser: dict[str, Any], metrics: dict[str, float], improved: bool) -> None:
-        """Write all that the folder holds; the checkpoint last, as it says what is there."""
+        """Save everything to the folder; the checkpoint is last, as it refers to the other files."""
         if not self.first:
             return
         if metrics:
@@ -180,9 +180,9 @@ class _Run:
 
 
 def _start_from(network: Network, path: Path) -> None:
-    """Load weights of this package into a network of the same make."""
+    """Load weights of this package into a network with the same configuration."""
     given, _, _ = load_weights(path)
     try:
         network.load_state_dict(given.state_dict())
     except RuntimeError as error:
-        raise TrainingError(f"start.weights: {path} holds another network than the recipe's") from error
+        raise TrainingError(f"start.weights: {path} are weights of a network other than the recipe's") from error

@@ -1,6 +1,6 @@
-"""What a network in training is worth on images held back, in pixels of its own input.
+"""Metrics of a network during training, on validation images and in pixels of the network's input.
 
-These figures choose between states of one network; `ftmtl evaluate` measures in stored pixels.
+They serve to choose between states of one network; ``ftmtl evaluate`` measures in stored pixels.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from ftmtl.network.targets import Detections
 from ftmtl.preprocess import standardise
 
 FALSE_POSITIVES = (0.25, 0.5, 1.0, 2.0)
-"""False positives an image at which sensitivity is read off."""
+"""Rates of false positives per image at which sensitivity is measured."""
 _HIT = 0.2
 
 
 def validate(
     network: FTMTLNet | SingleTaskNetworks, samples: Sequence[Sample], device: torch.device, batch: int = 4
 ) -> dict[str, float]:
-    """Measure a network, which is left in eval mode.
+    """Measure a network, and leave it in eval mode.
 
     Returns
     -------
     dict
-        Of those that its tasks and the data allow: ``sensitivity``, the mean at `FALSE_POSITIVES`, a hit being an IoU
-        of 0.2; ``dice``, the mean over outlined lesions that were found, 0 if none was; ``auc`` of malignancy on the
-        true boxes; and ``score``, the mean of the others.
+        Those of the following metrics that the network's tasks and the data allow: ``sensitivity``, the mean over
+        `FALSE_POSITIVES`, where a hit has an IoU of at least 0.2; ``dice``, the mean over outlined lesions that were
+        found, 0 if none was; ``auc`` of malignancy on the true boxes; and ``score``, the mean of the others.
     """
     network.eval()
     tasks = network.config.tasks
@@ -61,7 +61,7 @@ def validate(
 
 
 def true_boxes(sample: Sample) -> Tensor:
-    """Return tight boxes of a sample's lesions, half-open, float32, shape (lesions, 4)."""
+    """Return the tight boxes of a sample's lesions, half-open, float32, shape (lesions, 4)."""
     edges = []
     for mask in sample.masks:
         rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
@@ -92,7 +92,7 @@ def _dice(found: Sequence[Detections], truths: Sequence[Tensor], samples: Sequen
 
 
 def _pasted(detections: Detections, i: int, shape: tuple[int, int]) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
-    """Mask of detection ``i`` over the whole image."""
+    """Return the mask of detection ``i`` over the whole image."""
     drawn = paste_masks_in_image(detections.masks[i, None, None], detections.boxes[i, None], shape)[0, 0].numpy()
     return np.asarray(drawn >= max(1e-6, min(0.5, float(drawn.max()))))
 

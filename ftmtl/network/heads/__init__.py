@@ -1,5 +1,6 @@
-"""The three tasks' heads on regions of interest (RoIs), a file each.
+"""The heads of the three tasks on regions of interest (RoIs), one module each.
 
-Each makes a *view* of the RoI first, its feature map, which it can hand to the others; then it decides, from its own
-view and those handed to it. No head waits for another's decision, so transfer may run in both directions at once.
+A head first computes its *view* of the RoI, a feature map that can be transferred to other heads. It then decides from
+its own view and those transferred to it. No head depends on another head's decision, so features can be transferred in
+both directions at once.
 """

@@ -1,4 +1,4 @@
-"""Classification: benign or malignant, and the type of finding."""
+"""Classification: benign or malignant, and the type of the finding."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from ftmtl.network.transfer import FeatureTransfer
 
 
 class ClassificationHead(nn.Module):
-    """Decides from the combined feature maps of all tasks.
+    """Classifies RoIs from the combined feature maps of the tasks.
 
     Parameters
     ----------
-    sources
-        How many feature maps are handed to it.
     types
-        How many finding types it tells apart.
+        Number of finding types.
+    sources
+        Number of feature maps that are transferred to this head.
     hands_over
-        Whether it hands a view of its own to others; if not, its view is the RoI features themselves.
+        Whether this head computes a view for transfer to others; if not, its view is the RoI features themselves.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class ClassificationHead(nn.Module):
         return f_cls
 
     def forward(self, f_cls: Tensor, handed: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Decide.
+        """Classify RoIs.
 
         Returns
         -------

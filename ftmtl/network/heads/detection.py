@@ -1,4 +1,4 @@
-"""Detection: is it a lesion, and where exactly is its box."""
+"""Detection: whether an RoI is a lesion, and its exact box."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ftmtl.network.heads.blocks import BOX_SIZE, conv_block
 
 
 class DetectionHead(nn.Module):
-    """Class-agnostic, {background, lesion}."""
+    """Scores RoIs as background or lesion, whatever its type, and refines their boxes."""
 
     def __init__(self, channels: int, hidden: int = 192) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class DetectionHead(nn.Module):
         return f_det
 
     def forward(self, f_det: Tensor) -> tuple[Tensor, Tensor]:
-        """Decide.
+        """Score RoIs and regress their boxes.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Segmentation: which pixels of the RoI are lesion."""
+"""Segmentation: which pixels of an RoI belong to the lesion."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from ftmtl.network.heads.blocks import conv_block
+from ftmtl.network.heads.blocks import MASK_SIZE, conv_block
 from ftmtl.network.transfer import FeatureTransfer
+
+MASK_RESOLUTION = 2 * MASK_SIZE
+"""Side of the predicted masks, which is the same for boxes of all sizes."""
 
 
 class SegmentationHead(nn.Module):
-    """A small fully convolutional network, as Mask R-CNN's.
+    """A small fully convolutional network, as in Mask R-CNN.
 
     Parameters
     ----------
     sources
-        How many feature maps are handed to it.
+        Number of feature maps that are transferred to this head.
     """
 
     def __init__(self, channels: int, sources: int = 0, fusion: str = "concat") -> None:
