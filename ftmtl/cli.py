@@ -84,7 +84,9 @@ def add_commands(commands: Any) -> None:
 
 
 def _command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], words: str) -> argparse.ArgumentParser:
-    parser: argparse.ArgumentParser = commands.add_parser(name, help=words, description=words.capitalize() + ".")
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=words, description=f"{words[:1].upper()}{words[1:]}."
+    )
     parser.set_defaults(run=lambda arguments: _explained(run, arguments))
     return parser
 

@@ -1,1 +1,1 @@
-"""The DICOM side of ftmtl-node: receives studies, queues them, sends results back. Research use only."""
+"""The DICOM side of ftmtl-node: it receives studies, queues them and sends results back. Research use only."""

@@ -1,6 +1,6 @@
-"""The node's configuration: one TOML file and the environment, read once, every fault listed at once.
+"""The node's configuration: one TOML file plus the environment, read once, with all faults reported together.
 
-``FTMTL_<SECTION>_<KEY>`` in the environment overrides ``key`` in ``[section]``: ``FTMTL_NODE_PORT=11112``.
+``FTMTL_<SECTION>_<KEY>`` in the environment overrides ``key`` in ``[section]``, for example ``FTMTL_NODE_PORT=11112``.
 """
 
 from __future__ import annotations
@@ -28,20 +28,22 @@ class _Section(BaseModel):
 
 
 class NodeSection(_Section):
-    """Who the node is and where it keeps its data.
+    """The node's identity, its addresses and its data folder.
 
     Attributes
     ----------
-    data
-        Folder of spool, ledger and results.
+    ae_title
+        The node's own Application Entity title.
     host, port
-        Where C-STORE and C-ECHO are answered; port 0 takes a free one.
+        Address and port for C-STORE and C-ECHO; port 0 picks a free one.
     http_host, http_port
-        Where the status page is; None switches it off.
+        Address and port of the status page; without a port there is none.
+    data
+        Folder for the spool, the ledger and the results.
     min_free_gb
-        Free disk space under which instances are refused with A700.
+        Free disk space in GB below which instances are refused with status 0xA700.
     max_associations
-        How many senders are served at a time.
+        How many associations are served at the same time.
     """
 
     ae_title: AETitle = "FTMTL"
@@ -55,16 +57,18 @@ class NodeSection(_Section):
 
 
 class QueueSection(_Section):
-    """Redis or Valkey between node and workers; empty for the embedded one.
+    """Redis or Valkey between the node and the workers.
 
     Attributes
     ----------
+    url
+        Its URL; empty for the embedded server.
     lease_s
-        A worker that shows no sign of life for this long has lost its job.
+        A worker that shows no sign of life for this many seconds loses its job.
     task_limit_s
-        A task that takes longer ends its worker.
+        A task that takes more than this many seconds ends its worker.
     max_attempts
-        A job that lost this many workers is failed.
+        A job that has lost this many workers fails.
     """
 
     url: str = ""
@@ -74,7 +78,7 @@ class QueueSection(_Section):
 
 
 class LedgerSection(_Section):
-    """An SQLAlchemy URL; empty for SQLite in the data folder."""
+    """The ledger's SQLAlchemy URL; empty for SQLite in the data folder."""
 
     url: str = ""
 
@@ -85,9 +89,9 @@ class AssemblySection(_Section):
     Attributes
     ----------
     quiet_s
-        After the association closed and nothing came for this long.
+        Seconds without a new instance after which a study is complete, once its sender has closed the association.
     deadline_s
-        After this long in any case.
+        Seconds after the first instance at which a study is complete in any case.
     """
 
     quiet_s: Annotated[float, Field(ge=0)] = 10.0
@@ -95,14 +99,14 @@ class AssemblySection(_Section):
 
 
 class ModelSection(_Section):
-    """What analyses.
+    """The model, where it runs, and what it analyses.
 
     Attributes
     ----------
     weights
-        A safetensors file; empty for the shipped one.
+        A safetensors file; empty for the shipped weights.
     device
-        ``cpu``, ``cuda``, ``cuda:1``; empty for the GPU if there is one.
+        ``cpu``, ``cuda`` or ``cuda:1``; empty for the GPU if there is one, else the CPU.
     secondary_capture
         Whether Secondary Capture images with Modality MG (digitised film) are analysed.
     """
@@ -118,9 +122,9 @@ class DeliverySection(_Section):
     Attributes
     ----------
     first_retry_s, longest_retry_s
-        Pause after the first failure; it doubles up to the longest.
+        Pause after the first failure, which doubles up to the longest pause, in seconds.
     give_up_after_s
-        After this long a delivery is failed.
+        Seconds after which a delivery fails.
     """
 
     first_retry_s: Annotated[float, Field(gt=0)] = 10.0
@@ -129,7 +133,7 @@ class DeliverySection(_Section):
 
 
 class Peer(_Section):
-    """An Application Entity that may send; ``host`` is an address or a network in CIDR form."""
+    """An Application Entity that may send; ``host`` is an address or a network in CIDR notation."""
 
     ae_title: AETitle
     host: str = "127.0.0.0/8"
@@ -146,9 +150,9 @@ class DestinationSection(_Section):
     Attributes
     ----------
     objects
-        What it gets, of :data:`node.domain.CHOICES`; ``sr`` needs ``seg``.
+        The kinds that it receives, from :data:`node.kinds.CHOICES`; ``sr`` requires ``seg``.
     profile
-        ``ohif`` for an archive whose viewer is OHIF: what that can show in place of seg and sr.
+        ``ohif`` for an archive viewed with OHIF: replaces ``seg`` and ``sr`` with objects that OHIF can show.
     """
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=64)]
@@ -164,12 +168,12 @@ class DestinationSection(_Section):
         return self
 
     def kinds(self) -> tuple[ObjectKind, ...]:
-        """What it gets, in the order of sending."""
+        """Return the kinds that it receives, in sending order."""
         return object_kinds(self.objects, self.profile)
 
 
 class Config(_Section):
-    """All of it."""
+    """The whole configuration."""
 
     node: NodeSection = NodeSection()
     queue: QueueSection = QueueSection()
@@ -185,11 +189,11 @@ class Config(_Section):
         faults = []
         names = [d.name for d in self.destinations]
         if repeated := sorted({n for n in names if names.count(n) > 1}):
-            faults.append(f"destinations: the name {repeated[0]!r} stands twice")
+            faults.append(f"destinations: the name {repeated[0]!r} appears more than once")
         if not _is_loopback(self.node.host) and not self.peers:
             faults.append(
-                f"node.host: listening on {self.node.host} needs [[peers]], the senders that are allowed; "
-                "without them only this machine may send (host 127.0.0.1)"
+                f"node.host: listening on {self.node.host} requires [[peers]], the list of allowed senders; "
+                "without it only this machine may send (host 127.0.0.1)"
             )
         if self.delivery.longest_retry_s < self.delivery.first_retry_s:
             faults.append("delivery.longest_retry_s: is shorter than delivery.first_retry_s")
@@ -204,11 +208,11 @@ class Config(_Section):
 
     @property
     def spool_folder(self) -> Path:
-        """Where instances and results are kept."""
+        """Folder for instances and results."""
         return self.node.data.resolve() / "spool"
 
     def destination_list(self) -> tuple[Destination, ...]:
-        """The destinations as domain objects."""
+        """Return the destinations as domain objects."""
         return tuple(Destination(d.name, d.ae_title, d.host, d.port, d.kinds()) for d in self.destinations)
 
 
@@ -222,16 +226,16 @@ def load_config(
     Parameters
     ----------
     path
-        A TOML file, or JSON by its ending; None for the defaults.
+        A TOML file, or a JSON file if its name ends in ``.json``; None for the defaults.
     overrides
-        Sections that win over file and environment: what the command line said.
+        Sections that take precedence over file and environment, from the command line.
     environment
-        Where ``FTMTL_…`` variables are; the process's own by default.
+        The environment to read ``FTMTL_…`` variables from; the process's own by default.
 
     Raises
     ------
     ConfigError
-        With every fault, if there is one.
+        If anything is wrong; it lists every fault.
     """
     raw: dict[str, Any] = {} if path is None else _read(path)
     faults = _merge_environment(raw, os.environ if environment is None else environment)
@@ -239,7 +243,7 @@ def load_config(
         under = raw.get(section, {})
         if not isinstance(value, Mapping):
             raw[section] = value
-        elif isinstance(under, Mapping):  # else the file is at fault, and validation says so
+        elif isinstance(under, Mapping):  # otherwise the file is at fault, and validation reports it
             raw[section] = {**under, **value}
     try:
         config = Config.model_validate(raw)
@@ -265,12 +269,12 @@ def _read(path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise ConfigError([f"{path}: {error}"]) from error
     if not isinstance(raw, dict):
-        raise ConfigError([f"{path}: holds no tables"])
+        raise ConfigError([f"{path}: contains no sections"])
     return raw
 
 
 def _merge_environment(raw: dict[str, Any], environment: Mapping[str, str]) -> list[str]:
-    """Lay FTMTL_SECTION_KEY over the file's values; return what names no setting."""
+    """Apply FTMTL_SECTION_KEY variables over the file's values; return a fault for each that names no setting."""
     faults = []
     sections = {
         name: field.annotation
@@ -299,7 +303,7 @@ def _describe(error: ValidationError) -> list[str]:
         elif item["type"] == "extra_forbidden":
             faults.append(f"{place}: there is no such setting")
         else:
-            faults.append(f"{place}: {message} (is {item['input']!r})")
+            faults.append(f"{place}: {message} (got {item['input']!r})")
     return faults
 
 

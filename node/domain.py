@@ -1,6 +1,6 @@
-"""The words of the node: frozen types, standard library only.
+"""The node's vocabulary: frozen types that need the standard library only.
 
-Times are seconds since the epoch (UTC).
+Times are in seconds since the epoch (UTC).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from node.kinds import DEFAULT_OBJECTS, ObjectKind
 
 
 class JobState(StrEnum):
-    """Where a job is; `node.ledger.ledger.TRANSITIONS` says where it may go."""
+    """The state of a job; `node.ledger.states.TRANSITIONS` lists the allowed transitions."""
 
     RECEIVING = "receiving"
     COMPLETE = "complete"
@@ -29,12 +29,12 @@ class JobState(StrEnum):
 
 
 class DeliveryState(StrEnum):
-    """How far one result object is on its way to one destination."""
+    """The state of the delivery of one result object to one destination."""
 
     PENDING = "pending"
     DELIVERED = "delivered"
     REPLACED = "replaced"
-    """The destination does not take such objects; another kind is sent to it instead."""
+    """The destination refuses such objects; another kind is sent to it instead."""
     FAILED = "failed"
 
 
@@ -45,11 +45,11 @@ class Instance:
     Attributes
     ----------
     laterality, view
-        What its header says, ``L`` or ``R`` and an ACR view code; None where it says nothing.
+        From the header: ``L`` or ``R``, and an ACR view code; None if the header does not say.
     path
-        Where the spool keeps it.
+        Its file in the spool.
     sha256, size_bytes
-        Of the encoded data set, without File Meta Information.
+        Of the encoded data set, without the File Meta Information.
     calling_ae
         Application Entity title of the sender.
     """
@@ -76,9 +76,9 @@ class Destination:
     Attributes
     ----------
     name
-        What logs, ledger and status page call it; unique.
+        Its name in logs, in the ledger and on the status page; unique.
     objects
-        What it gets, in the order of sending.
+        The kinds of objects that it receives, in sending order.
     """
 
     name: str
@@ -89,22 +89,22 @@ class Destination:
 
     @classmethod
     def parse(cls, text: str) -> Destination:
-        """Read ``AE@host:port``; the AE title is the name.
+        """Parse ``AE@host:port``; the AE title becomes the name.
 
         Raises
         ------
         ValueError
-            If the text has another form.
+            If the text does not have this form.
         """
         match = re.fullmatch(r"([^@\\\x00-\x1f]{1,16})@(\[[^\]\s]+\]|[^:@\s]+):(\d{1,5})", text.strip())
         if match is None or not 0 < int(match[3]) < 65536:
-            raise ValueError(f"{text!r} is no destination: write AE@host:port, with an AE title of 1 to 16 characters")
+            raise ValueError(f"{text!r} is not a destination: use AE@host:port, with an AE title of 1 to 16 characters")
         return cls(match[1].strip(), match[1].strip(), match[2].strip("[]"), int(match[3]))
 
 
 @dataclass(frozen=True)
 class ResultObject:
-    """A DICOM object that the node made."""
+    """A DICOM object created by the node."""
 
     kind: ObjectKind
     sop_class_uid: str
@@ -115,17 +115,17 @@ class ResultObject:
 
 @dataclass(frozen=True)
 class Analysed:
-    """What an analysis leaves to be delivered.
+    """The results of an analysis, ready for delivery.
 
     Attributes
     ----------
     objects
-        What it made, in the order of sending.
+        The result objects, in sending order.
     forward_seconds
-        Time that the network's forward passes took.
+        Time spent in the network's forward passes.
     outcome, reason
-        How it ended (:class:`ftmtl.findings.Outcome`) and why; a job whose analysis was not processed or failed ends
-        so, too, once that is delivered.
+        How the analysis ended (:class:`ftmtl.findings.Outcome`) and why. If it was not processed or failed, the job
+        ends in that state too, once the objects are delivered.
     """
 
     objects: Sequence[ResultObject]
@@ -136,20 +136,20 @@ class Analysed:
 
 @dataclass(frozen=True)
 class Delivery:
-    """One result object on its way to one destination.
+    """The delivery of one result object to one destination.
 
     Attributes
     ----------
     status
-        DIMSE status of the last C-STORE response, or None if none came.
+        DIMSE status of the last C-STORE response, or None if there was none.
     attempts
-        How often it was tried.
+        Number of attempts so far.
     next_attempt
         When to try again, while pending.
     comment
         What went wrong last, in words.
     opened
-        Since when it is to be delivered.
+        When the delivery was opened, or last reopened by a retry.
     """
 
     destination: str
@@ -164,28 +164,30 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Job:
-    """The analysis of some instances of a study, and the delivery of what it finds.
+    """The analysis of some of a study's instances, and the delivery of its results.
 
     Attributes
     ----------
     reason
-        Why it is not processed or failed, in words; else empty.
+        Why it was not processed or failed, in words; otherwise empty.
     last_received
-        When its latest instance came.
+        When its latest instance arrived.
     attempt
-        How often a worker took it; the number fences off workers that come back from the dead, so it never falls.
+        How often a worker has claimed it. The number fences off workers that come back from the dead, so it never
+        decreases.
     lost
-        How many workers ended over its analysis since it was routed.
+        How many workers have died while analysing it since it was routed.
     lease_until
-        Until when the worker that holds it has promised to show signs of life.
+        When the lease of the worker that holds it expires, unless renewed; 0 if no worker holds it.
     dispatched
         When it was last put on the queue.
     forward_seconds
-        Time that the network's forward passes took.
+        Time spent in the network's forward passes.
     destinations
-        Names of the destinations that routing chose.
+        Names of the destinations chosen by routing.
     outcome, outcome_reason
-        How the analysis ended (:class:`ftmtl.findings.Outcome`) and why, once it has results to deliver; else empty.
+        How the analysis ended (:class:`ftmtl.findings.Outcome`) and why, once there are results to deliver; otherwise
+        empty.
     """
 
     job_id: str
@@ -207,7 +209,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Predecessor:
-    """A report that a new one replaces, because another model analysed the study again (PS3.3 C.17.2)."""
+    """A report that a new one replaces, for example because another model analysed the study (PS3.3 C.17.2)."""
 
     study_uid: str
     series_uid: str

@@ -1,4 +1,4 @@
-"""Everything that ``node`` raises on purpose: one tree."""
+"""The exceptions that ``node`` raises on purpose, in one hierarchy."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 
 class NodeError(Exception):
-    """Base of all errors of this package."""
+    """Base class of all exceptions raised by this package."""
 
 
 class ConfigError(NodeError):
-    """A configuration that cannot be used; ``faults`` lists everything that is wrong with it, not the first only."""
+    """The configuration cannot be used. ``faults`` lists everything that is wrong with it, not just the first fault."""
 
     def __init__(self, faults: Sequence[str]) -> None:
         super().__init__("\n".join(faults))
@@ -18,42 +18,42 @@ class ConfigError(NodeError):
 
 
 class SpoolError(NodeError):
-    """The spool cannot take an instance."""
+    """The spool cannot store an instance."""
 
 
-class SpoolFull(SpoolError):  # noqa: N818 - named as the status it becomes
-    """Too little space is left on the spool's disk (status A700)."""
+class SpoolFull(SpoolError):  # noqa: N818 - named after the status that it becomes
+    """Too little space is left on the spool's disk (status 0xA700)."""
 
 
 class LedgerError(NodeError):
     """The ledger cannot do what was asked."""
 
 
-class IllegalTransition(LedgerError):  # noqa: N818 - it is what happened
-    """A job was told to go where the table of transitions does not let it."""
+class IllegalTransition(LedgerError):  # noqa: N818 - names the event
+    """The transition table does not allow this change of a job's state."""
 
 
-class LeaseLost(LedgerError):  # noqa: N818 - it is what happened
-    """Somebody else holds the job now: what this worker did must not be recorded."""
+class LeaseLost(LedgerError):  # noqa: N818 - names the event
+    """Another worker holds the job now, so this worker's results must not be recorded."""
 
 
-class QueueUnavailable(NodeError):  # noqa: N818 - it is what happened
-    """The message queue cannot be reached; the ledger keeps the work until it can."""
+class QueueUnavailable(NodeError):  # noqa: N818 - names the state
+    """The message queue cannot be reached. The ledger keeps the work until it can."""
 
 
-class ReportUnusable(NodeError):  # noqa: N818 - it is what happened
-    """A file that should be a measurement report is none."""
+class ReportUnusable(NodeError):  # noqa: N818 - names the state
+    """The file is not a measurement report, or cannot be read."""
 
 
-class ResultRejected(NodeError):  # noqa: N818 - it is what happened
-    """A result object that was written does not say what was found; it must not be sent.
+class ResultRejected(NodeError):  # noqa: N818 - names the event
+    """A written result object does not match what was found, and must not be sent.
 
     Attributes
     ----------
     subject
-        Which object.
+        The object: its modality and SOP Instance UID, or its path.
     faults
-        Everything that is wrong with it, one sentence a fault.
+        Everything that is wrong with it, one sentence per fault.
     """
 
     def __init__(self, subject: str, faults: Sequence[str]) -> None:
@@ -62,5 +62,5 @@ class ResultRejected(NodeError):  # noqa: N818 - it is what happened
         super().__init__(f"{subject}: {'; '.join(self.faults)}")
 
     def __reduce__(self) -> tuple[type[ResultRejected], tuple[str, tuple[str, ...]]]:
-        """Survive pickling, as an exception that crosses a process boundary must."""
+        """Support pickling, so that the exception can cross a process boundary."""
         return type(self), (self.subject, self.faults)

@@ -1,8 +1,8 @@
-"""The kinds of result objects: one table, a row per kind, in the order of sending.
+"""The kinds of result objects: one table with a row per kind, in sending order.
 
-The table says everything that the rest of the node needs to know of a kind without making an object of it. It
-imports no builder: a row names the room that has one, and `node.results.build` imports that room when it is asked
-for the first object. A new kind is a new row here and a room (or a builder in an existing room), nothing else.
+The table holds everything that the rest of the node needs to know about a kind without building an object. It
+imports no builder: a row names the package that has one, and `node.results.study` imports that package when the
+first object is requested. A new kind needs a row here and a package (or a builder in an existing one), nothing else.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ LabelMapSegmentationStorage = uid.UID("1.2.840.10008.5.1.4.1.1.66.7")
 
 
 class ObjectKind(StrEnum):
-    """What a result object is, in the order of sending: a report comes after the objects that it refers to.
+    """The kind of a result object, in sending order: a report comes after the objects that it refers to.
 
-    The values are the names in the configuration, in the ledger and in ``summary.json``.
+    The values are the names used in the configuration, in the ledger and in ``summary.json``.
     """
 
     SEG = "seg"
@@ -36,44 +36,47 @@ class ObjectKind(StrEnum):
 
     @property
     def place(self) -> int:
-        """Its place in the order of sending, from 0."""
+        """Position in the sending order, from 0."""
         return list(ObjectKind).index(self)
 
     @property
     def row(self) -> Row:
-        """Its row of the table."""
+        """The kind's row in the table."""
         return KINDS[self]
 
     @property
     def fallback(self) -> ObjectKind | None:
-        """The kind that is sent instead to a destination that refuses its SOP class, or None."""
+        """The kind that is sent instead to a destination that refuses this kind's SOP class, or None."""
         return self.row.fallback
 
 
 @dataclass(frozen=True)
 class Row:
-    """What there is to know of a kind.
+    """Everything that the node needs to know about a kind.
 
     Attributes
     ----------
+    title
+        Its name in documents.
     room
-        The package of its builder and its checks: ``build.make`` and ``check.faults``, as `node.results.study`
-        describes them.
+        The package with its builder and its checks: ``build.make`` and ``check.faults``, as described in
+        `node.results.study`.
     sop_classes
-        SOP Class UIDs that its objects may have (PS3.4 B.5); which one of several depends on the findings.
+        SOP Class UIDs that its objects may have (PS3.4 B.5). If there are several, the findings decide between them.
     series_number
-        Series Number of its object, or of the first one where there is one per image; these are 1,000 apart, so that
-        no two kinds meet in a study of fewer images.
+        Series Number of its object, or of the first one if there is one per image. Kinds with one series per image
+        start 1,000 apart, so that no two of them collide in a study with fewer images.
     fallback
         The kind that is sent instead to a destination that refuses the SOP class, or None.
     refers_to
-        The kind whose objects it refers to, so that a destination needs both, or None.
+        The kind that its objects refer to, so that a destination needs both, or None.
     profile, stands_for
-        The viewer's profile in which it replaces another kind, and which.
+        The viewer profile in which it replaces another kind, and that kind.
     selectable
-        Whether a configuration may name it. The others come with a profile or as a fallback.
+        Whether a configuration may name it. Other kinds come with a profile or as a fallback.
     """
 
+    title: str
     room: str
     sop_classes: tuple[str, ...]
     series_number: int
@@ -86,36 +89,46 @@ class Row:
 
 _K = ObjectKind
 
+_SEG, _SR = "node.results.seg", "node.results.sr"
+
 KINDS: Mapping[ObjectKind, Row] = {
-    _K.SEG: Row("node.results.seg", (uid.SegmentationStorage,), 901, fallback=_K.PR),
-    _K.SEG_FRACTIONAL: Row("node.results.seg", (uid.SegmentationStorage,), 1901, fallback=_K.PR),
-    _K.SEG_LABELMAP: Row("node.results.seg", (LabelMapSegmentationStorage,), 2901, fallback=_K.SEG),
+    _K.SEG: Row("Segmentation, masks", _SEG, (uid.SegmentationStorage,), 901, _K.PR),
+    _K.SEG_FRACTIONAL: Row("Segmentation, probabilities", _SEG, (uid.SegmentationStorage,), 1901, _K.PR),
+    _K.SEG_LABELMAP: Row("Label Map Segmentation", _SEG, (LabelMapSegmentationStorage,), 2901, _K.SEG),
     _K.SEG_OHIF: Row(
-        "node.results.seg",
+        "Segmentation for OHIF",
+        _SEG,
         (uid.SegmentationStorage, LabelMapSegmentationStorage),
         3901,
-        fallback=_K.PR,
+        _K.PR,
         profile="ohif",
         stands_for=_K.SEG,
         selectable=False,
     ),
-    _K.SR: Row("node.results.sr", (uid.Comprehensive3DSRStorage,), 900, _K.SR_COMPREHENSIVE, refers_to=_K.SEG),
+    _K.SR: Row("Measurement report", _SR, (uid.Comprehensive3DSRStorage,), 900, _K.SR_COMPREHENSIVE, refers_to=_K.SEG),
     _K.SR_COMPREHENSIVE: Row(
-        "node.results.sr", (uid.ComprehensiveSRStorage,), 900, _K.CAD, refers_to=_K.SEG, selectable=False
+        "Measurement report, where Comprehensive 3D SR is refused",
+        _SR,
+        (uid.ComprehensiveSRStorage,),
+        900,
+        _K.CAD,
+        refers_to=_K.SEG,
+        selectable=False,
     ),
     _K.SR_OHIF: Row(
-        "node.results.sr",
+        "Measurement report for OHIF",
+        _SR,
         (uid.Comprehensive3DSRStorage,),
         4901,
-        fallback=_K.SC,
+        _K.SC,
         refers_to=_K.SEG_OHIF,
         profile="ohif",
         stands_for=_K.SR,
         selectable=False,
     ),
-    _K.CAD: Row("node.results.cad", (uid.MammographyCADSRStorage,), 899, fallback=_K.SC),
-    _K.PR: Row("node.results.pr", (uid.GrayscaleSoftcopyPresentationStateStorage,), 5901, fallback=_K.SC),
-    _K.SC: Row("node.results.sc", (uid.SecondaryCaptureImageStorage,), 898),
+    _K.CAD: Row("Mammography CAD report", "node.results.cad", (uid.MammographyCADSRStorage,), 899, _K.SC),
+    _K.PR: Row("Presentation state", "node.results.pr", (uid.GrayscaleSoftcopyPresentationStateStorage,), 5901, _K.SC),
+    _K.SC: Row("Summary page", "node.results.sc", (uid.SecondaryCaptureImageStorage,), 898),
 }
 
 CHOICES = tuple(kind for kind in ObjectKind if kind.row.selectable)
@@ -124,16 +137,16 @@ CHOICES = tuple(kind for kind in ObjectKind if kind.row.selectable)
 DEFAULT_OBJECTS = (ObjectKind.SEG, ObjectKind.SR)
 
 PROFILES = ("", *dict.fromkeys(row.profile for row in KINDS.values() if row.profile))
-"""Names of the profiles: viewers that need something in place of the plain kinds."""
+"""Names of the profiles, for viewers that need other objects in place of the plain kinds."""
 
 
 def room_of(sop_class_uid: str) -> str | None:
-    """Return the room that checks objects of a SOP class, or None if no kind is of that class."""
+    """Return the package that checks objects of a SOP class, or None if no kind has that class."""
     return next((row.room for row in KINDS.values() if sop_class_uid in row.sop_classes), None)
 
 
 def object_kinds(names: Iterable[str], profile: str = "") -> tuple[ObjectKind, ...]:
-    """Return the kinds that a configuration asks for, each once, in the order of sending.
+    """Return the kinds that a configuration asks for, each once, in sending order.
 
     Raises
     ------
@@ -152,6 +165,6 @@ def object_kinds(names: Iterable[str], profile: str = "") -> tuple[ObjectKind, .
             raise ValueError(f"{kind.value!r} refers to the masks of {needed.value!r}: name both")
     if profile not in PROFILES:
         known = ", ".join(repr(name) for name in PROFILES if name)
-        raise ValueError(f"there is no profile {profile!r}; choose from {known}")
+        raise ValueError(f"{profile!r} is not a profile; choose from {known}")
     instead = {row.stands_for: kind for kind, row in KINDS.items() if row.profile == profile and row.stands_for}
     return tuple(sorted({instead.get(kind, kind) for kind in plain}, key=lambda kind: kind.place))

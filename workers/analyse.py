@@ -39,57 +39,66 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Analysis:
-    """What came of a study: the findings, and the objects that say so."""
+    """The result of a study's analysis: the findings, and the objects that report them."""
 
     result: StudyResult
     objects: tuple[ResultObject, ...]
 
 
-def analyse_study(
-    paths: Sequence[Path],
-    predictor: Predictor,
-    folder: Path,
-    kinds: Sequence[ObjectKind] = DEFAULT_OBJECTS,
-    *,
-    secondary_capture: bool = True,
-    predecessor: Predecessor | None = None,
-) -> Analysis:
+@dataclass(frozen=True)
+class Order:
+    """What to produce for a study.
+
+    Attributes
+    ----------
+    kinds
+        The kinds of objects to write.
+    secondary_capture
+        Whether to analyse Secondary Capture images with Modality MG (digitised film).
+    predecessor
+        The report of an earlier analysis that the study's report replaces.
+    """
+
+    kinds: tuple[ObjectKind, ...] = DEFAULT_OBJECTS
+    secondary_capture: bool = True
+    predecessor: Predecessor | None = None
+
+
+def analyse_study(paths: Sequence[Path], predictor: Predictor, folder: Path, order: Order = Order()) -> Analysis:
     """Analyse the instances of one study and write its result objects.
 
     Parameters
     ----------
     paths
-        DICOM files of one study; those that are no mammograms come back as not processed.
+        DICOM files of one study; those that are not mammograms are returned as not processed.
     folder
         Where the objects are written.
-    kinds
-        Which objects are written.
-    predecessor
-        The report of an earlier analysis that the study's report replaces.
+    order
+        What to produce.
 
     Raises
     ------
     ResultRejected
-        If an object did not pass its conformance check; nothing of the study must be sent.
+        If an object fails its conformance check; nothing of the study must be sent.
     ValueError
-        If the instances are of several studies.
+        If the instances belong to several studies.
     """
     headers = [read_header(path) for path in paths]
     study_uid, *others = sorted({header.study_instance_uid for header in headers})
     if others:
         raise ValueError(f"instances of several studies: {', '.join([study_uid, *others])}")
     with ThreadPoolExecutor(2) as pool:
-        loaded = list(pool.map(partial(_load, secondary_capture=secondary_capture), paths, headers))
+        loaded = list(pool.map(partial(_load, secondary_capture=order.secondary_capture), paths, headers))
     mammograms = [m for m in loaded if isinstance(m, Mammogram)]
     predicted = _predict(study_uid, mammograms, predictor)
     analysed = iter(predicted.images)
     images = tuple(next(analysed) if isinstance(m, Mammogram) else m for m in loaded)
     result = replace(predicted, images=images)
-    return Analysis(result, tuple(_build(result, paths, folder, kinds, predecessor)))
+    return Analysis(result, tuple(_build(result, paths, folder, order)))
 
 
 def _load(path: Path, header: Acquisition, *, secondary_capture: bool) -> Mammogram | ImageResult:
-    """Return an image as the network reads it; or why it can't, or why no result could refer to the image."""
+    """Return an image as the network reads it, or why it cannot be analysed or no result could refer to it."""
     try:
         mammogram = load_mammogram(path, secondary_capture=secondary_capture)
     except NotAnalysable as error:
@@ -102,32 +111,26 @@ def _load(path: Path, header: Acquisition, *, secondary_capture: bool) -> Mammog
 
 
 def _predict(study_uid: str, mammograms: Sequence[Mammogram], predictor: Predictor) -> StudyResult:
-    """Analyse; an algorithm that fails, as where a GPU is out of memory, is a result that has to be told, too."""
+    """Run the model. If it fails, for example because the GPU is out of memory, that is a result to report, too."""
     try:
         return predictor.predict(study_uid, mammograms)
     except RuntimeError as error:
-        log.exception("the algorithm failed")
+        log.exception("algorithm failed")
         reason = f"the algorithm failed ({type(error).__name__})"
     acquisitions = [mammogram.acquisition for mammogram in mammograms]
     failed = (ImageResult(a.sop_instance_uid, a.laterality, a.view, Outcome.FAILED, reason) for a in acquisitions)
     return StudyResult(study_uid, predictor.model, tuple(failed))
 
 
-def _build(
-    result: StudyResult,
-    paths: Sequence[Path],
-    folder: Path,
-    kinds: Sequence[ObjectKind],
-    predecessor: Predecessor | None,
-) -> list[ResultObject]:
-    return build_results(result, paths, folder, kinds, display=display_pixels, predecessor=predecessor)
+def _build(result: StudyResult, paths: Sequence[Path], folder: Path, order: Order) -> list[ResultObject]:
+    return build_results(result, paths, folder, order.kinds, display=display_pixels, predecessor=order.predecessor)
 
 
 def rehearse(predictor: Predictor) -> None:
-    """Analyse a synthetic image and throw the results away.
+    """Analyse a synthetic image and discard the results.
 
-    A worker does it before it takes work: what is slow the first time is then behind it, and one
-    that cannot analyse ends here, not over a patient's study.
+    A worker does this before it accepts work: the slow first run is then over, and a worker that
+    cannot analyse fails here instead of on a patient's study.
     """
     mass = LesionSpec(FindingType.MASS, malignant=True, radius_mm=9.0, contrast=0.42, seed=1)
     with tempfile.TemporaryDirectory(prefix="ftmtl-") as folder:
@@ -137,16 +140,16 @@ def rehearse(predictor: Predictor) -> None:
 
 @dataclass(frozen=True)
 class AnalysisTask:
-    """The analysis of one job after another, with what a worker process needs for it.
+    """Analyses one job after another.
 
     Attributes
     ----------
     config
         The whole configuration.
     ledger, spool, dispatcher
-        Where jobs, files and messages are.
+        The jobs, their files, and the access to the queue.
     predictor
-        The model, loaded.
+        The loaded model.
     """
 
     config: Config
@@ -156,7 +159,7 @@ class AnalysisTask:
     predictor: Predictor
 
     def run(self, job_id: str) -> None:
-        """Claim a job, analyse it, record its objects, hand it to delivery.
+        """Claim a job, analyse it, record its objects, and hand it over to delivery.
 
         Whatever goes wrong is recorded as the job's reason. A job that another worker holds is left alone.
         """
@@ -172,18 +175,18 @@ class AnalysisTask:
                 self.dispatcher.send(DELIVER, job_id)
                 self.ledger.jobs.mark_dispatched(job_id)
             except QueueUnavailable as error:
-                log.warning("job=%s %s", job_id, error)  # the reconciler will
+                log.warning("not dispatched job=%s: %s; the reconciler will try again", job_id, error)
 
     def _try(self, job_id: str, attempt: int) -> bool:
-        """Analyse and record, or record why not; True if there is something to deliver."""
+        """Analyse a job and record its result or its failure; return True if there is something to deliver."""
         try:
             return self._analyse(job_id, attempt)
         except LeaseLost as error:
-            log.warning("%s", error)
+            log.warning("analysis not recorded: %s", error)
         except ResultRejected as error:
-            reason = f"a result failed its check and was held back: {error}"
+            reason = f"a result failed its check and was not sent: {error}"
             self.ledger.jobs.finish(job_id, attempt, JobState.FAILED, reason)
-        except SQLAlchemyError as error:  # a ledger that is away: the lease runs out, the study is analysed again
+        except SQLAlchemyError as error:  # ledger unavailable: the lease expires, the study is analysed again
             log.error("analysis not recorded job=%s error=%s", job_id, type(error).__name__)
         except Exception as error:  # the boundary: a study always ends in a named state
             log.exception("analysis failed job=%s", job_id)
@@ -196,13 +199,13 @@ class AnalysisTask:
         wanted = {destination.name: destination.objects for destination in self.config.destination_list()}
         destinations = self.ledger.jobs.get(job_id).destinations
         kinds = {kind for name in destinations for kind in wanted.get(name, DEFAULT_OBJECTS)} or DEFAULT_OBJECTS
-        film = self.config.model.secondary_capture
-        analysis = analyse_study(paths, self.predictor, folder, tuple(kinds), secondary_capture=film)
+        order = Order(tuple(kinds), self.config.model.secondary_capture)
+        analysis = analyse_study(paths, self.predictor, folder, order)
         result, objects = analysis.result, analysis.objects
         delivered = self.ledger.deliveries.delivered(job_id, ObjectKind.SR)
         predecessor = _predecessor(result.study_uid, delivered, objects)
         if predecessor is not None:
-            objects = tuple(_build(result, paths, folder, tuple(kinds), predecessor))
+            objects = tuple(_build(result, paths, folder, replace(order, predecessor=predecessor)))
         keep_result(folder, result, predecessor)
         document = summary(result.model, [study_summary(result, objects)])
         (folder / "summary.json").write_text(json.dumps(document, indent=2))
@@ -218,7 +221,7 @@ class AnalysisTask:
 def _predecessor(
     study_uid: str, delivered: Sequence[ResultObject], objects: Sequence[ResultObject]
 ) -> Predecessor | None:
-    """The report of an earlier analysis that a PACS holds, if this one says something else."""
+    """Return the report of an earlier analysis that a PACS holds, if this analysis says something else."""
     made = {result.sop_instance_uid for result in objects}
     if not delivered or any(earlier.sop_instance_uid in made for earlier in delivered):
         return None

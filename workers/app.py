@@ -1,7 +1,7 @@
-"""The Celery worker: two tasks, a policy, and what each process needs to run them.
+"""The Celery worker: its two tasks, and how a process runs them.
 
-One process serves one queue: ``gpu`` runs alone with the model loaded in the process that uses it, nothing is
-forked; ``dicom`` sends with a few threads and never loads torch.
+One process serves one queue. A worker for ``gpu`` runs one task at a time in the process that has loaded the model;
+nothing is forked. A worker for ``dicom`` sends with a few threads and never loads torch.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def run_worker(config: Config, queue: str) -> int:
-    """Serve one queue until told to stop; returns the exit status.
+    """Serve one queue until told to stop; return the exit status.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def run_worker(config: Config, queue: str) -> int:
 
 
 def _analysis(config: Config, ledger: Ledger, spool: Spool, dispatcher: Dispatcher) -> Callable[[str], None]:
-    """Load the model, try it, and return the task; here alone torch is imported."""
+    """Load the model, rehearse, and return the task; torch is imported only here."""
     from ftmtl.predictor import Predictor
     from workers.analyse import AnalysisTask, rehearse
 

@@ -1,4 +1,4 @@
-"""A worker's hold on a job: renewed while it works, given up when it takes too long."""
+"""A worker's lease on a job: renewed while it works, given up if it takes too long."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ log = logging.getLogger(__name__)
 def held(ledger: Ledger, job_id: str, attempt: int, *, lease_s: float, limit_s: float) -> Iterator[None]:
     """Renew a claimed job's lease in the background.
 
-    A task that takes longer than ``limit_s`` ends the whole process: a hung GPU call cannot be
-    interrupted in any other way. Its supervisor starts a new one, the reconciler re-dispatches.
+    A task that takes longer than ``limit_s`` seconds ends the whole process, because a hung GPU
+    call cannot be interrupted in any other way. The supervisor starts a new process, and the
+    reconciler dispatches the job again.
     """
     done = threading.Event()
 

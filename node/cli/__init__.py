@@ -1,1 +1,1 @@
-"""The command ``ftmtl``: the composition root, the one room that sees all three packages."""
+"""The ``ftmtl`` command: the composition root, the only part of the node that imports all three packages."""

@@ -1,4 +1,4 @@
-"""``python -m node.cli``: the command ``ftmtl``."""
+"""``python -m node.cli``: the ``ftmtl`` command."""
 
 import sys
 

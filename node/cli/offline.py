@@ -7,91 +7,113 @@ import json
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydicom.errors import InvalidDicomError
 
 from ftmtl.acquisition import read_header
-from ftmtl.errors import NotAnalysable, WeightsError
+from ftmtl.errors import NotAnalysable
 from ftmtl.findings import Outcome
 from ftmtl.mammogram.pixels import display_pixels
 from ftmtl.overlay import Mark, draw
 from ftmtl.predictor import Predictor
-from node.errors import ReportUnusable, ResultRejected
+from node.domain import Predecessor
+from node.errors import ResultRejected
 from node.kinds import DEFAULT_OBJECTS, ObjectKind
 from node.results.readback import read_predecessor
 from node.results.summary import study_summary, summary
-from workers.analyse import Analysis, analyse_study
+from workers.analyse import Analysis, Order, analyse_study
 
 
-def analyse_paths(
-    paths: Sequence[Path],
-    out: Path,
-    *,
-    kinds: Sequence[ObjectKind] = DEFAULT_OBJECTS,
-    replaces: Sequence[Path] = (),
-    weights: Path | None,
-    device: str | None,
-    pictures: bool,
-    secondary_capture: bool,
-) -> int:
-    """Analyse files and folders, study by study; write objects and ``summary.json`` into ``out``.
+@dataclass(frozen=True)
+class FileAnalysis:
+    """Analyses files and folders, study by study, and writes the results into a folder.
 
-    Parameters
+    Attributes
     ----------
+    out
+        Folder for the objects and ``summary.json``.
     kinds
-        Which objects are written.
+        The kinds of objects to write.
     replaces
-        Earlier measurement reports; a study's new report names the one of this study as its predecessor.
-
-    Returns
-    -------
-    int
-        0 if every study came to an end and every named file could be read, else 1.
+        Earlier measurement reports. The new report of a study names the earlier one of that study as its predecessor.
+    weights, device
+        The model and where it runs; None for the shipped weights, and for the GPU if there is one.
+    pictures
+        Whether to draw the findings on each image.
+    secondary_capture
+        Whether to analyse digitised film.
     """
-    studies, skipped = _studies(paths)
-    for left in skipped:
-        print(f"left out: {left['path']}: {left['reason']}", file=sys.stderr)
-    if not studies:
-        print("ftmtl: there is no DICOM file to analyse", file=sys.stderr)
-        return 1
-    try:
-        predecessors = {report.study_uid: report for report in map(read_predecessor, replaces)}
-        predictor = Predictor(weights, device=device)
-    except (WeightsError, ReportUnusable) as error:
-        print(f"ftmtl: {error}", file=sys.stderr)
-        return 1
-    out.mkdir(parents=True, exist_ok=True)
-    entries: list[dict[str, Any]] = []
-    for number, (study_uid, files) in enumerate(studies.items(), start=1):
-        analyse = partial(
-            analyse_study,
-            files,
-            predictor,
-            out / _folder_name(study_uid),
-            kinds,
-            secondary_capture=secondary_capture,
-            predecessor=predecessors.get(study_uid),
-        )
-        entry = _analyse(study_uid, files, analyse, out, pictures)
-        entries.append(entry)
-        found = sum(len(image["findings"]) for image in entry["images"])
-        count = f"{found} finding" if found == 1 else f"{found} findings"
-        said = count if entry["outcome"] == Outcome.FINDINGS else entry["outcome"]
-        print(f"[{number}/{len(studies)}] {study_uid}: {said} {entry['reason']}".rstrip())
-    document: dict[str, Any] = {**summary(predictor.model, entries), "skipped": skipped}
-    (out / "summary.json").write_text(json.dumps(document, indent=2) + "\n")
-    print(f"results: {out}, summary: {out / 'summary.json'}. Research use only.")
-    named = {str(path) for path in paths if not path.is_dir()}
-    failed = any(entry["outcome"] == Outcome.FAILED for entry in entries)
-    return 1 if failed or any(left["path"] in named for left in skipped) else 0
+
+    out: Path
+    kinds: Sequence[ObjectKind] = DEFAULT_OBJECTS
+    replaces: Sequence[Path] = ()
+    weights: Path | None = None
+    device: str | None = None
+    pictures: bool = False
+    secondary_capture: bool = True
+
+    def run(self, paths: Sequence[Path]) -> int:
+        """Analyse files and folders.
+
+        Returns
+        -------
+        int
+            0 if no study failed and every file that was named could be read, else 1.
+        """
+        studies, skipped = _studies(paths)
+        for left in skipped:
+            print(f"skipped: {left['path']}: {left['reason']}", file=sys.stderr)
+        if not studies:
+            print("ftmtl: there is no DICOM file to analyse", file=sys.stderr)
+            return 1
+        predecessors = {report.study_uid: report for report in map(read_predecessor, self.replaces)}
+        predictor = Predictor(self.weights, device=self.device)
+        self.out.mkdir(parents=True, exist_ok=True)
+        entries: list[dict[str, Any]] = []
+        for number, (study_uid, files) in enumerate(studies.items(), start=1):
+            entry = self._study(study_uid, files, predictor, predecessors.get(study_uid))
+            entries.append(entry)
+            print(f"[{number}/{len(studies)}] {study_uid}: {_in_words(entry)}".rstrip())
+        document: dict[str, Any] = {**summary(predictor.model, entries), "skipped": skipped}
+        (self.out / "summary.json").write_text(json.dumps(document, indent=2) + "\n")
+        print(f"results: {self.out}, summary: {self.out / 'summary.json'}. Research use only.")
+        named = {str(path) for path in paths if not path.is_dir()}
+        failed = any(entry["outcome"] == Outcome.FAILED for entry in entries)
+        return 1 if failed or any(left["path"] in named for left in skipped) else 0
+
+    def _study(
+        self, study_uid: str, files: list[Path], predictor: Predictor, predecessor: Predecessor | None
+    ) -> dict[str, Any]:
+        """Analyse one study; return its entry in the summary, with paths relative to ``out``."""
+        folder = self.out / _folder_name(study_uid)
+        order = Order(tuple(self.kinds), self.secondary_capture, predecessor)
+        try:
+            analysis = analyse_study(files, predictor, folder, order)
+        except ResultRejected as error:
+            outcome = {"study_uid": study_uid, "outcome": Outcome.FAILED, "reason": str(error)}
+            return {**outcome, "images": [], "objects": []}
+        if self.pictures:
+            _draw(analysis, files, folder)
+        entry = study_summary(analysis.result, analysis.objects)
+        for made in entry["objects"]:
+            made["path"] = str(Path(made["path"]).relative_to(self.out))
+        return entry
+
+
+def _in_words(entry: dict[str, Any]) -> str:
+    """Return how a study ended, in words: how many findings, or the outcome and its reason."""
+    found = sum(len(image["findings"]) for image in entry["images"])
+    count = f"{found} finding" if found == 1 else f"{found} findings"
+    said = count if entry["outcome"] == Outcome.FINDINGS else entry["outcome"]
+    return f"{said} {entry['reason']}".rstrip()
 
 
 def _studies(paths: Sequence[Path]) -> tuple[dict[str, list[Path]], list[dict[str, str]]]:
-    """Sort files into studies, by Study Instance UID; what is no DICOM or comes twice is told apart."""
+    """Group files into studies by Study Instance UID; skipped files are listed with the reason."""
     studies: dict[str, dict[str, Path]] = defaultdict(dict)
     skipped: list[dict[str, str]] = []
     for path in paths:
@@ -114,24 +136,8 @@ def _studies(paths: Sequence[Path]) -> tuple[dict[str, list[Path]], list[dict[st
     return {uid: list(files.values()) for uid, files in studies.items()}, skipped
 
 
-def _analyse(
-    study_uid: str, files: list[Path], analyse: Callable[[], Analysis], out: Path, pictures: bool
-) -> dict[str, Any]:
-    """Analyse one study; its entry of the summary, with paths relative to ``out``."""
-    try:
-        analysis = analyse()
-    except ResultRejected as error:
-        return {"study_uid": study_uid, "outcome": Outcome.FAILED, "reason": str(error), "images": [], "objects": []}
-    if pictures:
-        _draw(analysis, files, out / _folder_name(study_uid))
-    entry = study_summary(analysis.result, analysis.objects)
-    for made in entry["objects"]:
-        made["path"] = str(Path(made["path"]).relative_to(out))
-    return entry
-
-
 def _folder_name(study_uid: str) -> str:
-    """The UID where it is one; a name on disk never comes from what else a file may hold there."""
+    """Return the UID if it is valid, else its hash: no other text from a file becomes a name on disk."""
     if re.fullmatch(r"[0-9][0-9.]{0,63}", study_uid) and ".." not in study_uid:
         return study_uid
     return hashlib.sha256(study_uid.encode()).hexdigest()

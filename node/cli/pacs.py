@@ -1,4 +1,4 @@
-"""A small PACS for demonstrations: stores what it is sent into a folder, answers C-ECHO, nothing more."""
+"""A small PACS for demonstrations: it stores what it receives in a folder and answers C-ECHO, nothing more."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ log = logging.getLogger(__name__)
 
 
 def serve_pacs(folder: Path, port: int, ae_title: str = "PACS", host: str = "127.0.0.1") -> Any:
-    """Start a storage SCP over a folder; returns pynetdicom's server, whose ``shutdown`` stops it.
+    """Start a Storage SCP on a folder; return pynetdicom's server, whose ``shutdown`` stops it.
 
-    It needs a process of its own: pynetdicom's way of writing what arrives is set for all of one.
+    It needs a process of its own: pynetdicom's setting for receiving to files applies to the whole process.
 
     Raises
     ------
     OSError
-        If the port cannot be had.
+        If the port is not available.
     """
     spool = Spool(folder)
 
@@ -41,5 +41,5 @@ def serve_pacs(folder: Path, port: int, ae_title: str = "PACS", host: str = "127
 
 
 def stored_files(folder: Path) -> list[Path]:
-    """What a small PACS over this folder holds, oldest first."""
+    """Return the files that a small PACS on this folder holds, oldest first."""
     return sorted((folder / "instances").glob("*/*.dcm"), key=lambda path: path.stat().st_mtime)

@@ -1,4 +1,4 @@
-"""The small shape: node, queue server and workers in one process tree, nothing to install."""
+"""A standalone node: node, queue server and workers in one process tree, with nothing else to install."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ log = logging.getLogger(__name__)
 
 
 class Standalone:
-    """A node that brings its own queue server and workers.
+    """A node with its own queue server and workers.
 
     Parameters
     ----------
     config
-        Its ``queue.url`` is replaced by the embedded server's.
+        Its ``queue.url`` is replaced with the embedded server's.
     embedded
         False for a node whose queue server and workers run elsewhere.
     log_folder
-        Where the queue server and the workers log, a file each; by default where this process does.
+        Folder for the logs of the queue server and the workers, one file each; by default they share this process's
+        output.
     """
 
     def __init__(self, config: Config, *, embedded: bool = True, log_folder: Path | None = None) -> None:
@@ -58,12 +59,12 @@ class Standalone:
         self.port = self.http_port = 0
 
     def start(self) -> None:
-        """Start everything; returns when the DICOM port and the page answer, perhaps before the workers do.
+        """Start everything. Returns once the DICOM port and the status page answer, perhaps before the workers do.
 
         Raises
         ------
         OSError
-            If a port cannot be had.
+            If a port is not available.
         """
         self.ledger.upgrade()
         for child in self._children:
@@ -74,7 +75,7 @@ class Standalone:
             self.http_port = self.web.start()
 
     def wait_until_ready(self, seconds: float) -> bool:
-        """Wait until a worker serves every queue; False if the time is over."""
+        """Wait until every queue is served by a worker; return False if the time runs out."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             try:
@@ -99,7 +100,7 @@ def _url(port: int) -> dict[str, str]:
 
 
 def free_port() -> int:
-    """A TCP port on loopback that nobody listens on now."""
+    """Return a TCP port on loopback that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,1 +1,1 @@
-"""Result objects on their way to their destinations."""
+"""Sends result objects to their destinations."""

@@ -1,4 +1,4 @@
-"""What the answer of a destination makes of a delivery, and when it is tried again."""
+"""Updates a delivery from the destination's answer, and decides when to try again."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from node.domain import Delivery, DeliveryState
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """When to try again: pauses double from the first to the longest, give or take a fifth, until it is given up.
+    """When to try again: pauses double from the first to the longest, plus or minus a fifth, until giving up.
 
-    All in seconds; `node.config.DeliverySection` has the defaults.
+    All values are in seconds; `node.config.DeliverySection` has the defaults.
     """
 
     first_retry_s: float
@@ -21,14 +21,14 @@ class RetryPolicy:
     give_up_after_s: float
 
     def pause_s(self, attempts: int) -> float:
-        """Pause after so many failed attempts."""
+        """Return the pause after a number of failed attempts."""
         doubled = self.first_retry_s * 2.0 ** min(attempts - 1, 60)
         return min(self.longest_retry_s, doubled) * random.uniform(0.8, 1.2)
 
 
 @dataclass(frozen=True)
 class Reply:
-    """How sending one object ended: the PACS' status, if it gave one, and what it means."""
+    """How sending one object ended: the PACS's status, if it returned one, and what it means."""
 
     sop_instance_uid: str
     answer: Answer
@@ -37,7 +37,7 @@ class Reply:
 
 
 def next_state(delivery: Delivery, reply: Reply, now: float, policy: RetryPolicy) -> Delivery:
-    """What a reply makes of a delivery."""
+    """Return a delivery as updated by a reply."""
     attempts = delivery.attempts + 1
     update = replace(delivery, status=reply.status, attempts=attempts, comment=reply.comment)
     if reply.answer is Answer.STORED:

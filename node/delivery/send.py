@@ -1,4 +1,4 @@
-"""The sending Application Entity: result objects go to a PACS by C-STORE, each with its own answer."""
+"""The sending Application Entity: sends result objects to a PACS by C-STORE, with one reply per object."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ log = logging.getLogger(__name__)
 
 
 def send(destination: Destination, results: Sequence[ResultObject], calling_ae: str) -> Iterator[Reply]:
-    """Send result objects over one association; one reply an object, in their order.
+    """Send result objects over one association, and yield one reply per object, in order.
 
-    Segmentations should come before the report that refers to them. A network failure is a reply
-    too: nothing is raised for it.
+    Segmentations should come before the report that refers to them. A network failure is also a
+    reply; nothing is raised for it.
     """
     send_from_files()
     assoc = associate(sending_entity(calling_ae, [result.sop_class_uid for result in results]), destination)
@@ -52,9 +52,9 @@ def _send_one(assoc: Association, result: ResultObject) -> Reply:
     except (OSError, RuntimeError) as error:
         return Reply(uid, Answer.TRY_AGAIN, None, f"cannot be sent: {error}")
     except (AttributeError, ValueError, InvalidDicomError) as error:
-        return Reply(uid, Answer.REFUSED, None, f"cannot be sent, its file is damaged: {error}")
+        return Reply(uid, Answer.REFUSED, None, f"cannot be sent, the file is damaged: {error}")
     if status is None:
-        if assoc.is_established:  # or the next object would wait the whole DIMSE timeout for a peer that is gone
+        if assoc.is_established:  # otherwise the next object would wait a whole DIMSE timeout for a dead peer
             assoc.abort()
         return Reply(uid, Answer.TRY_AGAIN, None, "no answer to C-STORE")
     answer, words = meaning(status)

@@ -1,1 +1,1 @@
-"""DIMSE as the node speaks it: Application Entities, C-ECHO, statuses."""
+"""The node's DIMSE layer: Application Entities, C-ECHO and statuses."""

@@ -1,6 +1,6 @@
-"""Application Entities: every one that the node opens, for receiving or for sending, is made here.
+"""Application Entities: every AE of the node, for receiving or for sending, is created here.
 
-What pynetdicom sets for a whole process is set here, too.
+pynetdicom's process-wide settings are made here, too.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ ACCEPTED_SYNTAXES = (
     "1.2.840.10008.1.2.4.91",  # JPEG 2000
     "1.2.840.10008.1.2.4.203",  # HTJ2K
 )
-"""In the order of preference: the first that a sender offers is accepted, so lossy ones come last."""
+"""In order of preference: the first one that a sender proposes is accepted, so the lossy ones come last."""
 
 RESULT_SYNTAXES = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
-"""Offered for all result objects: the one that their files are in, and the default one (PS3.5 10.1)."""
+"""Proposed for all result objects: the one that their files are in, and the default one (PS3.5 10.1)."""
 
 MAX_PDU_BYTES = 131072
 
 
 def accepting_entity(ae_title: str, max_associations: int = 25) -> AE:
-    """Return an AE that stores: what it accepts, in which transfer syntaxes, and how long it waits."""
+    """Return an AE for a Storage SCP, with its presentation contexts, transfer syntaxes and timeouts."""
     ae = _entity(ae_title)
     ae.maximum_associations = max_associations
     ae.dimse_timeout = 120
@@ -55,14 +55,14 @@ def accepting_entity(ae_title: str, max_associations: int = 25) -> AE:
 
 
 def requesting_entity(ae_title: str, contexts: Iterable[tuple[str, str]], *, dimse_timeout_s: float = 120) -> AE:
-    """Return an AE that asks for associations: what it proposes, and how long it waits.
+    """Return an AE that requests associations, with its presentation contexts and timeouts.
 
     Parameters
     ----------
     contexts
-        SOP Class and Transfer Syntax UIDs; a presentation context is proposed for each pair.
+        Pairs of SOP Class UID and Transfer Syntax UID; one presentation context is proposed per pair.
     dimse_timeout_s
-        How long it waits for the answer to a message, in seconds.
+        How long to wait for the response to a message, in seconds.
     """
     ae = _entity(ae_title)
     ae.connection_timeout = 10
@@ -74,18 +74,18 @@ def requesting_entity(ae_title: str, contexts: Iterable[tuple[str, str]], *, dim
 
 
 def sending_entity(ae_title: str, sop_classes: Iterable[str]) -> AE:
-    """Return the AE that sends result objects of some SOP classes."""
+    """Return an AE that sends result objects of the given SOP classes."""
     return requesting_entity(ae_title, ((uid, syntax) for uid in sop_classes for syntax in RESULT_SYNTAXES))
 
 
 def receive_into(folder: Path) -> None:
-    """Have pynetdicom write what this process receives straight to files in a folder, without decoding it."""
+    """Make pynetdicom write the data sets that this process receives straight to files in a folder, undecoded."""
     _config.STORE_RECV_CHUNKED_DATASET = True
-    tempfile.tempdir = str(folder)  # pynetdicom writes there, and a file can be renamed on the same disk only
+    tempfile.tempdir = str(folder)  # pynetdicom writes there; a rename needs the same file system
 
 
 def send_from_files() -> None:
-    """Have pynetdicom send files as they are, in pieces, without reading them whole."""
+    """Make pynetdicom send files as they are, in chunks, without reading them whole."""
     _config.STORE_SEND_CHUNKED_DATASET = True
 
 

@@ -1,4 +1,4 @@
-"""The node as a service class user: associations with peers, and what can be asked of one without sending anything."""
+"""The node as a Service Class User: it opens associations, sends C-ECHO, and asks which SOP classes a peer accepts."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from node.domain import Destination
 
 
 def associate(ae: AE, peer: Destination) -> Association | tuple[Answer, str]:
-    """Ask a peer for an association; return it, or what its absence means and why there is none."""
+    """Request an association with a peer; return it, or what the failure means and its reason in words."""
     try:
         assoc = ae.associate(peer.host, peer.port, ae_title=peer.ae_title, max_pdu=ae.maximum_pdu_size)
-    except OSError as error:  # no such host name, at least now
+    except OSError as error:  # the host name does not resolve, at least for now
         return Answer.TRY_AGAIN, f"{peer.host}: {error.strerror or error}"
     return assoc if assoc.is_established else _why_not(assoc)
 
 
 def accepted_classes(peer: Destination, calling_ae: str, sop_classes: Iterable[str]) -> set[str] | None:
-    """Ask a peer which SOP classes it would store; None if it opens no association. Nothing is sent."""
+    """Return the SOP classes that a peer would store, or None if it accepts no association. Nothing is sent."""
     assoc = associate(sending_entity(calling_ae, sop_classes), peer)
     if isinstance(assoc, tuple):
         return set() if assoc[0] is Answer.CLASS_REFUSED else None
@@ -33,7 +33,7 @@ def accepted_classes(peer: Destination, calling_ae: str, sop_classes: Iterable[s
 
 
 def echo(peer: Destination, calling_ae: str) -> str | None:
-    """C-ECHO; None if the peer answered 0x0000, else what went wrong in words."""
+    """Send a C-ECHO; return None if the peer answered 0x0000, otherwise what went wrong, in words."""
     ae = requesting_entity(calling_ae, [(VERIFICATION, ImplicitVRLittleEndian)], dimse_timeout_s=30)
     assoc = associate(ae, peer)
     if isinstance(assoc, tuple):
@@ -45,7 +45,7 @@ def echo(peer: Destination, calling_ae: str) -> str | None:
 
 
 def _why_not(assoc: Association) -> tuple[Answer, str]:
-    """Why there is no association: nobody there, rejected (PS3.8 9.3.4), or nothing accepted."""
+    """Return why there is no association: no answer, rejected (PS3.8 9.3.4), or no presentation context accepted."""
     if assoc.rejected_contexts and not assoc.accepted_contexts:
         refused = ", ".join(dict.fromkeys(str(UID(cx.abstract_syntax or "").name) for cx in assoc.rejected_contexts))
         return Answer.CLASS_REFUSED, f"accepts none of: {refused}"

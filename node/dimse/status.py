@@ -6,7 +6,7 @@ from enum import Enum, IntEnum
 
 
 class StoreStatus(IntEnum):
-    """What the node answers to a C-STORE."""
+    """The statuses with which the node answers a C-STORE."""
 
     SUCCESS = 0x0000
     DUPLICATE_INSTANCE = 0x0111  # PS3.7 C.5.10: duplicate SOP instance
@@ -25,7 +25,7 @@ class Answer(Enum):
     WARNING = "stored with a warning"
     TRY_AGAIN = "try again"
     CLASS_REFUSED = "class refused"
-    """The peer stores no objects of this SOP class; it may store others that say the same."""
+    """The peer does not store this SOP class; it may store another one with the same content."""
     REFUSED = "refused"
 
 
@@ -48,7 +48,7 @@ REFUSALS = {
 
 
 def meaning(status: int) -> tuple[Answer, str]:
-    """What a C-STORE status means, and its words."""
+    """Return what a C-STORE status means, and its description."""
     if status == 0:
         return Answer.STORED, ""
     if status in WARNINGS:

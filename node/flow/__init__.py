@@ -1,1 +1,1 @@
-"""From a received study to a queued job, and back on the queue what was lost."""
+"""From a received study to a queued job, and lost jobs back on the queue."""

@@ -1,4 +1,4 @@
-"""When is a study complete? A pure function of what has come and how long ago."""
+"""Decides when a study is complete: a pure function of what has arrived, and how long ago."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from node.domain import Instance, Job
 
 @dataclass(frozen=True)
 class AssemblyPolicy:
-    """How long to wait, in seconds; `node.config.AssemblySection` says for what."""
+    """How long to wait, in seconds; see `node.config.AssemblySection`."""
 
     quiet_s: float
     deadline_s: float
@@ -25,16 +25,16 @@ def why_complete(
     Parameters
     ----------
     job, instances
-        The open job, and what it holds.
+        The open job, and its instances.
     sender_connected
-        Whether an association that brought some of it is still open.
+        Whether an association that sent part of it is still open.
     now
         Seconds since the epoch.
 
     Returns
     -------
     str or None
-        Why it is: ``all views``, ``quiet`` or ``deadline``; None if it is not.
+        Why it is complete: ``all views``, ``quiet`` or ``deadline``; None if it is not.
     """
     analysable = (i for i in instances if i.sop_class_uid in (MG_FOR_PRESENTATION, SECONDARY_CAPTURE))
     if {(i.laterality, i.view) for i in analysable} >= STANDARD_VIEWS:

@@ -1,4 +1,4 @@
-"""The one doorway to the queue. Messages carry a job id, nothing else; the ledger knows the rest."""
+"""The only access to the queue. A message carries a job id and nothing else; the ledger has the rest."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ QUEUES = {ANALYSE: "gpu", DELIVER: "dicom"}
 
 
 def celery_app(broker_url: str, longest_task_s: float) -> Celery:
-    """The Celery application that node and workers share.
+    """Return the Celery application that the node and the workers share.
 
-    A message is acknowledged after its task; Redis hands it out again only after a time that no
-    task can take, and long before that the reconciler has looked into the ledger.
+    A message is acknowledged after its task. Redis redelivers it only after a time that no task
+    can take; the reconciler checks the ledger long before that.
     """
     app = Celery("ftmtl", broker=broker_url, set_as_current=False)
     app.conf.update(
@@ -65,7 +65,7 @@ class Dispatcher:
         log.info("dispatched task=%s job=%s", task, job_id)
 
     def depth(self, task: str) -> int:
-        """How many messages of a task wait to be taken.
+        """Return how many messages of a task are waiting.
 
         Raises
         ------
@@ -79,7 +79,13 @@ class Dispatcher:
             raise QueueUnavailable(f"the queue does not answer: {error}") from error
 
     def workers(self, timeout_s: float = 1.0) -> set[str]:
-        """Names of the queues that a live worker serves right now."""
+        """Return the names of the queues that a live worker is serving right now.
+
+        Raises
+        ------
+        QueueUnavailable
+            If the queue server does not answer.
+        """
         try:
             replies = self.app.control.inspect(timeout=timeout_s).active_queues() or {}
         except (OperationalError, RedisError, OSError) as error:

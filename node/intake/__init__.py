@@ -1,1 +1,1 @@
-"""What is received: header, spool, ledger, answer."""
+"""Receives instances: header, spool, ledger, response."""

@@ -1,7 +1,7 @@
-"""What happens to an instance that has arrived, whatever brought it: header, spool, ledger, answer.
+"""Handles an instance that has arrived, by whatever transport: header, spool, ledger, response.
 
-Data sets are never decoded here; only the header is read, to know what came. The answer is 0x0000 only when the
-file, its folder and the ledger's row are synced.
+Data sets are never decoded here; only the header is read, to identify the instance. The response is 0x0000 only
+after the file, its folder and the ledger's row have been synced to disk.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ _HEADER = [*HEADER_TAGS, "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "S
 
 @dataclass(frozen=True)
 class Arrival:
-    """An instance that has arrived, as its bearer describes it.
+    """An instance that has arrived, as described by its request.
 
     Attributes
     ----------
     path
         A complete file in the spool's ``incoming`` folder: preamble, File Meta Information, data set.
     sop_class_uid, sop_instance_uid
-        What the request says that it is.
+        As stated in the request.
     transfer_syntax_uid
         How it is encoded.
     sender
-        Application Entity title of whoever sent it.
+        Application Entity title of the sender.
     """
 
     path: Path
@@ -52,21 +52,21 @@ class Arrival:
 
 
 class Outcome(NamedTuple):
-    """What the sender is told: a status (PS3.4 table B.2-1), and why, if it is not 0x0000."""
+    """The response to the sender: a status (PS3.4 table B.2-1), and the reason for it in words."""
 
     status: StoreStatus
     reason: str = ""
 
 
 class Intake:
-    """Takes instances in.
+    """Accepts or refuses instances.
 
     Parameters
     ----------
     spool, ledger
-        Where instances are kept and entered.
+        Where instances are stored and recorded.
     on_received
-        Called after an instance was entered into the ledger.
+        Called after an instance has been recorded in the ledger.
     """
 
     def __init__(self, spool: Spool, ledger: Ledger, on_received: Callable[[], None] = lambda: None) -> None:
@@ -75,12 +75,12 @@ class Intake:
         self.on_received = on_received
 
     def take(self, arrival: Arrival, entering: Callable[[str], None] = lambda study_uid: None) -> Outcome:
-        """Keep an instance, enter it into the ledger, and say what the sender is to be told.
+        """Store an instance, record it in the ledger, and return the response to the sender.
 
         Parameters
         ----------
         entering
-            Called with the Study Instance UID before the instance is entered.
+            Called with the Study Instance UID before the instance is recorded.
         """
         try:
             self.spool.check_space()
@@ -91,7 +91,7 @@ class Intake:
             return Outcome(StoreStatus.PROCESSING_FAILURE, str(error))
 
     def refuse(self, arrival: Arrival, outcome: Outcome, *, keep: bool = True) -> Outcome:
-        """Note an instance that is refused; a copy is kept for a person to look at unless ``keep`` is False."""
+        """Record a refused instance; unless ``keep`` is False, a copy is kept for a person to look at."""
         path = self.spool.reject(arrival.path).path if keep else None
         self.ledger.arrivals.reject(arrival.sop_instance_uid, arrival.sender, *outcome, path)
         return outcome
@@ -103,7 +103,7 @@ class Intake:
             fault = _mismatch(arrival, header)
             acquisition = read_acquisition(header)
         except Exception as error:  # noqa: BLE001 - the boundary: pydicom raises whatever the bytes provoke
-            reason = f"cannot be parsed: {type(error).__name__}"  # its words may quote the bytes
+            reason = f"cannot be parsed: {type(error).__name__}"  # its message may quote patient data
             return self.refuse(arrival, Outcome(StoreStatus.CANNOT_UNDERSTAND, reason))
         if fault:
             return self.refuse(arrival, fault)
@@ -134,24 +134,24 @@ class Intake:
         registration = self.ledger.arrivals.register(instance)
         if registration is Registration.CONFLICT:
             kept = self.spool.reject(instance.path)
-            reason = "this SOP Instance UID is known with other content: the first is kept, this one is set aside"
+            reason = "this SOP Instance UID is stored with other content; the first is kept, this one is set aside"
             outcome = Outcome(StoreStatus.DUPLICATE_INSTANCE, reason)
             self.ledger.arrivals.reject(instance.sop_instance_uid, instance.calling_ae, *outcome, kept.path)
             return outcome
         self.on_received()
-        return Outcome(StoreStatus.SUCCESS, "" if registration is Registration.NEW else "known already, same content")
+        return Outcome(StoreStatus.SUCCESS, "" if registration is Registration.NEW else "already stored, same content")
 
 
 def _mismatch(arrival: Arrival, header: Dataset) -> Outcome | None:
-    """What is wrong between the request and the data set it came with (PS3.4 table B.2-1)."""
+    """Return how the data set and its request disagree, or None if they agree (PS3.4 table B.2-1)."""
     uid, study = str(header.get("SOPInstanceUID") or ""), str(header.get("StudyInstanceUID") or "")
     if not uid or not study or not header.get("SOPClassUID"):
         return Outcome(StoreStatus.CANNOT_UNDERSTAND, "SOP Class, SOP Instance or Study Instance UID is missing")
     if uid != arrival.sop_instance_uid:
-        reason = "the SOP Instance UID of the data set is not that of the request"
+        reason = "the data set's SOP Instance UID differs from the request's"
         return Outcome(StoreStatus.DATA_SET_MISMATCH, reason)
     if header.SOPClassUID != arrival.sop_class_uid:
-        return Outcome(StoreStatus.DATA_SET_MISMATCH, "the SOP Class UID of the data set is not that of the request")
+        return Outcome(StoreStatus.DATA_SET_MISMATCH, "the data set's SOP Class UID differs from the request's")
     if not all(_is_uid(value) for value in (uid, study)):
         return Outcome(StoreStatus.INVALID_INSTANCE, "a UID is malformed")
     return None

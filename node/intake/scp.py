@@ -1,4 +1,4 @@
-"""The listening Application Entity: C-ECHO and C-STORE. Bytes go to a file as they arrive, a status goes back."""
+"""The listening Application Entity, for C-ECHO and C-STORE. Bytes go to a file as they arrive; a status goes back."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ log = logging.getLogger(__name__)
 
 
 class Listener:
-    """The C-STORE and C-ECHO service of the node.
+    """The node's C-STORE and C-ECHO SCP.
 
     Parameters
     ----------
     intake
-        Where instances go.
+        Handles the instances.
     ae_title
         The node's own Application Entity title.
     peers
-        Who may send; empty for this machine only.
+        Peers that may send; if empty, only this machine may.
     max_associations
-        How many senders are served at a time.
+        How many associations are served at the same time.
     """
 
     def __init__(
@@ -54,12 +54,12 @@ class Listener:
         self._server: Any = None
 
     def start(self, host: str, port: int) -> int:
-        """Listen in a thread of its own; returns the port, which is a free one if 0 was asked for.
+        """Listen in a background thread; return the port, which is a free one if ``port`` is 0.
 
         Raises
         ------
         OSError
-            If the port cannot be had.
+            If the port is not available.
         """
         receive_into(self.intake.spool.incoming)
         handlers: list[Any] = [
@@ -71,13 +71,13 @@ class Listener:
         return int(self._server.socket.getsockname()[1])
 
     def stop(self) -> None:
-        """Stop listening and abort what is open."""
+        """Stop listening and abort open associations."""
         if self._server is not None:
             self._server.shutdown()
             self._server = None
 
     def open_studies(self) -> set[str]:
-        """Studies of which an association that is still open has brought something."""
+        """Return the studies that an association which is still open has sent instances of."""
         with self._lock:
             for assoc in [assoc for assoc in self._studies if not assoc.is_alive()]:
                 del self._studies[assoc]
@@ -87,7 +87,7 @@ class Listener:
         return int(StoreStatus.SUCCESS if self._allowed(event.assoc) else StoreStatus.NOT_AUTHORISED)
 
     def _on_close(self, event: Any) -> None:
-        """Remove what a sender that went away had begun to send; pynetdicom leaves it there."""
+        """Remove the unfinished file of a sender that disconnected; pynetdicom leaves it behind."""
         message = event.assoc.dimse.message
         file = getattr(message, "_data_set_file", None)
         if file is not None:

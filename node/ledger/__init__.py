@@ -1,1 +1,1 @@
-"""The ledger: what was received, what became of it, what was sent where."""
+"""The ledger: what was received, what became of it, and what was sent where."""

@@ -1,4 +1,4 @@
-"""What was received, and what was refused."""
+"""Received and refused instances."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from node.ledger.schema import instances, jobs, rejections
 
 
 class Registration(Enum):
-    """What `Arrivals.register` made of an instance."""
+    """The result of `Arrivals.register`."""
 
     NEW = "new"
     SAME = "same"
@@ -25,26 +25,31 @@ class Registration(Enum):
 
 
 class Arrivals:
-    """Received instances, and refusals."""
+    """Records received and refused instances."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
 
     def register(self, instance: Instance) -> Registration:
-        """Enter a received instance into its study's open job, or into a new one.
+        """Record a received instance in its study's open job, or in a new one.
 
         Returns
         -------
         Registration
-            ``SAME`` if these very bytes are known, ``CONFLICT`` if this UID is known with others;
-            neither changes the ledger.
+            ``SAME`` if the identical data set is already known, ``CONFLICT`` if its UID is known
+            with other content; neither changes the ledger.
+
+        Raises
+        ------
+        LedgerError
+            If other associations kept getting in first.
         """
         for _ in range(3):
             try:
                 with self.database.write() as connection:
                     return self._register(connection, instance)
             except IntegrityError:
-                continue  # another association was faster: look again
+                continue  # another association was faster: try again
         raise LedgerError(f"instance {instance.sop_instance_uid} cannot be registered")
 
     def _register(self, connection: sa.Connection, instance: Instance) -> Registration:
@@ -56,7 +61,7 @@ class Arrivals:
         job_id = connection.execute(
             sa.select(jobs.c.job_id)
             .where(jobs.c.study_uid == instance.study_uid, jobs.c.state == JobState.RECEIVING)
-            .with_for_update()  # PostgreSQL: it must not be closed while it takes this one in
+            .with_for_update()  # PostgreSQL: the job must not be closed while this is added
         ).scalar()
         now = self.database.clock()
         if job_id is None:
@@ -78,7 +83,7 @@ class Arrivals:
         return Registration.NEW
 
     def instances(self, job_id: str) -> list[Instance]:
-        """A job's instances, by their UID."""
+        """Return a job's instances, ordered by SOP Instance UID."""
         query = instances.select().where(instances.c.job_id == job_id).order_by(instances.c.sop_instance_uid)
         with self.database.read() as connection:
             rows = [dict(row._mapping) for row in connection.execute(query)]
@@ -87,7 +92,7 @@ class Arrivals:
         ]
 
     def reject(self, sop_instance_uid: str, calling_ae: str, status: int, reason: str, path: Path | None) -> None:
-        """Note an instance that was refused, and where a copy lies."""
+        """Record an instance that was refused, and where its copy is, if one was kept."""
         with self.database.write() as connection:
             connection.execute(
                 rejections.insert().values(
@@ -101,6 +106,6 @@ class Arrivals:
             )
 
     def rejected(self) -> list[dict[str, Any]]:
-        """Instances that were refused, oldest first."""
+        """Return the refused instances, oldest first."""
         with self.database.read() as connection:
             return [dict(row._mapping) for row in connection.execute(rejections.select().order_by(rejections.c.id))]

@@ -1,4 +1,4 @@
-"""The database under the ledger: SQLite in WAL mode, synced at every commit, or PostgreSQL by URL."""
+"""The ledger's database: SQLite in WAL mode, synced on every commit, or PostgreSQL given by its URL."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from node.errors import LedgerError
 
 
 class Database:
-    """Connections, and the clock that rows are written by.
+    """Connections to the database, and the clock that timestamps its rows.
 
     Parameters
     ----------
     url
         SQLAlchemy URL.
     clock
-        Seconds since the epoch; tests bring their own.
+        Returns seconds since the epoch; tests pass their own.
 
     Raises
     ------
     LedgerError
-        If the URL cannot be understood, or its driver is not installed.
+        If the URL cannot be parsed, or its driver is not installed.
     """
 
     def __init__(self, url: str, clock: Callable[[], float] = time.time) -> None:
@@ -46,7 +46,7 @@ class Database:
             sa.event.listen(self.engine, "begin", _begin_sqlite)
 
     def upgrade(self) -> None:
-        """Bring the schema to this version's; creates it in an empty database."""
+        """Upgrade the schema to this version's, or create it in an empty database."""
         config = AlembicConfig()
         config.set_main_option("script_location", "node.ledger:migrations")
         with self.write() as connection:
@@ -54,22 +54,22 @@ class Database:
             command.upgrade(config, "head")
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the database connections."""
         self.engine.dispose()
 
     def read(self) -> sa.Connection:
-        """Return a connection to read by; a context manager."""
+        """Return a connection for reading, to be used as a context manager."""
         return self.engine.connect()
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
-        """Hold a transaction that writes; it is committed at the end, or rolled back if an error leaves it."""
+        """Open a write transaction; it is committed at the end, or rolled back on an exception."""
         with self.engine.connect().execution_options(ftmtl_write=True) as connection, connection.begin():
             yield connection
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # we say BEGIN ourselves
+    connection.isolation_level = None  # we issue BEGIN ourselves
     cursor = connection.cursor()
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=30000", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
@@ -77,6 +77,6 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
-    """A writer takes its lock at once: one that reads first and writes later can deadlock with another."""
+    """Begin a transaction. A writer locks at once: if it read first and wrote later, two writers could deadlock."""
     immediate = connection.get_execution_options().get("ftmtl_write", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")

@@ -1,4 +1,4 @@
-"""Result objects, and how far each is on its way to each destination."""
+"""Result objects, and the state of each one's delivery to each destination."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from node.ledger.schema import deliveries, jobs, objects
 
 
 class Deliveries:
-    """What was made of a job, and what is still owed to its destinations."""
+    """Records a job's result objects, and what its destinations have yet to receive."""
 
     def __init__(self, database: Database, jobs: Jobs) -> None:
         self.database = database
         self._jobs = jobs
 
     def objects(self, job_id: str) -> list[ResultObject]:
-        """A job's result objects, in the order of sending."""
+        """Return a job's result objects, in sending order."""
         with self.database.read() as connection:
             return _objects(connection, job_id)
 
     def of(self, job_id: str) -> list[Delivery]:
-        """A job's deliveries, by destination."""
+        """Return a job's deliveries, ordered by destination."""
         query = deliveries.select().where(deliveries.c.job_id == job_id).order_by(deliveries.c.destination)
         with self.database.read() as connection:
             return [
@@ -47,7 +47,7 @@ class Deliveries:
             ]
 
     def delivered(self, job_id: str, kind: ObjectKind) -> list[ResultObject]:
-        """A job's objects of a kind that reached at least one destination."""
+        """Return a job's objects of one kind that have reached at least one destination."""
         reached = {d.sop_instance_uid for d in self.of(job_id) if d.state is DeliveryState.DELIVERED}
         return [made for made in self.objects(job_id) if made.kind is kind and made.sop_instance_uid in reached]
 
@@ -58,14 +58,14 @@ class Deliveries:
         analysed: Analysed,
         wanted: Mapping[str, Collection[ObjectKind]] = MappingProxyType({}),
     ) -> None:
-        """Record what an analysis made, and open its deliveries to the job's destinations.
+        """Record the objects of an analysis, and open their deliveries to the job's destinations.
 
-        What an earlier analysis of the job already brought there is not sent again.
+        Objects that an earlier analysis of the job has already delivered are not sent again.
 
         Parameters
         ----------
         wanted
-            The kinds that each destination gets; one that is not named gets all.
+            The kinds that each destination receives; a destination that is not listed receives all of them.
 
         Raises
         ------
@@ -97,7 +97,7 @@ class Deliveries:
             )
 
     def record(self, job_id: str, delivery: Delivery) -> None:
-        """Write down how an attempt to deliver one object ended."""
+        """Record how an attempt to deliver one object ended."""
         with self.database.write() as connection:
             connection.execute(
                 deliveries.update()
@@ -119,14 +119,14 @@ class Deliveries:
     def replace(
         self, job_id: str, destination: str, refused: ObjectKind, instead: Sequence[ResultObject], comment: str
     ) -> None:
-        """Open the delivery of other objects to a destination that does not take those of a kind.
+        """Open the delivery of other objects to a destination that refuses those of one kind.
 
         Parameters
         ----------
         refused
-            The kind whose objects are not sent there any more.
+            The kind that is no longer sent there.
         instead
-            What is sent in their place; the ledger may know it already.
+            The objects that are sent in its place; the ledger may know them already.
         comment
             What was refused, and what is sent instead, in words.
         """
@@ -146,11 +146,16 @@ class Deliveries:
             )
 
     def settle(self, job_id: str, attempt: int) -> JobState:
-        """Let go of a job after an attempt to deliver, and say where it stands.
+        """Release a job after an attempt to deliver, and return its new state.
 
-        When every object reached every destination it is delivered, or, if its report told of an analysis that was
-        not processed or failed, that; failed when nothing is pending and something was refused for good; else still
-        delivering.
+        While a delivery is pending, the job stays ``delivering``. If one has failed for good, the job is ``failed``.
+        Otherwise every object has reached every destination, and the job is ``delivered``; if its analysis was not
+        processed or failed, it ends in that state instead.
+
+        Raises
+        ------
+        LeaseLost
+            If another attempt holds the job.
         """
         with self.database.write() as connection:
             job = self._jobs.held_within(connection, job_id, attempt)
@@ -177,12 +182,12 @@ class Deliveries:
             return end
 
     def retry(self, job_id: str) -> JobState:
-        """Let a failed or unprocessed job go on: what was made is sent again, else it is analysed again.
+        """Resume a failed or unprocessed job: send what is undelivered, or if there is nothing, analyse again.
 
         Raises
         ------
         IllegalTransition
-            If the job has not ended so.
+            If the job is in any other state.
         """
         with self.database.write() as connection:
             state = connection.execute(sa.select(jobs.c.state).where(jobs.c.job_id == job_id)).scalar()
@@ -214,7 +219,7 @@ class Deliveries:
             )
 
     def _open(self, connection: sa.Connection, job_id: str, destination: str, results: Sequence[ResultObject]) -> None:
-        """Open deliveries, but for those that are already open or done."""
+        """Open deliveries, except those that are already open or done."""
         query = sa.select(deliveries.c.sop_instance_uid).where(
             deliveries.c.job_id == job_id, deliveries.c.destination == destination
         )

@@ -1,4 +1,4 @@
-"""Jobs: their states, and who holds them."""
+"""Jobs: their states, and the leases on them."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from node.ledger.states import require
 
 
 class Jobs:
-    """Every change of a job's state goes through `node.ledger.states`, in the transaction that makes it."""
+    """Records jobs. Every change of state is checked by `node.ledger.states`, in the transaction that makes it."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
 
     def get(self, job_id: str) -> Job:
-        """One job.
+        """Return one job.
 
         Raises
         ------
         LedgerError
-            If there is none of this id.
+            If there is no job with this id.
         """
         with self.database.read() as connection:
             row = connection.execute(jobs.select().where(jobs.c.job_id == job_id)).one_or_none()
@@ -36,7 +36,7 @@ class Jobs:
         return _job(row)
 
     def find(self, states: Iterable[JobState] | None = None, newest: int | None = None) -> list[Job]:
-        """Jobs by age, oldest first; of these states, or the newest so many."""
+        """Return jobs, oldest first; only those in the given states, and only the ``newest`` ones, if given."""
         query = jobs.select().order_by(jobs.c.created.desc(), jobs.c.job_id)
         if states is not None:
             query = query.where(jobs.c.state.in_(list(states)))
@@ -51,29 +51,29 @@ class Jobs:
         Raises
         ------
         IllegalTransition
-            If `TRANSITIONS` does not let it go there.
+            If `node.ledger.states.TRANSITIONS` does not allow it.
         """
         with self.database.write() as connection:
             self.move_within(connection, job_id, to, reason=reason, **values)
 
     def route(self, job_id: str, destinations: Sequence[Destination]) -> None:
-        """Queue a complete job and remember where its results will go."""
+        """Queue a complete job, and record where its results will go."""
         names = json.dumps([d.name for d in destinations])
         self.move(job_id, JobState.QUEUED, destinations=names, lost=0, lease_until=0.0)
 
     def mark_dispatched(self, job_id: str) -> None:
-        """Note that a message for this job was put on the queue just now."""
+        """Record that a message for this job has just been put on the queue."""
         with self.database.write() as connection:
             connection.execute(jobs.update().where(jobs.c.job_id == job_id).values(dispatched=self.database.clock()))
 
     def claim(self, job_id: str, to: JobState, lease_s: float) -> int | None:
-        """Take a job to work on it.
+        """Claim a job to work on it.
 
         Returns
         -------
         int or None
-            The attempt's number, to be shown when the work is recorded; None if the job is not
-            there to be taken: it is elsewhere, or somebody holds it.
+            The number of the attempt, which is required when the work is recorded; None if the job
+            cannot be claimed because it is in another state or another worker holds it.
         """
         now = self.database.clock()
         free = (jobs.c.state == to) & (jobs.c.lease_until < now)
@@ -91,7 +91,7 @@ class Jobs:
             return int(connection.execute(sa.select(jobs.c.attempt).where(jobs.c.job_id == job_id)).scalar_one())
 
     def renew(self, job_id: str, attempt: int, lease_s: float) -> bool:
-        """Show a sign of life; False if the job is no longer this attempt's."""
+        """Renew a lease; return False if this attempt no longer holds the job."""
         with self.database.write() as connection:
             kept = connection.execute(
                 jobs.update()
@@ -101,7 +101,7 @@ class Jobs:
             return kept.rowcount == 1
 
     def finish(self, job_id: str, attempt: int, state: JobState, reason: str) -> None:
-        """End an attempt without results: not processed or failed.
+        """End an attempt without results, as not processed or failed.
 
         Raises
         ------
@@ -126,7 +126,7 @@ class Jobs:
         )
 
     def held_within(self, connection: sa.Connection, job_id: str, attempt: int) -> Job:
-        """The job, if this attempt still holds it."""
+        """Return the job if this attempt still holds it, else raise `LeaseLost`."""
         row = connection.execute(jobs.select().where(jobs.c.job_id == job_id).with_for_update()).one_or_none()
         if row is None:
             raise LedgerError(f"there is no job {job_id}")

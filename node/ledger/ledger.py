@@ -1,4 +1,4 @@
-"""The ledger: what was received, what became of it, what was sent where. It is the truth; the queue is a pipe."""
+"""The ledger as a whole. It is the single source of truth; the queue is only a pipe."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from node.ledger.jobs import Jobs
 
 
 class Ledger:
-    """The whole ledger: one part per noun, over one database.
+    """The whole ledger: arrivals, jobs and deliveries in one database.
 
     Parameters
     ----------
     url
         SQLAlchemy URL.
     clock
-        Seconds since the epoch; tests bring their own.
+        Returns seconds since the epoch; tests pass their own.
 
     Attributes
     ----------
     arrivals, jobs, deliveries
-        All reads and writes.
+        Its parts; all reads and writes go through them.
 
     Raises
     ------
     LedgerError
-        If the URL cannot be understood, or its driver is not installed.
+        If the URL cannot be parsed, or its driver is not installed.
     """
 
     def __init__(self, url: str, clock: Callable[[], float] = time.time) -> None:
@@ -48,9 +48,9 @@ class Ledger:
         self.database.clock = clock
 
     def upgrade(self) -> None:
-        """Bring the schema to this version's; creates it in an empty database."""
+        """Upgrade the schema to this version's, or create it in an empty database."""
         self.database.upgrade()
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the database connections."""
         self.database.close()

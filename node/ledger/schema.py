@@ -1,4 +1,4 @@
-"""The ledger's tables; `node.ledger.migrations` builds them, a test keeps the two the same."""
+"""The ledger's tables. `node.ledger.migrations` creates them; a test keeps the two in step."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ jobs = Table(
     Column("outcome_reason", Text, nullable=False, default="", server_default=""),
 )
 
-# One open job a study: two associations that bring a study at once must meet in the same job.
+# One open job per study: two associations that send a study at the same time must share a job.
 Index(
     "one_receiving_job",
     jobs.c.study_uid,

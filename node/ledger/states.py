@@ -1,4 +1,4 @@
-"""Where a job may go from where it is: the one table of legal transitions."""
+"""The table of legal transitions between job states."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ TRANSITIONS: dict[JobState, frozenset[JobState]] = {
     S.NOT_PROCESSED: frozenset({S.COMPLETE}),
     S.FAILED: frozenset({S.COMPLETE, S.DELIVERING}),
 }
-"""Where a job may go from where it is. From failed and not processed it goes on only when a human says retry."""
+"""The states that may follow each state. A failed or unprocessed job continues only when a person retries it."""
 
 
 def require(job_id: str, now: JobState, to: JobState) -> None:
-    """Do nothing if a job in state ``now`` may go to ``to``.
+    """Check that a job in state ``now`` may move to state ``to``.
 
     Raises
     ------

@@ -1,1 +1,1 @@
-"""Findings become checked DICOM objects here, and a summary in JSON."""
+"""Turns findings into checked DICOM objects and a JSON summary."""

@@ -1,4 +1,4 @@
-"""From a study's result to checked DICOM objects on the disk."""
+"""From a study's result to checked DICOM objects on disk."""
 
 from __future__ import annotations
 
@@ -29,37 +29,37 @@ def build_results(
     display: Display | None = None,
     predecessor: Predecessor | None = None,
 ) -> list[ResultObject]:
-    """Write the objects that say what happened to a study.
+    """Write the objects that report what happened to a study.
 
     Parameters
     ----------
     result
         What was found.
     sources
-        Files of the study's images, in any order; ones that ``result`` does not name are ignored, and of
-        images that were not analysed also those whose header can't be read.
+        Files of the study's images, in any order. Files of images that ``result`` does not name are ignored, and
+        so are files of images that were not analysed if their header cannot be read.
     folder
-        Where to write; made if it does not exist. A file of the same name is replaced.
+        Where to write; created if needed. A file of the same name is replaced.
     kinds
-        What to write. There is a segmentation or a presentation state for every image with findings; reports
-        and the page say what happened to the study, whatever it was.
+        What to write. There is one segmentation or presentation state per image with findings; reports and the
+        page are written in any case, and say what happened to the study.
     display
-        How to read an image for the page; needed for kind ``sc`` only.
+        Reads an image for the page; needed for kind ``sc`` only.
     predecessor
-        The report that this one replaces, if there is one.
+        The report that the new one replaces, if there is one.
 
     Returns
     -------
     list of ResultObject
-        In the order of sending; empty if no image was analysed and no header can be read. Files appear
-        under their names only after they have been read back and checked. A second call writes the same bytes.
+        In sending order; empty if no image was analysed and no header can be read. Files appear under their
+        final names only after they have been read back and checked. A second call writes the same bytes.
 
     Raises
     ------
     ResultRejected
-        If a written object is not what it should be; it is removed.
+        If a written object fails its check; its file is removed.
     ValueError
-        If an analysed image has no file among ``sources``, or is of another study.
+        If an analysed image has no file among ``sources``, or an image belongs to another study.
     """
     known = _headers(result, sources)
     study = _study(result, known, display, predecessor)
@@ -96,7 +96,7 @@ def _study(
 
 
 def _headers(result: StudyResult, sources: Sequence[Path]) -> dict[str, _Source]:
-    """Return the normalised header of each image of the result, as far as there is one that can be read."""
+    """Return the normalised header of each image of the result whose header can be read."""
     images = {image.sop_instance_uid for image in result.images}
     known: dict[str, _Source] = {}
     for path in sources if images else ():
@@ -108,16 +108,16 @@ def _headers(result: StudyResult, sources: Sequence[Path]) -> dict[str, _Source]
             known[str(header.SOPInstanceUID)] = _Source(header, path)
     strays = [uid for uid, source in known.items() if source.header.StudyInstanceUID != result.study_uid]
     if strays:
-        raise ValueError(f"not of study {result.study_uid}: {', '.join(sorted(strays))}")
+        raise ValueError(f"not in study {result.study_uid}: {', '.join(sorted(strays))}")
     return known
 
 
 def _analysed(result: StudyResult, known: Mapping[str, _Source]) -> list[tuple[Dataset, ImageResult]]:
-    """Return header and result of each analysed image, in an order that does not hang on how they came."""
+    """Return header and result of each analysed image, in an order that does not depend on how they arrived."""
     images = {image.sop_instance_uid: image for image in result.images if image.outcome in ANALYSED}
     lost = images.keys() - known.keys()
     if lost:
-        raise ValueError(f"no readable file of {', '.join(sorted(lost))}")
+        raise ValueError(f"no readable file for {', '.join(sorted(lost))}")
     pairs = [(known[uid].header, image) for uid, image in images.items()]
     return sorted(pairs, key=lambda pair: (pair[1].view or "", pair[1].laterality or "", pair[1].sop_instance_uid))
 

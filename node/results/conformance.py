@@ -1,11 +1,11 @@
-"""Reads a result object back from the disk and compares it with what was found, before anything is sent.
+"""Reads a result object back from disk and compares it with what was found, before anything is sent.
 
-The general rules of DICOM are the validators' business, in the tests. This module and the ``check`` module of each room check what a
-validator can't know: that the masks are the masks of the findings, that the boxes lie on the image, that every
-reference leads somewhere, and that the object names the right patient and study.
+The general rules of DICOM are left to the validators in the tests. This module, and the ``check`` module of each kind
+of object, check what a validator cannot know: that the masks are those of the findings, that the boxes lie on the
+image, that every reference leads somewhere, and that the object names the right patient and study.
 
 The checks prove that what was computed is what was written. They share with the builders how a finding is put into
-words and how its outline is drawn, so they can't prove that this is right: the tests do, which compare the objects
+words and how its outline is drawn, so they cannot prove that this is right. The tests do: they compare the objects
 with the findings by other means.
 """
 
@@ -33,17 +33,17 @@ PRESENT = (
     "ManufacturerModelName", "SoftwareVersions", "DeviceSerialNumber", "SeriesNumber", "InstanceNumber",
     "InstanceCreationDate", "InstanceCreationTime", "SeriesDescription",
 )  # fmt: skip
-"""Attributes that every result has, with a value."""
+"""Attributes that every result must have, with a value."""
 
 INHERITED = ("StudyInstanceUID", "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber",
              "StudyID", "StudyDate", "StudyTime")  # fmt: skip
-"""Attributes that a result has from its source, with or without a value."""
+"""Attributes that a result inherits from its source, with or without a value."""
 
 EQUIPMENT = {
     "manufacturer": "Manufacturer", "manufacturer_model_name": "ManufacturerModelName",
     "software_versions": "SoftwareVersions", "device_serial_number": "DeviceSerialNumber",
 }  # fmt: skip
-"""Keywords of the General Equipment Module, by the names that :func:`node.results.common.stamp.equipment` gives them."""
+"""Keywords of the General Equipment Module, by the names in :func:`node.results.common.stamp.equipment`."""
 
 
 def check_object(path: str | PathLike[str], expected: Expected) -> None:
@@ -54,17 +54,17 @@ def check_object(path: str | PathLike[str], expected: Expected) -> None:
     path
         An object of any kind (`node.kinds`).
     expected
-        What it has to say.
+        What it should contain.
 
     Raises
     ------
     ResultRejected
-        If the object says anything else; it lists every fault.
+        If the object contains anything else; it lists every fault.
     """
     try:
         ds = dcmread(path)
     except (InvalidDicomError, OSError, EOFError) as error:
-        raise ResultRejected(str(path), [f"can't be read back: {error}"]) from error
+        raise ResultRejected(str(path), [f"cannot be read back: {error}"]) from error
     faults: list[str] = []
     try:
         for fault in _faults(ds, expected):
@@ -100,7 +100,7 @@ def _header_faults(ds: Dataset, sources: Mapping[str, Dataset]) -> Iterator[str]
         if keyword not in ds:
             yield f"{keyword} is missing"
         elif patients and not any(str(ds.get(keyword) or "") == str(s.get(keyword) or "") for s in patients):
-            yield f"{keyword} is not the source's"
+            yield f"{keyword} differs from the source's"
 
 
 def _equipment_faults(ds: Dataset, model: ModelIdentity) -> Iterator[str]:
@@ -108,7 +108,7 @@ def _equipment_faults(ds: Dataset, model: ModelIdentity) -> Iterator[str]:
     contributions = list(ds.get("ContributingEquipmentSequence") or ())
     purposes = [item.PurposeOfReferenceCodeSequence[0].CodeValue for item in contributions]
     if purposes != [codes.PROCESSING_EQUIPMENT.value]:
-        yield "the contributing equipment is not the model alone"
+        yield "the model is not the only contributing equipment"
         return
     due = equipment(model)
     for where in (ds, contributions[0]):

@@ -1,4 +1,4 @@
-"""A study's result on the disk, beside its objects: what further objects are made of when a PACS refuses a kind."""
+"""A study's result on disk, next to its objects: if a PACS refuses a kind, other objects are built from it."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def keep_result(folder: Path, result: StudyResult, predecessor: Predecessor | None) -> None:
-    """Write a result, durably, to be read by :func:`read_result` of the same version.
+    """Write a result durably, for :func:`read_result` of the same version to read.
 
     Parameters
     ----------
     folder
-        The job's folder of results.
+        The job's results folder.
     predecessor
         The report that the study's report replaces, if there is one.
     """
@@ -54,7 +54,7 @@ def read_result(folder: Path) -> tuple[StudyResult, Predecessor | None]:
     Raises
     ------
     OSError, ValueError, KeyError
-        If it is not there or damaged.
+        If the file is missing or damaged.
     """
     with np.load(folder / FILE_NAME, allow_pickle=False) as arrays:
         document = json.loads(str(arrays["document"]))
@@ -65,7 +65,7 @@ def read_result(folder: Path) -> tuple[StudyResult, Predecessor | None]:
 
 
 def _image(number: int, image: ImageResult, arrays: Arrays) -> dict[str, Any]:
-    """Describe an image; its findings' arrays go into ``arrays``."""
+    """Describe an image; the arrays of its findings are added to ``arrays``."""
     findings = []
     for n, finding in enumerate(image.findings):
         arrays[f"mask-{number}-{n}"] = finding.mask.pixels

@@ -1,4 +1,4 @@
-"""What result objects say, read back from the objects alone: as a PACS or a viewer would find it."""
+"""What result objects say, read back from the objects alone, as a PACS or a viewer sees them."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ _TRACKING_UID, _PROBABILITY, _CERTAINTY, _REGION, _GROUP = "112040", "111047", "
 
 @dataclass(frozen=True)
 class ReadFinding:
-    """A finding as the objects tell it.
+    """A finding as read from the objects.
 
     Attributes
     ----------
     source_uid
-        SOP Instance UID of the image that it lies on.
+        SOP Instance UID of the image that it is on.
     mask
         bool, shape (rows, columns), or None if no segmentation of this lesion was given.
     box
         Bounding box of the report's region in source pixels, or None.
     cancer_probability, lesion_probability
-        0 to 1, or None where the report does not say.
+        0 to 1, or None if the report does not say.
     outline
         Closed line of a presentation state or a CAD report, shape (points, 2) = column, row, or None if none was given.
     """
@@ -58,27 +58,27 @@ class ReadFinding:
 
 
 def read_predecessor(path: Path) -> Predecessor:
-    """Return a measurement report as what a new one replaces.
+    """Read a measurement report as the predecessor of a new one.
 
     Raises
     ------
     ReportUnusable
-        If it can't be read, or is no measurement report.
+        If it cannot be read, or is not a measurement report.
     """
     try:
         ds = dcmread(path, stop_before_pixels=True)
     except (InvalidDicomError, OSError, EOFError) as error:
-        raise ReportUnusable(f"{path}: can't be read: {error}") from error
+        raise ReportUnusable(f"{path}: cannot be read: {error}") from error
     uids = [str(ds.get(k, "")) for k in ("StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID", "SOPInstanceUID")]
     if uids[2] not in REPORTS or not all(uids):
-        raise ReportUnusable(f"{path}: is no measurement report (Comprehensive 3D SR or Comprehensive SR)")
+        raise ReportUnusable(f"{path}: is not a measurement report (Comprehensive 3D SR or Comprehensive SR)")
     return Predecessor(*uids)
 
 
 def read_findings(paths: Iterable[Path]) -> list[ReadFinding]:
     """Read segmentations, reports and presentation states, in any order, and join them by Tracking UID.
 
-    A finding that no report tells of is left out. Masks are read from BINARY segmentations only.
+    A finding that no report mentions is left out. Masks are read from BINARY segmentations only.
     """
     found: dict[str, ReadFinding] = {}
     segments: dict[str, NDArray[np.bool_]] = {}
@@ -129,7 +129,7 @@ def _regions(ds: Dataset) -> Iterator[ReadFinding]:
 
 
 def read_cad_findings(ds: Dataset) -> list[ReadFinding]:
-    """Read the findings of a Mammography CAD SR (PS3.16 TID 4006); the box is that of the outline."""
+    """Read the findings of a Mammography CAD SR (PS3.16 TID 4006); the box is the outline's bounding box."""
     return [_single_image_finding(ds, item.ds) for item in walk(ds) if item.name == codes.SINGLE_IMAGE_FINDING.value]
 
 
@@ -149,7 +149,7 @@ def _single_image_finding(ds: Dataset, group: Dataset) -> ReadFinding:
 
 
 def _box(region: Dataset) -> Box:
-    """Return the bounding box of an SCOORD's points."""
+    """Return the bounding box of the points of an SCOORD."""
     points = points_of(region)
     (x0, y0), (x1, y1) = points.min(axis=0), points.max(axis=0)
     return float(x0), float(y0), float(x1), float(y1)

@@ -1,12 +1,12 @@
-"""What the builders of result objects work from, and what the checks compare a written object with.
+"""What the builders of result objects work from, and what the checks compare written objects with.
 
-Each kind of object has a room (`node.kinds`) with two modules:
+Each kind of object has a package (`node.kinds.Row.room`) with two modules:
 
 ``build``
     ``make(study: Study, kind: ObjectKind) -> Iterator[Made]`` yields the objects of a kind.
 ``check``
-    ``faults(ds: Dataset, expected: Expected) -> Iterator[str]`` yields what a written object says otherwise than it
-    should, one sentence per fault.
+    ``faults(ds: Dataset, expected: Expected) -> Iterator[str]`` yields what is wrong with a written object, one
+    sentence per fault.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ class Expected:
     segmentations
         By SOP Instance UID of the source image: the segmentations that a report refers to.
     missing
-        By SOP Instance UID: normalised headers of images that reports name though they were not analysed.
+        By SOP Instance UID: normalised headers of images that reports name although they were not analysed.
     predecessor
-        The report that a report replaces, if there is one.
+        The report that the new report replaces, if there is one.
     """
 
     result: StudyResult
@@ -55,7 +55,7 @@ class Expected:
 
 
 class Made(NamedTuple):
-    """An object, and what it is to be compared with once it is written."""
+    """An object, and what it is compared with once it is written."""
 
     ds: Dataset
     expected: Expected
@@ -63,7 +63,7 @@ class Made(NamedTuple):
 
 @dataclass(frozen=True)
 class Study:
-    """Everything that the objects of a study are made of.
+    """Everything that the objects of a study are built from.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ class Study:
     paths
         By SOP Instance UID: files of the images that were analysed.
     display
-        How to read an image for a picture, if anybody can.
+        Reads an image for a picture; None if nothing can.
     predecessor
         The report that this study's report replaces, if there is one.
     """
@@ -93,7 +93,7 @@ class Study:
     _made: dict[ObjectKind, tuple[Made, ...]] = field(default_factory=dict, init=False, repr=False)
 
     def make(self, kind: ObjectKind) -> tuple[Made, ...]:
-        """Return the objects of a kind; they are made at the first call."""
+        """Return the objects of a kind; they are built on the first call."""
         if kind not in self._made:
             self._made[kind] = tuple(import_module(f"{kind.row.room}.build").make(self, kind))
         return self._made[kind]

@@ -1,4 +1,4 @@
-"""The machine's plain account of a result: one JSON document, the same findings as in the DICOM objects."""
+"""A result for programs: one JSON document with the same findings as the DICOM objects."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def summary(model: ModelIdentity, studies: Iterable[Mapping[str, Any]]) -> dict[
     Parameters
     ----------
     model
-        Who analysed the studies.
+        The model that analysed the studies.
     studies
-        One :func:`study_summary` each.
+        One :func:`study_summary` per study.
     """
     return {
         "research_use_only": True,
@@ -31,7 +31,7 @@ def study_summary(result: StudyResult, objects: Sequence[ResultObject]) -> dict[
     """Return one study's entry.
 
     Boxes are ``[x0, y0, x1, y1]`` = column, row, column, row in pixels of the source, half-open;
-    ``tracking_uid`` is the one in the segmentation and in the report.
+    ``tracking_uid`` is the same as in the segmentation and in the report.
     """
     return {
         "study_uid": result.study_uid,

@@ -1,8 +1,8 @@
 """The spool: instances on disk, whole or not at all.
 
-An instance is written under ``incoming``, synced, hashed, renamed to a name made of its content's
-hash, and the folder synced. A sender chooses nothing of the name. What is still under
-``incoming`` at start was never acknowledged, so its sender still has it.
+An instance is written under ``incoming``, synced, hashed and renamed after the hash of its
+content, and the folder is synced. The sender has no influence on the name. Whatever is still
+under ``incoming`` at startup was never acknowledged, so its sender still has it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from node.errors import SpoolError, SpoolFull
 
 @dataclass(frozen=True)
 class Stored:
-    """A file in the spool: where, and the SHA-256 and size in bytes of its encoded data set."""
+    """A file in the spool: its path, and the SHA-256 and size in bytes of its encoded data set."""
 
     path: Path
     sha256: str
@@ -31,9 +31,9 @@ class Spool:
     Parameters
     ----------
     folder
-        The root; it and its folders are created.
+        The root; it and its folders are created if needed.
     min_free_bytes
-        Free space under which `check_space` refuses.
+        Free space below which `check_space` raises.
     """
 
     def __init__(self, folder: Path, min_free_bytes: int = 0) -> None:
@@ -44,14 +44,14 @@ class Spool:
             (folder / name).mkdir(parents=True, exist_ok=True)
 
     def recover(self) -> int:
-        """Remove what was being received when the node last ended; return how many files."""
+        """Remove files that were being received when the node last stopped; return how many there were."""
         leftovers = [path for path in self.incoming.iterdir() if path.is_file()]
         for path in leftovers:
             path.unlink()
         return len(leftovers)
 
     def check_space(self) -> None:
-        """Refuse when the disk is nearly full.
+        """Check that the disk is not nearly full.
 
         Raises
         ------
@@ -60,31 +60,31 @@ class Spool:
         """
         free = shutil.disk_usage(self.folder).free
         if free < self.min_free_bytes:
-            raise SpoolFull(f"{free / 1e9:.1f} GB free, {self.min_free_bytes / 1e9:.1f} GB wanted")
+            raise SpoolFull(f"{free / 1e9:.1f} GB free, {self.min_free_bytes / 1e9:.1f} GB required")
 
     def accept(self, received: Path, data_set_offset: int) -> Stored:
-        """Make a received file durable and move it to its place.
+        """Make a received file durable and move it to its final place.
 
         Parameters
         ----------
         received
             A complete file under ``incoming``.
         data_set_offset
-            Where in it the data set begins, behind the File Meta Information.
+            Where the data set begins in it, after the File Meta Information, in bytes.
 
         Raises
         ------
         SpoolError
-            If the disk refuses.
+            If the file cannot be synced or moved.
         """
         return self._keep(received, data_set_offset, "instances")
 
     def reject(self, received: Path, data_set_offset: int = 0) -> Stored:
-        """Keep what was refused, apart, for a human to look at."""
+        """Set a refused file aside for a person to look at."""
         return self._keep(received, data_set_offset, "rejected")
 
     def results(self, job_id: str) -> Path:
-        """The folder for a job's result objects; created."""
+        """Return the folder for a job's result objects; it is created if needed."""
         folder = self.folder / "results" / job_id
         folder.mkdir(parents=True, exist_ok=True)
         return folder
@@ -99,7 +99,7 @@ class Spool:
                 size = file.tell() - data_set_offset
             folder = self.folder / kind / digest[:2]
             folder.mkdir(exist_ok=True)
-            sync_folder(folder.parent)  # whoever made it, this thread or another that has not come to syncing it
+            sync_folder(folder.parent)  # whichever thread created it: another may not have synced it yet
             path = folder / f"{digest}.dcm"
             received.replace(path)
             sync_folder(folder)
@@ -109,7 +109,7 @@ class Spool:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
+    """Make the entries of a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -118,7 +118,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def data_set_offset(path: Path) -> int:
-    """Where the data set begins: behind preamble, prefix and the group whose length (0002,0000) tells."""
+    """Return where the data set begins: after preamble, prefix and the group whose length is in (0002,0000)."""
     with path.open("rb") as file:
         head = file.read(144)
     return 144 + int.from_bytes(head[140:144], "little")

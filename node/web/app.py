@@ -1,4 +1,4 @@
-"""A page that says where every study is, the same as JSON, and a health check. It shows no patient data."""
+"""A status page for all studies, the same data as JSON, and a health check. No patient names or IDs are shown."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NEWEST = 500
 
 
 def make_app(ledger: Ledger) -> Starlette:
-    """The web application over a ledger."""
+    """Return the web application for a ledger."""
 
     def page(request: Request) -> Response:
         rows = "\n".join(_row(entry) for entry in reversed(job_entries(ledger, _NEWEST)))
@@ -63,7 +63,7 @@ def make_app(ledger: Ledger) -> Starlette:
 
 
 class WebServer:
-    """Serves the pages in a thread."""
+    """Serves the pages in a background thread."""
 
     def __init__(self, ledger: Ledger, host: str, port: int) -> None:
         config = uvicorn.Config(make_app(ledger), host=host, port=port, log_level="warning", lifespan="off")
@@ -71,23 +71,23 @@ class WebServer:
         self._thread = threading.Thread(target=self._serve, name="web", daemon=True)
 
     def start(self) -> int:
-        """Start; returns the port.
+        """Start serving; return the port.
 
         Raises
         ------
         OSError
-            If the port cannot be had.
+            If the port is not available.
         """
         self._thread.start()
         while not self._server.started:
             if not self._thread.is_alive():
-                raise OSError("the status page's port cannot be had")
+                raise OSError("the port of the status page is not available")
             time.sleep(0.02)
         port: int = self._server.servers[0].sockets[0].getsockname()[1]
         return port
 
     def _serve(self) -> None:
-        with contextlib.suppress(SystemExit):  # uvicorn's word for a port that cannot be had; `start` sees it
+        with contextlib.suppress(SystemExit):  # uvicorn exits if the port is not available; `start` notices
             asyncio.run(self._server.serve())
 
     def stop(self) -> None:

@@ -1,4 +1,4 @@
-"""The ledger for humans and programs: the same entries for ``ftmtl jobs``, the JSON API and the status page."""
+"""The ledger for people and programs: the same entries for ``ftmtl jobs``, the JSON API and the status page."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from node.ledger.ledger import Ledger
 
 
 def job_entries(ledger: Ledger, newest: int | None = None) -> list[dict[str, Any]]:
-    """Entries of the newest jobs (all by default), oldest first."""
+    """Return entries for the newest jobs (all by default), oldest first."""
     return [job_entry(ledger, job) for job in ledger.jobs.find(newest=newest)]
 
 
 def job_entry(ledger: Ledger, job: Job, *, objects: bool = False) -> dict[str, Any]:
-    """One job as JSON: times in ISO 8601, UTC.
+    """Return one job as JSON, with times in ISO 8601, UTC.
 
     Parameters
     ----------
     objects
-        Whether its instances, and its result objects with every answer of every destination, are listed as well.
+        Whether to list its instances, and its result objects with each destination's answer, as well.
     """
     deliveries = ledger.deliveries.of(job.job_id)
     entry: dict[str, Any] = {
@@ -55,12 +55,12 @@ def job_entry(ledger: Ledger, job: Job, *, objects: bool = False) -> dict[str, A
 
 
 def iso_time(seconds: float) -> str:
-    """ISO 8601 with milliseconds, UTC."""
+    """Return a time in ISO 8601 with milliseconds, UTC."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _state(job: Job, deliveries: list[Delivery]) -> str:
-    """What became of all of a job's objects at one destination; none if it ended without any."""
+    """Return the state of a job's objects at one destination; ``none`` if it ended without any objects."""
     states = {d.state for d in deliveries} - {DeliveryState.REPLACED}
     if not states and job.state in (JobState.NOT_PROCESSED, JobState.FAILED):
         return "none"

@@ -1,1 +1,1 @@
-"""Alembic's migrations of the ledger."""
+"""Alembic migrations of the ledger."""

@@ -1,4 +1,4 @@
-"""Runs migrations on the connection that `node.ledger.ledger.Ledger.upgrade` hands over."""
+"""Runs migrations on the connection passed in by `node.ledger.database.Database.upgrade`."""
 
 from alembic import context
 

@@ -1,7 +1,7 @@
 """Findings of a study for mammography workstations: Mammography CAD SR (PS3.3 A.35.5, PS3.16 TID 4000).
 
-Workstations read it to draw a mark on each image. highdicom has no class for it; the tree is built
-by hand. It names every image once, in its Image Library, and everything else points there.
+Workstations read it to draw marks on the images. highdicom has no class for it, so the tree is built
+by hand. It names every image once, in its Image Library, and everything else refers to that entry.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from node.results.common.stamp import RESEARCH_NOTICE, algorithm_parameters, equ
 from node.results.study import Expected, Made, Study
 
 REQUIRED_FROM = 0.5
-"""Probability of a lesion from which a workstation is asked to show it without being asked itself."""
+"""Probability of a lesion from which a workstation is asked to show it without being prompted by the reader."""
 
 
 class Entry(NamedTuple):
@@ -56,11 +56,11 @@ class Entry(NamedTuple):
     header
         Its normalised header.
     image
-        What was found on it, or why nothing was looked for.
+        What was found on it, or why it was not analysed.
     analysed
         Whether it was analysed.
     position
-        Where the library has it (Referenced Content Item Identifier).
+        Its position in the content tree (Referenced Content Item Identifier).
     """
 
     header: Dataset
@@ -86,21 +86,21 @@ def build_cad_report(sources: Sequence[Dataset], result: StudyResult, missing: M
     result
         What was found. Its other images count as not analysed.
     missing
-        By SOP Instance UID: normalised headers of the images that were not processed or failed, as
-        far as they could be read. The others can't be referred to; the report only tells of them in words.
+        By SOP Instance UID: normalised headers of the images that were not processed or failed, as far
+        as they could be read. The report cannot refer to the others; it only mentions them in words.
 
     Returns
     -------
     Dataset
-        Complete, unverified, preliminary; with file meta information, Explicit VR Little Endian. The
+        Complete, unverified, preliminary; with File Meta Information, Explicit VR Little Endian. The
         same arguments give the same bytes.
 
     Raises
     ------
     KeyError
-        If ``result`` does not know an image.
+        If an image is not in ``result``.
     ValueError
-        If no image has a header, or one is of another study.
+        If no image has a header, or one belongs to another study.
     """
     known = known_images(sources, result, missing)
     library = [Entry(*image, (1, 2, place)) for place, image in enumerate(known, start=1)]
@@ -147,7 +147,7 @@ def _template() -> Dataset:
 
 
 def _content(library: list[Entry], result: StudyResult) -> Iterator[Dataset]:
-    """Yield what stands below the root (TID 4000). The library comes second, as its positions say."""
+    """Yield the items below the root (TID 4000). The library must come second: positions in it rely on that."""
     yield coded(HAS_CONCEPT_MOD, codes.LANGUAGE, codes.ENGLISH)
     yield container(CONTAINS, codes.IMAGE_LIBRARY, map(_library_entry, library))
     yield _overall_impression(library, result)
@@ -161,7 +161,7 @@ def _library_entry(entry: Entry) -> Dataset:
 
 
 def _acquisition(entry: Entry) -> Iterator[Dataset]:
-    """Yield what is known of how an image was taken and hangs (TID 4020)."""
+    """Yield what is known about how an image was acquired and how it is oriented (TID 4020)."""
     header, result = entry.header, entry.image
     if result.laterality in codes.BREASTS:
         yield coded(HAS_ACQ_CONTEXT, codes.IMAGE_LATERALITY, codes.BREASTS[result.laterality])
@@ -192,7 +192,7 @@ def _acquisition(entry: Entry) -> Iterator[Dataset]:
 
 
 def _overall_impression(library: list[Entry], result: StudyResult) -> Dataset:
-    """Return how it ended, in a code and in words, and the findings that say so (TID 4001, 4002)."""
+    """Return how the analysis ended, as a code and in words, and the findings (TID 4001, 4002)."""
     analysed = [entry for entry in library if entry.analysed]
     content = [
         text(HAS_PROPERTIES, codes.IMPRESSION_DESCRIPTION, _in_words(analysed, result)),
@@ -205,7 +205,7 @@ def _overall_impression(library: list[Entry], result: StudyResult) -> Dataset:
 
 
 def _in_words(analysed: list[Entry], result: StudyResult) -> str:
-    """Return for whom this is, and which images were not analysed, and why; a line each."""
+    """Return the research notice, the number of analysed images, and why others were not; one line each."""
     uids = {entry.image.sop_instance_uid for entry in analysed}
     lines = [RESEARCH_NOTICE, f"{len(uids)} of {len(result.images)} images analysed."]
     for other in sorted(result.images, key=lambda image: image.sop_instance_uid):
@@ -216,7 +216,7 @@ def _in_words(analysed: list[Entry], result: StudyResult) -> str:
 
 
 def _algorithm(model: ModelIdentity, *more: str) -> Iterator[Dataset]:
-    """Yield who says so (TID 4019)."""
+    """Yield the identification of the algorithm (TID 4019)."""
     yield text(HAS_PROPERTIES, codes.ALGORITHM_NAME, model.name)
     yield text(HAS_PROPERTIES, codes.ALGORITHM_VERSION, model.version)
     for parameter in (algorithm_parameters(model), *more):
@@ -224,7 +224,7 @@ def _algorithm(model: ModelIdentity, *more: str) -> Iterator[Dataset]:
 
 
 def _individual_impression(analysed: list[Entry], model: ModelIdentity) -> Dataset:
-    """Return all findings (TID 4003); to be shown if one of them is."""
+    """Return all findings (TID 4003); the group is to be shown if one of them is."""
     findings = [(entry, n, finding) for entry in analysed for n, finding in enumerate(entry.image.findings, start=1)]
     most = max(finding.lesion_probability for _, _, finding in findings)
     return container(
@@ -238,12 +238,12 @@ def _individual_impression(analysed: list[Entry], model: ModelIdentity) -> Datas
 
 
 def rendering_intent(lesion_probability: float) -> codes.Code:
-    """Return whether a workstation must show a finding, or may (CID 6034)."""
+    """Return whether a workstation is expected to show a finding, or may (CID 6034)."""
     return codes.PRESENTATION_REQUIRED if lesion_probability >= REQUIRED_FROM else codes.PRESENTATION_OPTIONAL
 
 
 def _single_image_finding(entry: Entry, n: int, finding: Finding, model: ModelIdentity) -> Dataset:
-    """Return finding ``n`` (from 1) of an image (TID 4006), tracked by TID 4108, placed by TID 4021."""
+    """Return finding ``n`` (from 1) of an image (TID 4006), with its tracking (TID 4108) and place (TID 4021)."""
     result, on_image = entry.image, by_reference(SELECTED_FROM, entry.position)
     points, centre = outline(finding.mask)
     return coded(
@@ -264,7 +264,7 @@ def _single_image_finding(entry: Entry, n: int, finding: Finding, model: ModelId
 
 
 def _detections(library: list[Entry], model: ModelIdentity) -> Dataset:
-    """Return what was looked for, on which images, and on which in vain (TID 4015)."""
+    """Return which detections were performed on which images, and on which they failed (TID 4015)."""
     analysed = [entry for entry in library if entry.analysed]
     failed = [entry for entry in library if not entry.analysed]
     kinds = _kinds(analysed)
@@ -285,12 +285,12 @@ def _detections(library: list[Entry], model: ModelIdentity) -> Dataset:
 
 
 def _kinds(analysed: list[Entry]) -> list[codes.Code]:
-    """Return what the model looks for, as far as a result tells: lesions of any kind, and every kind that it found."""
+    """Return what the model detects, as far as a result shows: lesions of any kind, and every kind that it found."""
     found = [codes.CAD_FINDING_TYPES[finding.type] for entry in analysed for finding in entry.image.findings]
     return sorted({codes.DENSITY, *found}, key=lambda code: code.value)
 
 
 def _detection(kind: codes.Code, entries: list[Entry], model: ModelIdentity, *more: str) -> Dataset:
-    """Return what an algorithm looked for and on which images (TID 4017)."""
+    """Return one detection, and the images that it was performed on (TID 4017)."""
     images = [by_reference(HAS_PROPERTIES, entry.position) for entry in entries]
     return coded(CONTAINS, codes.DETECTION_PERFORMED, kind, [*_algorithm(model, *more), *images])

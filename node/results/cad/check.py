@@ -1,4 +1,4 @@
-"""Compares a CAD report that was read back with what was found; the part of the checks that knows TID 4000."""
+"""Compares a CAD report that was read back with what was found: the part of the checks that knows TID 4000."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from node.results.study import Expected
 
 
 def faults(ds: Dataset, expected: Expected) -> Iterator[str]:
-    """Yield what a CAD report says otherwise than the result, one sentence per fault.
+    """Yield the differences between a CAD report and the result, one sentence per fault.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def faults(ds: Dataset, expected: Expected) -> Iterator[str]:
     yield from document_faults(ds, {**sources, **missing})
     template = ds.get("ContentTemplateSequence")
     if name_of(ds) != codes.CAD_REPORT.value or not template or template[0].get("TemplateIdentifier") != "4000":
-        yield "is no Mammography CAD Report by TID 4000"
+        yield "is not a Mammography CAD Report (TID 4000)"
         return
     yield from _library_faults(ds, {**sources, **missing})
     yield from _region_faults(ds, {**sources, **missing})
@@ -41,7 +41,7 @@ def faults(ds: Dataset, expected: Expected) -> Iterator[str]:
     yield from _summary_faults(ds, analysed, len(result.images))
     for name, images in ((codes.SUCCESSFUL_DETECTIONS, sources), (codes.FAILED_DETECTIONS, missing)):
         if _detected_on(ds, name) != images.keys():
-            yield f"{name.meaning} are not those on the images that they were made on"
+            yield f"{name.meaning} do not refer to the images that they were made on"
     groups = _findings(ds)
     due = {
         tracking_uid(image.sop_instance_uid, result.model, n): (image, n, finding)
@@ -49,7 +49,7 @@ def faults(ds: Dataset, expected: Expected) -> Iterator[str]:
         for n, finding in enumerate(image.findings, start=1)
     }
     if sorted(uid for uid, _ in groups) != sorted(due):
-        yield "tracking UIDs are not the findings'"
+        yield "tracking UIDs are not those of the findings"
     for uid, group in groups:
         if uid in due:
             image, n, finding = due[uid]
@@ -64,15 +64,15 @@ def _library(ds: Dataset) -> list[Dataset]:
 
 
 def _library_faults(ds: Dataset, known: Mapping[str, Dataset]) -> Iterator[str]:
-    """Compare the Image Library with the study, and look for references to what is not in it."""
+    """Compare the Image Library with the study, and find references to images that are not in it."""
     library = _library(ds)
     told = [(i.ReferencedSOPSequence[0].ReferencedSOPClassUID, _image_uid(i)) for i in library]
     if sorted(told) != sorted((header.SOPClassUID, uid) for uid, header in known.items()):
-        yield "the Image Library is not the study's images"
+        yield "the Image Library does not list the study's images"
     for item in walk(ds):
         position = item.ds.get("ReferencedContentItemIdentifier")
         if position is not None and not any(item_at(ds, position) is image for image in library):
-            yield f"reference to item {'.'.join(map(str, position))}, which is no image of the library"
+            yield f"reference to item {'.'.join(map(str, position))}, which is not an image in the library"
 
 
 def _image_uid(image: Dataset) -> str:
@@ -80,14 +80,14 @@ def _image_uid(image: Dataset) -> str:
 
 
 def _referenced(ds: Dataset, parent: Dataset) -> list[str]:
-    """Return the images that an item's by-reference items lead to."""
+    """Return the images that the by-reference items below an item refer to."""
     positions = [child.ds.get("ReferencedContentItemIdentifier") for child in children(parent)]
     images = [item_at(ds, position) for position in positions if position is not None]
     return [_image_uid(image) for image in images if image is not None]
 
 
 def _region_faults(ds: Dataset, known: Mapping[str, Dataset]) -> Iterator[str]:
-    """Look for coordinates outside their image (PS3.3 C.18.6)."""
+    """Find coordinates outside their image (PS3.3 C.18.6)."""
     for item in walk(ds):
         if item.type != "SCOORD":
             continue
@@ -102,7 +102,7 @@ def _region_faults(ds: Dataset, known: Mapping[str, Dataset]) -> Iterator[str]:
 
 
 def _summary_faults(ds: Dataset, analysed: list[ImageResult], images: int) -> Iterator[str]:
-    """Compare how it is said to have ended, and look for the notice."""
+    """Check the reported outcome, and that the research notice is present."""
     found = any(image.findings for image in analysed)
     due = {
         (True, True): codes.ALL_SUCCEEDED_WITH_FINDINGS,
@@ -120,7 +120,7 @@ def _summary_faults(ds: Dataset, analysed: list[ImageResult], images: int) -> It
 
 
 def _values(parent: Dataset, name: codes.Code) -> list[str | float]:
-    """Return what the items of a name right below one say."""
+    """Return the values of the items with this name directly below ``parent``."""
     return [value_of(item.ds) for item in children(parent) if item.name == name.value]
 
 
@@ -141,7 +141,7 @@ def _finding_faults(ds: Dataset, group: Dataset, image: ImageResult, finding: Fi
     if value_of(group) != codes.CAD_FINDING_TYPES[finding.type].value:
         yield f"kind is {value_of(group)}, not that of a {finding.type}"
     if _values(group, codes.RENDERING_INTENT) != [rendering_intent(finding.lesion_probability).value]:
-        yield f"{codes.RENDERING_INTENT.meaning} is not that of its probability"
+        yield f"{codes.RENDERING_INTENT.meaning} does not match its probability"
     for name, value in (
         (codes.CERTAINTY_OF_FINDING, 100 * finding.lesion_probability),
         (codes.PROBABILITY_OF_CANCER, 100 * finding.cancer_probability),
@@ -155,7 +155,7 @@ def _finding_faults(ds: Dataset, group: Dataset, image: ImageResult, finding: Fi
         if len(regions) != 1 or _referenced(ds, regions[0]) != [image.sop_instance_uid]:
             yield f"{name.meaning} is not on its image"
         elif not _same(points_of(regions[0]), place):
-            yield f"{name.meaning} is not its mask's"
+            yield f"{name.meaning} is not that of its mask"
 
 
 def _same(told: np.ndarray, due: np.ndarray) -> bool:

@@ -7,29 +7,29 @@ from collections.abc import Iterable, Iterator, Mapping
 from pydicom.dataset import Dataset
 
 FLAGS = {"CompletionFlag": "COMPLETE", "VerificationFlag": "UNVERIFIED", "PreliminaryFlag": "PRELIMINARY"}
-"""What every structured report says of its state (PS3.3 C.17.2)."""
+"""The flags for the state of every structured report (PS3.3 C.17.2)."""
 
 CONTENT_TIME = ("ContentDate", "ContentTime")
-"""When the content of an object was made; a presentation state has attributes of its own."""
+"""When the content of an object was created; a presentation state has other attributes for this."""
 
 
 def absent_faults(ds: Dataset, keywords: Iterable[str]) -> Iterator[str]:
-    """Yield the attributes that an object lacks, or has without a value."""
+    """Yield the attributes that are absent from an object, or have no value."""
     for keyword in keywords:
         if not ds.get(keyword):
             yield f"{keyword} is missing"
 
 
 def document_faults(ds: Dataset, known: Mapping[str, Dataset]) -> Iterator[str]:
-    """Check what every structured report says of itself, and what it rests on (PS3.3 C.17.2)."""
+    """Check the flags of a structured report, and its evidence (PS3.3 C.17.2)."""
     for keyword, value in FLAGS.items():
         if ds.get(keyword) != value:
             yield f"{keyword} is not {value}"
     evidence = set(_evidence(ds))
     for uid in sorted(known.keys() - evidence):
-        yield f"{uid} is no evidence"
+        yield f"{uid} is not listed as evidence"
     for uid in sorted(evidence - known.keys()):
-        yield f"evidence {uid} does not exist"
+        yield f"{uid} is listed as evidence, but does not exist"
 
 
 def _evidence(ds: Dataset) -> Iterator[str]:

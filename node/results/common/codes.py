@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydicom.sr.coding import Code
+from pydicom.sr.coding import Code as Code
 
 from ftmtl.findings import FindingType
 
@@ -34,7 +34,7 @@ ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
 DEVICE = Code("121007", "DCM", "Device")
 REPORT = Code("126000", "DCM", "Imaging Measurement Report")
 PROCEDURE = Code("363679005", "SCT", "Imaging procedure")
-"""The nearest that CID 100 has: it knows no mammography."""
+"""The nearest concept in CID 100, which has none for mammography."""
 MAMMOGRAPHY = Code("71651007", "SCT", "Mammography")
 PROCESSING_EQUIPMENT = Code("109102", "DCM", "Processing Equipment")
 QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
@@ -58,7 +58,7 @@ MALIGNANT = Code("21594007", "SCT", "Malignant")
 
 SCHEME = "99FTMTL"
 MALIGNANCY_CLASS = Code("MALIGNANCY_CLASS", SCHEME, "AI malignancy class")
-"""Which side of one half the probability of malignancy lies on; the standard has no name for it."""
+"""Whether the probability of malignancy is at least one half; the standard has no code for it."""
 
 CAD_SUMMARY = Code("111017", "DCM", "CAD Processing and Findings Summary")
 ALL_SUCCEEDED_WITHOUT_FINDINGS = Code("111241", "DCM", "All algorithms succeeded; without findings")
@@ -111,9 +111,9 @@ NOT_ATTEMPTED = Code("111225", "DCM", "Not Attempted")
 
 DENSITY = Code("129793001", "SCT", "Mammography breast density")
 
-# CID 6014 has none for a mass or an asymmetry: those of CID 6017 are for Composite Features, seen on
-# several images; on one image both are densities. A lesion of unknown kind is called a density too,
-# for the only other candidate, "Selected region", is no lesion and takes no probability of cancer.
+# CID 6014 has no code for a mass or an asymmetry: those of CID 6017 are for Composite Features, seen on
+# several images; on a single image both are densities. A lesion of unknown type is called a density, too:
+# the only other candidate, "Selected region", is not a lesion and takes no probability of cancer.
 CAD_FINDING_TYPES = {
     FindingType.MASS: DENSITY,
     FindingType.CALCIFICATION: Code("129769006", "SCT", "Calcification Cluster"),
@@ -158,5 +158,5 @@ VIEW_MODIFIERS = {
 
 
 def breast(laterality: str | None) -> Code:
-    """Return the code of the breast that ``L`` or ``R`` names, or of a breast that nobody named."""
+    """Return the code of the left or right breast for ``L`` or ``R``, else of a breast without a side."""
     return BREASTS.get(laterality or "", BREAST)

@@ -7,4 +7,4 @@ Colour = tuple[int, int, int]
 COLOURS: tuple[Colour, ...] = (
     (255, 196, 61), (72, 209, 255), (255, 120, 200), (130, 232, 120), (255, 140, 70), (186, 160, 255),
 )  # fmt: skip
-"""Of findings 1, 2, 3... of an image; the seventh has the first's again."""
+"""For findings 1, 2, 3... of an image; the seventh gets the first colour again."""

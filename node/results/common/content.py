@@ -22,14 +22,14 @@ SELECTED_FROM = "SELECTED FROM"
 
 
 TOLERANCE = 1e-3
-"""Pixels that a coordinate may lose to the 32-bit floats of Graphic Data."""
+"""How far a coordinate may be off because Graphic Data are 32-bit floats, in pixels."""
 
 ROUNDING = 0.0051
-"""What a measurement may lose to two decimals."""
+"""How far a measurement may be off because it is rounded to two decimals."""
 
 
 class Item(NamedTuple):
-    """A content item that was read: its concept name's code, its value type, itself."""
+    """A content item that was read: the code of its concept name, its value type, and the item itself."""
 
     name: str
     type: str
@@ -37,7 +37,7 @@ class Item(NamedTuple):
 
 
 def container(relationship: str, name: Code, content: Iterable[Dataset]) -> Dataset:
-    """Return a CONTAINER whose items stand on their own (C.18.8); the root has no relationship."""
+    """Return a CONTAINER of separate items (C.18.8); the root has no relationship."""
     item = _item(relationship, "CONTAINER", name, content)
     item.ContinuityOfContent = "SEPARATE"
     return item
@@ -91,14 +91,14 @@ def number(relationship: str, name: Code, value: float, unit: Code) -> Dataset:
 def image_item(
     relationship: str, source: Dataset, content: Iterable[Dataset] = (), name: Code | None = None
 ) -> Dataset:
-    """Return an IMAGE for the whole of ``source`` (C.18.4)."""
+    """Return an IMAGE that refers to the whole of ``source`` (C.18.4)."""
     item = _item(relationship, "IMAGE", name, content)
     item.ReferencedSOPSequence = Items([reference(source)])
     return item
 
 
 def region(relationship: str, name: Code, graphic_type: str, points: Iterable[Sequence[float]], of: Dataset) -> Dataset:
-    """Return an SCOORD of points (column, row), selected from the image that ``of`` leads to (C.18.6)."""
+    """Return an SCOORD of points (column, row), selected from the image that ``of`` refers to (C.18.6)."""
     item = _item(relationship, "SCOORD", name, [of])
     item.GraphicType = graphic_type
     item.GraphicData = [float(coordinate) for point in points for coordinate in point]
@@ -106,7 +106,7 @@ def region(relationship: str, name: Code, graphic_type: str, points: Iterable[Se
 
 
 def by_reference(relationship: str, position: Sequence[int]) -> Dataset:
-    """Return an item that stands elsewhere in the tree: at ``position``, counted from 1 on each level (C.17.3.2.5)."""
+    """Return a reference to another item of the tree, at ``position``, counted from 1 on each level (C.17.3.2.5)."""
     item = Dataset()
     item.RelationshipType = relationship
     item.ReferencedContentItemIdentifier = list(position)
@@ -122,7 +122,7 @@ def reference(source: Dataset) -> Dataset:
 
 
 def evidence(instances: Iterable[Dataset]) -> Dataset:
-    """Return references to instances of one study, series by series (PS3.3 C.17.2, Table C.17-3)."""
+    """Return references to instances of one study, grouped by series (PS3.3 C.17.2, Table C.17-3)."""
     series: dict[str, list[Dataset]] = {}
     study_uid = ""
     for instance in instances:
@@ -132,7 +132,7 @@ def evidence(instances: Iterable[Dataset]) -> Dataset:
 
 
 def study_references(study_uid: str, series: Mapping[str, Sequence[Dataset]]) -> Dataset:
-    """Return references to instances of a study, by Series Instance UID (PS3.3 Table C.17-3)."""
+    """Return references to instances of a study, given by Series Instance UID (PS3.3 Table C.17-3)."""
     study = Dataset()
     study.StudyInstanceUID = study_uid
     study.ReferencedSeriesSequence = Items()
@@ -164,14 +164,14 @@ def code_items(code: Code) -> Items:
 
 
 def walk(parent: Dataset) -> Iterator[Item]:
-    """Yield all items below one, parents before their children."""
+    """Yield all items below ``parent``, each before its own children."""
     for child in children(parent):
         yield child
         yield from walk(child.ds)
 
 
 def children(parent: Dataset) -> list[Item]:
-    """Return the items right below one."""
+    """Return the items directly below ``parent``."""
     return [
         Item(name_of(child), str(child.get("ValueType", "")), child) for child in parent.get("ContentSequence") or ()
     ]
@@ -184,7 +184,7 @@ def name_of(item: Dataset) -> str:
 
 
 def value_of(item: Dataset) -> Any:
-    """Return what a CODE (its code value), NUM (float), TEXT or UIDREF says."""
+    """Return the value of a CODE (its code value), NUM (float), TEXT or UIDREF."""
     if item.ValueType == "CODE":
         return str(item.ConceptCodeSequence[0].CodeValue)
     if item.ValueType == "NUM":

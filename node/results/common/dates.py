@@ -9,7 +9,7 @@ from datetime import datetime
 from pydicom.dataset import Dataset
 
 EPOCH = datetime(1970, 1, 1)
-"""Stands in where a source has no usable date at all: content date and time are mandatory."""
+"""Used if a source has no usable date at all, because content date and time are mandatory."""
 
 
 _DATES = (
@@ -21,12 +21,12 @@ _DATES = (
 
 
 def derived_datetime(sources: Iterable[Dataset]) -> datetime:
-    """Return when the newest source was made: the creation time that its results are given.
+    """Return when the newest source was made, which becomes the creation time of its results.
 
     Parameters
     ----------
     sources
-        Normalised headers. Of each the first usable pair of content, acquisition, series or
+        Normalised headers. In each, the first usable pair of content, acquisition, series or
         study date and time counts.
     """
     return max((_made(source) for source in sources), default=EPOCH)
@@ -43,7 +43,7 @@ def _made(source: Dataset) -> datetime:
 
 
 def parse_date(text: str) -> datetime | None:
-    """Return the day of a DA value (PS3.5 6.2), or None where it isn't one, or stands for none, as 00010101 does."""
+    """Return the day of a DA value (PS3.5 6.2), or None if it is invalid or a placeholder such as 00010101."""
     match = re.fullmatch(r"(\d{4})\.?(\d{2})\.?(\d{2})", text.strip())
     if not match or match[1] < "1850":
         return None
@@ -54,7 +54,7 @@ def parse_date(text: str) -> datetime | None:
 
 
 def parse_time(text: str) -> tuple[int, int, int] | None:
-    """Return hour, minute, second of a TM value (PS3.5 6.2), or None where it isn't one."""
+    """Return hour, minute and second of a TM value (PS3.5 6.2), or None if it is invalid."""
     match = re.fullmatch(r"(\d{2}):?(?:(\d{2}):?(?:(\d{2})(?:\.\d{1,6})?)?)?", text.strip())
     if not match:
         return None

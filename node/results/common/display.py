@@ -1,8 +1,8 @@
 """How a source image is displayed, for an object that has to repeat it (PS3.4 N.2).
 
-The transformations of a presentation state replace the image's own, and one that is absent means identity
-even where the image has it. So whatever makes the image look as it does has to be said again: modality LUT,
-VOI LUT, polarity, shutter, and the shape of the pixels.
+The transformations of a presentation state replace the image's own, and an absent one means identity even if
+the image has it. So everything that determines how the image looks has to be repeated: modality LUT, VOI LUT,
+polarity, shutter, and the shape of the pixels.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pydicom.sequence import Sequence as Items
 from pydicom.tag import BaseTag, Tag
 
 LUTS = ("ModalityLUTSequence", "VOILUTSequence")
-"""Sequences whose first item :func:`first_lut` copies."""
+"""Sequences of which :func:`first_lut` copies the first item."""
 
 SHUTTER_SHAPES = {
     "RECTANGULAR": (
@@ -28,7 +28,7 @@ SHUTTER_SHAPES = {
     "CIRCULAR": ("CenterOfCircularShutter", "RadiusOfCircularShutter"),
     "POLYGONAL": ("VerticesOfThePolygonalShutter",),
 }  # fmt: skip
-"""What each shape of a display shutter is described by (PS3.3 C.7.6.11)."""
+"""The attributes that describe each shape of a display shutter (PS3.3 C.7.6.11)."""
 
 SHUTTER = ("ShutterShape", *(keyword for of in SHUTTER_SHAPES.values() for keyword in of), "ShutterPresentationValue")
 """Attributes of the Display Shutter Module."""
@@ -38,26 +38,26 @@ ATTRIBUTES = (
     "RescaleIntercept", "RescaleSlope", "RescaleType", "WindowCenter", "WindowWidth", "VOILUTFunction",
     *SHUTTER,
 )  # fmt: skip
-"""Attributes, besides the sequences, that a normalised header carries for this module."""
+"""Attributes, in addition to the sequences, that a normalised header carries for this module."""
 
 _DESCRIPTOR, _DATA = Tag("LUTDescriptor"), Tag("LUTData")
 
 
 def first_lut(source: Dataset, keyword: str) -> Dataset | None:
-    """Return the first item of a LUT sequence, with nothing in it but the table (PS3.3 C.11.1.1, C.11.2.1.1).
+    """Return the first item of a LUT sequence, reduced to the table (PS3.3 C.11.1.1, C.11.2.1.1).
 
     Parameters
     ----------
     source
-        The image as it was read: its tables may be US, SS, OW or, in Implicit VR, undeclared.
+        The image as it was read; its tables may be US, SS, OW or, in Implicit VR, undeclared.
     keyword
         One of :data:`LUTS`.
 
     Returns
     -------
     Dataset or None
-        LUT Descriptor, LUT Data as OW, little-endian, and of a modality LUT its type; None if there is no
-        table, or descriptor and data do not belong together.
+        LUT Descriptor, LUT Data as OW, little-endian, and for a modality LUT its type; None if there is no
+        table, or descriptor and data do not match.
     """
     sequence = source.get(keyword)
     if not isinstance(sequence, Items) or not sequence:
@@ -80,7 +80,7 @@ def first_lut(source: Dataset, keyword: str) -> Dataset | None:
 
 
 def _words(item: Dataset, tag: BaseTag) -> NDArray[np.uint16]:
-    """Return an element's 16-bit words; none if it is absent or of another form."""
+    """Return an element's 16-bit words; an empty array if it is absent or has another form."""
     element = item.get_item(tag)
     value: Any = element.value if element is not None else None
     if isinstance(value, bytes):
@@ -93,13 +93,13 @@ def _words(item: Dataset, tag: BaseTag) -> NDArray[np.uint16]:
 
 
 def _is_signed(source: Dataset, item: Dataset) -> bool:
-    """Tell whether the second value of a LUT Descriptor is signed: by its VR, else as the pixels are."""
+    """Return whether the second value of a LUT Descriptor is signed: by its VR, else like the pixels."""
     declared = getattr(item.get_item(_DESCRIPTOR), "VR", None)
     return declared == "SS" or (declared != "US" and source.get("PixelRepresentation") == 1)
 
 
 def transformations(source: Dataset) -> Dataset:
-    """Return the modules of a Grayscale Softcopy Presentation State that make an image look as it does by itself.
+    """Return the modules of a Grayscale Softcopy Presentation State that make an image look as it does on its own.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def transformations(source: Dataset) -> Dataset:
     Dataset
         Modality LUT, Softcopy VOI LUT (PS3.3 C.11.8; the VOI LUT if there is one, else the first window),
         Presentation State Shutter (C.11.12), Softcopy Presentation LUT (C.11.6) and Displayed Area (C.10.4).
-        What the image does not have is absent.
+        Whatever the image does not have is absent.
     """
     ds = _modality_lut(source)
     voi = _voi_lut(source)
@@ -124,7 +124,7 @@ def transformations(source: Dataset) -> Dataset:
 
 
 def _modality_lut(source: Dataset) -> Dataset:
-    """Return the table, or slope and intercept; one without the other counts as none (PS3.3 C.11.1)."""
+    """Return the table, or slope and intercept; one of them alone counts as neither (PS3.3 C.11.1)."""
     ds = Dataset()
     if source.get("ModalityLUTSequence"):
         ds.ModalityLUTSequence = source.ModalityLUTSequence
@@ -135,7 +135,7 @@ def _modality_lut(source: Dataset) -> Dataset:
 
 
 def _voi_lut(source: Dataset) -> Dataset:
-    """Return one VOI LUT or one window, as C.11.8 allows; empty where the image has neither."""
+    """Return one VOI LUT or one window, as C.11.8 allows; empty if the image has neither."""
     ds = Dataset()
     if source.get("VOILUTSequence"):
         ds.VOILUTSequence = Items([_to_16_bits(source.VOILUTSequence[0])])
@@ -150,7 +150,7 @@ def _voi_lut(source: Dataset) -> Dataset:
 
 
 def _to_16_bits(lut: Dataset) -> Dataset:
-    """Stretch a table of 9 to 15 bits to 16: mammograms may have such (PS3.3 C.8.11.5), readers expect 8 or 16."""
+    """Stretch a table of 9 to 15 bits to 16. Mammograms may have one (PS3.3 C.8.11.5), but readers expect 8 or 16."""
     entries, first, bits = lut.LUTDescriptor
     if bits in (8, 16):
         return lut
@@ -163,12 +163,18 @@ def _to_16_bits(lut: Dataset) -> Dataset:
 
 
 def _is_inverse(source: Dataset) -> bool:
-    """MONOCHROME1 and the shape INVERSE say the same; a presentation state has only the shape (PS3.4 N.2.1.4)."""
-    return source.get("PhotometricInterpretation") == "MONOCHROME1" or source.get("PresentationLUTShape") == "INVERSE"
+    """Return whether an image is inverted, by MONOCHROME1 or by the shape INVERSE.
+
+    The two mean the same; a presentation state has only the shape (PS3.4 N.2.1.4).
+    """
+    inverse = (
+        source.get("PhotometricInterpretation") == "MONOCHROME1" or source.get("PresentationLUTShape") == "INVERSE"
+    )
+    return bool(inverse)
 
 
 def _shutter(source: Dataset) -> Dataset:
-    """Return the display shutter; shapes that are not wholly described, or by an overlay, are left out."""
+    """Return the display shutter, without shapes that are incompletely described or given by an overlay."""
     ds = Dataset()
     shapes = source.get("ShutterShape")
     shapes = [shapes] if isinstance(shapes, str) else list(shapes or ())
@@ -186,7 +192,7 @@ def _is_described(shape: str, source: Dataset) -> bool:
 
 
 def _displayed_area(source: Dataset) -> Dataset:
-    """Select the whole image, whose first pixel is 1\\1 here, and say how large or of what shape a pixel is."""
+    """Select the whole image, whose first pixel is 1\\1 here, and give the size or the shape of a pixel."""
     area = Dataset()
     area.DisplayedAreaTopLeftHandCorner = [1, 1]
     area.DisplayedAreaBottomRightHandCorner = [source.Columns, source.Rows]

@@ -1,4 +1,4 @@
-"""Where the words beside lesions go: near them, on the image, and off each other."""
+"""Places the labels of lesions: next to them, on the image, and not on top of each other."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from ftmtl.findings import Box
 def place_labels(
     sizes: Sequence[tuple[float, float]], lesions: Sequence[Box], columns: float, rows: float
 ) -> list[Box]:
-    """Return a box for each label: right of its lesion, or left, below or above, where it covers least.
+    """Return a box for each label: to the right or left of its lesion, below or above, wherever it covers least.
 
     Parameters
     ----------
     sizes
-        (width, height) of each label; one larger than the image is cut to it.
+        (width, height) of each label; one that is larger than the image is cut to its size.
     lesions
         Bounds of each label's lesion: (column, row, column, row).
     columns, rows
-        Size of the image, which no box leaves.
+        Size of the image; every box stays inside it.
     """
     placed: list[Box] = []
     for (width, height), (x0, y0, x1, y1) in zip(sizes, lesions, strict=True):
         width, height, gap = min(width, columns), min(height, rows), height / 2
         middle, centre = (y0 + y1 - height) / 2, (x0 + x1 - width) / 2
         corners = ((x1 + gap, middle), (x0 - gap - width, middle), (centre, y1 + gap), (centre, y0 - gap - height))
-        boxes = [_inside(left, top, width, height, columns, rows) for left, top in corners]
+        boxes = [_inside(corner, (width, height), (columns, rows)) for corner in corners]
         placed.append(min(boxes, key=lambda box: sum(_overlap(box, other) for other in (*lesions, *placed))))
     return placed
 
@@ -37,7 +37,9 @@ def nearest(lesion: Box, box: Box) -> tuple[float, float]:
     return min(max(x, lesion[0]), lesion[2]), min(max(y, lesion[1]), lesion[3])
 
 
-def _inside(left: float, top: float, width: float, height: float, columns: float, rows: float) -> Box:
+def _inside(corner: tuple[float, float], size: tuple[float, float], extent: tuple[float, float]) -> Box:
+    """Return a box of this size at this corner, moved inside an image of this extent; all are (column, row)."""
+    (left, top), (width, height), (columns, rows) = corner, size, extent
     left, top = min(max(left, 0.0), columns - width), min(max(top, 0.0), rows - height)
     return left, top, min(left + width, columns), min(top + height, rows)
 

@@ -1,7 +1,7 @@
-"""Names, numbers and times of result objects, all derived from what they were made of.
+"""Names and UIDs of result objects, all derived from what the objects are made of.
 
-Nothing here looks at the clock or at a random generator: a second run over the same source with
-the same model writes the same bytes under the same UID, and a PACS that gets it twice holds it once.
+Nothing here uses the clock or a random number generator: a second run over the same source with
+the same model writes the same bytes under the same UID, and a PACS that receives it twice stores it once.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from node.identity import MANUFACTURER, derived_uid, software_version
 def object_uid(kind: str, sources: Iterable[str], model: ModelIdentity) -> str:
     """Return the UID of a result object (or of its series, or whatever else ``kind`` names).
 
-    The version of this package takes part: a new writer may write other bytes, and changed
-    content must not come under an old UID.
+    The version of this package is part of it: a new version may write other bytes, and changed
+    content must not appear under an old UID.
     """
     return derived_uid(*sources, *_model_parts(model), software_version(), kind)
 
 
 def device_uid(model: ModelIdentity) -> str:
-    """Return the Device UID (0018,1002): a model with other weights or another configuration is another device."""
+    """Return the Device UID (0018,1002); a model with other weights or another configuration is another device."""
     return derived_uid("device", MANUFACTURER, *_model_parts(model))
 
 
@@ -32,12 +32,12 @@ def tracking_uid(sop_instance_uid: str, model: ModelIdentity, n: int) -> str:
 
 
 def tracking_id(laterality: str | None, view: str | None, n: int) -> str:
-    """Return the human's name of finding ``n`` (from 1) of an image, as ``L CC lesion 1``."""
+    """Return the readable name of finding ``n`` (from 1) of an image, such as ``L CC lesion 1``."""
     return f"{side_and_view(laterality, view)} lesion {n}".strip()
 
 
 def side_and_view(laterality: str | None, view: str | None) -> str:
-    """Return ``L CC``, or what is known of it; short enough for any description."""
+    """Return side and view, such as ``L CC``, as far as they are known; short enough for any description."""
     return " ".join(part for part in (laterality, (view or "")[:16]) if part)
 
 

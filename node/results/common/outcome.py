@@ -1,4 +1,4 @@
-"""How the analysis of a study ended, for the reports: which images they know, a code, reasons, and their UIDs."""
+"""How the analysis of a study ended, as reports need it: images to refer to, a code, reasons, and parts of UIDs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Known(NamedTuple):
     header
         Its normalised header.
     image
-        What was found on it, or why nothing was looked for.
+        What was found on it, or why it was not analysed.
     analysed
         Whether it was analysed.
     """
@@ -38,9 +38,9 @@ def known_images(sources: Sequence[Dataset], result: StudyResult, missing: Mappi
     Raises
     ------
     KeyError
-        If ``result`` does not know an image.
+        If an image is not in ``result``.
     ValueError
-        If no image has a header, or one is of another study.
+        If no image has a header, or one belongs to another study.
     """
     images = {image.sop_instance_uid: image for image in result.images}
     headers = [*((header, True) for header in sources), *((missing[uid], False) for uid in sorted(missing))]
@@ -49,14 +49,14 @@ def known_images(sources: Sequence[Dataset], result: StudyResult, missing: Mappi
         raise ValueError("a report needs the header of at least one image")
     strays = [image.sop_instance_uid for header, image, _ in known if header.StudyInstanceUID != result.study_uid]
     if strays:
-        raise ValueError(f"not of study {result.study_uid}: {', '.join(strays)}")
+        raise ValueError(f"not in study {result.study_uid}: {', '.join(strays)}")
     return known
 
 
 def outcome_parts(analysed: Sequence[str], listed: Collection[str], result: StudyResult) -> list[str]:
-    """Return what a report's UIDs hang on besides the model: its images, and of those not analysed why.
+    """Return what a report's UIDs depend on besides the model: its images, and why some were not analysed.
 
-    An image that failed once may succeed the next time; that report says something else under its own UID.
+    An image that failed once may succeed the next time; the new report differs, and has its own UID.
 
     Parameters
     ----------
@@ -82,5 +82,5 @@ def outcome_code(analysed: Iterable[ImageResult], result: StudyResult) -> codes.
 
 
 def reason_of(image: ImageResult) -> str:
-    """Return in words why an image was not analysed."""
+    """Return why an image was not analysed, in words."""
     return image.reason or image.outcome.replace("_", " ")

@@ -1,4 +1,4 @@
-"""The outline of a mask as a polygon along pixel edges, for reports and for presentation states."""
+"""The outline of a mask as a polygon along pixel edges, for reports and presentation states."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from ftmtl.findings import LesionMask
 
 MOST_POINTS = 200
-"""Points that an outline is thinned to: enough to look like the lesion, few enough for any viewer."""
+"""Number of points that an outline is thinned to: enough to look like the lesion, few enough for any viewer."""
 
 Vertex = tuple[int, int]
 
 
 class Outline(NamedTuple):
-    """Where a lesion lies: (column, row) in source pixels, 0\\0 at the top-left corner of the first (PS3.3 C.18.6).
+    """Where a lesion is: (column, row) in pixels, 0\\0 at the top-left corner of the first pixel (PS3.3 C.18.6).
 
     Attributes
     ----------
@@ -41,14 +41,14 @@ def outline(mask: LesionMask, most: int = MOST_POINTS) -> Outline:
     mask
         At least one pixel is set.
     most
-        Points that it may have, at least 4.
+        Maximum number of points, at least 4.
 
     Returns
     -------
     Outline
-        Exactly the outer border of the piece, holes filled, if that has no more than ``most``
-        corners; else a polygon on some of them, which still holds the centre. The centre is the
-        piece's centroid or, where that lies outside, the middle of the pixel next to it.
+        Exactly the outer border of the piece, with holes filled, if that has no more than ``most``
+        corners; else a polygon on some of them, which still contains the centre. The centre is the
+        piece's centroid or, if that lies outside, the middle of the nearest pixel.
 
     Raises
     ------
@@ -64,7 +64,7 @@ def outline(mask: LesionMask, most: int = MOST_POINTS) -> Outline:
 
 
 def contour(mask: LesionMask) -> NDArray[np.float64]:
-    """Return the whole outline of a mask's largest piece, closed: no corner is left out.
+    """Return the whole outline of a mask's largest piece, closed and with every corner.
 
     Returns
     -------
@@ -84,8 +84,8 @@ def contour(mask: LesionMask) -> NDArray[np.float64]:
 def trace(pixels: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Return the outer border of the largest piece of a mask, along the edges of its pixels.
 
-    Pixels that share an edge are one piece, pixels that only share a corner are two. What a piece
-    encloses counts as its own, also where a mere corner leads out; so the border never meets itself.
+    Pixels that share an edge form one piece; pixels that share only a corner form two. Whatever a
+    piece encloses belongs to it, even if it is open at a mere corner, so the border never meets itself.
 
     Parameters
     ----------
@@ -96,8 +96,8 @@ def trace(pixels: NDArray[np.bool_]) -> NDArray[np.int64]:
     -------
     NDArray
         int64, shape (points, 2): corners as (column, row), in pixels from the mask's top-left corner,
-        clockwise on the screen, none between two others on a line, the first not repeated. Of pieces
-        that enclose as much the first counts, row by row.
+        clockwise on the screen, none on the line between its neighbours, the first not repeated. If
+        several pieces enclose the same area, the first one counts, row by row.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def trace(pixels: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 def _rings(pixels: NDArray[np.bool_]) -> Iterator[list[Vertex]]:
-    """Yield every closed border, one step a pixel edge: pieces clockwise, what they enclose the other way round."""
+    """Yield every closed border, one step per pixel edge: pieces clockwise, what they enclose anticlockwise."""
     steps = _edges(pixels)
     for start in list(steps):
         while steps.get(start):
@@ -124,7 +124,7 @@ def _rings(pixels: NDArray[np.bool_]) -> Iterator[list[Vertex]]:
 
 
 def _edges(pixels: NDArray[np.bool_]) -> dict[Vertex, list[Vertex]]:
-    """Return where the border leads from each of its corners, with the mask's pixels on its right hand."""
+    """Return where the border leads from each of its corners, with the mask's pixels on its right."""
     padded = np.pad(pixels.astype(bool), 1)
     inside = padded[1:-1, 1:-1]
     steps: dict[Vertex, list[Vertex]] = {}
@@ -141,7 +141,7 @@ def _edges(pixels: NDArray[np.bool_]) -> dict[Vertex, list[Vertex]]:
 
 
 def _walk_border(steps: dict[Vertex, list[Vertex]], start: Vertex) -> Iterator[list[Vertex]]:
-    """Follow the border to where it began, using up its steps; yield a ring whenever a corner comes again."""
+    """Follow the border back to its start, using up its steps; yield a ring whenever a corner is reached again."""
     path: list[Vertex] = [start]
     seen = {start: 0}
     while steps.get(path[-1]):
@@ -160,7 +160,7 @@ def _walk_border(steps: dict[Vertex, list[Vertex]], start: Vertex) -> Iterator[l
 
 
 def _right_turn(before: Vertex, here: Vertex, ways: list[Vertex]) -> int:
-    """Return which way stays with the same pixel, where two pixels meet at a corner only."""
+    """Return which way stays with the same pixel, if two pixels meet only at a corner."""
     dx, dy = here[0] - before[0], here[1] - before[1]
     right = (here[0] - dy, here[1] + dx)
     return ways.index(right) if right in ways else 0
@@ -179,7 +179,7 @@ def _without_collinear(ring: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _centre(points: NDArray[np.int64]) -> tuple[float, float]:
-    """Return the centroid of a polygon along pixel edges, or of its pixels' middles the one next to it."""
+    """Return the centroid of a polygon along pixel edges, or if that lies outside, the middle of the nearest pixel."""
     filled = _fill(points)
     middles = np.argwhere(filled)[:, ::-1] + 0.5
     x, y = (float(value) for value in middles.mean(axis=0))
@@ -191,7 +191,7 @@ def _centre(points: NDArray[np.int64]) -> tuple[float, float]:
 
 
 def _fill(points: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return the pixels inside a polygon along pixel edges: left of them stands one more border up than down."""
+    """Return the pixels inside a polygon along pixel edges: to their left, one more border runs up than down."""
     width, height = points.max(axis=0)
     borders = np.zeros((height, width + 1), dtype=np.int64)
     for (x0, y0), (x1, y1) in zip(points.tolist(), np.roll(points, -1, axis=0).tolist(), strict=True):
@@ -203,10 +203,10 @@ def _fill(points: NDArray[np.int64]) -> NDArray[np.bool_]:
 def thinned(points: NDArray[np.int64], centre: tuple[float, float], most: int = MOST_POINTS) -> NDArray[np.int64]:
     """Return a polygon on at most ``most`` of another's corners, without self-intersections.
 
-    The corner that matters least goes first: the one whose triangle with its neighbours is smallest
-    (Visvalingam and Whyatt, Cartographic Journal 1993). It stays if that triangle holds another
-    corner, for then the border would cross itself, or the centre, which would come to lie outside.
-    A polygon that does not meet itself always has a corner that may go (Meisters' two ears theorem).
+    The corner that matters least is removed first: the one whose triangle with its neighbours is
+    smallest (Visvalingam and Whyatt, Cartographic Journal 1993). It stays if that triangle contains
+    another corner, because the border would then cross itself, or the centre, which would end up outside.
+    A polygon that does not meet itself always has a corner that may be removed (Meisters' two ears theorem).
 
     Parameters
     ----------
@@ -252,7 +252,7 @@ def _triangle(a: list[int], b: list[int], c: list[int]) -> int:
 def _holds_something(
     points: NDArray[np.int64], kept: NDArray[np.bool_], corners: tuple[int, int, int], centre: tuple[float, float]
 ) -> bool:
-    """Tell whether the closed triangle of three corners holds another corner or the centre."""
+    """Return whether the closed triangle of three corners contains another corner or the centre."""
     triangle = points[list(corners)]
     (left, top), (right, bottom) = triangle.min(axis=0), triangle.max(axis=0)
     x, y = points[:, 0], points[:, 1]
@@ -266,6 +266,6 @@ def _holds_something(
 
 
 def _in_triangle(a: list[int], b: list[int], c: list[int], p: tuple[float, float]) -> bool:
-    """Tell whether a point lies on the same side of all three borders, or on one; of a flat triangle: on its line."""
+    """Return whether a point is on the same side of all three edges or on one; for a flat triangle, on its line."""
     sides = [(v[0] - u[0]) * (p[1] - u[1]) - (v[1] - u[1]) * (p[0] - u[0]) for u, v in ((a, b), (b, c), (c, a))]
     return min(sides) >= 0 or max(sides) <= 0

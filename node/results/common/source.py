@@ -1,10 +1,10 @@
-"""The header of a source image, made fit to be inherited by a result object.
+"""The header of a source image, cleaned up so that result objects can inherit from it.
 
-Headers in the wild lack mandatory attributes, hold values that are too long or illegal, and name
-character sets that writers refuse. A result must carry the same patient and study all the same:
-:func:`read_source` copies what results need into a clean data set and leaves the source alone.
-Private attributes, pixels and free text about the patient are not copied. Of how the image is displayed
-all is copied that :mod:`node.results.common.display` repeats, of several VOI LUTs the first.
+Headers in the wild lack mandatory attributes, contain values that are too long or illegal, and declare
+character sets that writers refuse. A result must carry the same patient and study nevertheless:
+:func:`read_source` copies what results need into a clean data set and leaves the source unchanged.
+Private attributes, pixels and free text about the patient are not copied. Everything about the image's display
+that :mod:`node.results.common.display` repeats is copied; if there are several VOI LUTs, only the first.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ TYPE_2 = (
 TRIAL_TYPE_1 = ("ClinicalTrialSponsorName", "ClinicalTrialProtocolID")
 TRIAL_TYPE_2 = ("ClinicalTrialProtocolName", "ClinicalTrialSiteID", "ClinicalTrialSiteName")
 TRIAL_SUBJECT = ("ClinicalTrialSubjectID", "ClinicalTrialSubjectReadingID")
-"""Attributes of the Clinical Trial Subject Module (PS3.3 C.7.1.3), which there is whole or not at all: mandatory ones,
-ones that may be empty, and two of which there has to be one."""
+"""Attributes of the Clinical Trial Subject Module (PS3.3 C.7.1.3), which is present as a whole or not at all:
+mandatory ones, ones that may be empty, and two of which at least one is required."""
 
 PATIENT_AND_STUDY = (
     "PatientName", "PatientID", "PatientBirthDate", "PatientSex",
@@ -48,7 +48,7 @@ PATIENT_AND_STUDY = (
     "StudyInstanceUID", "StudyDate", "StudyTime", "StudyID", "AccessionNumber", "ReferringPhysicianName",
     "StudyDescription", "IssuerOfAccessionNumberSequence",
 )  # fmt: skip
-"""Attributes of the patient and the study: a result has them as its source has (PS3.3 C.7.1, C.7.2)."""
+"""Attributes of the patient and the study, which a result has as its source has them (PS3.3 C.7.1, C.7.2)."""
 
 COPIED = (
     *TYPE_2,
@@ -82,19 +82,19 @@ SINGLE_BYTE = {
 """Character sets that a result may keep; every other one is re-encoded as UTF-8 (PS3.3 C.12.1.1.2)."""
 
 MAX_LENGTH = {"SH": 16, "LO": 64, "PN": 64, "CS": 16, "ST": 1024, "UT": 10240, "UC": 10240, "DS": 16, "IS": 12}
-"""Longest value in characters (PS3.5 6.2); of PN the longest component group."""
+"""Longest value in characters (PS3.5 6.2); for PN, the longest component group."""
 
 _ALL_OR_NONE = frozenset({"PatientOrientation", "PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio"})
-"""Pairs: one bad value spoils both."""
+"""Pairs: one bad value invalidates both."""
 
 _INNER_SEQUENCES = frozenset({"ViewModifierCodeSequence"})
-"""Sequences that are kept inside another."""
+"""Sequences that are kept inside another sequence."""
 
 METHOD_NOT_STATED = "Not stated by the source image"
-"""De-identification Method where an image says that its patient's identity was removed, and not how (PS3.3 C.7.1.1)."""
+"""De-identification Method if an image says that the patient's identity was removed, but not how (PS3.3 C.7.1.1)."""
 
 GB2312_ESCAPE = "\x1b$)A"
-"""What says that GB 2312 follows (PS3.5 K.2); pydicom leaves it in the text that it has decoded."""
+"""Escape sequence that announces GB 2312 (PS3.5 K.2); pydicom leaves it in the decoded text."""
 
 _LOCALISED = frozenset({"SH", "LO", "PN", "ST", "LT", "UT", "UC"})
 
@@ -110,13 +110,13 @@ def read_source(source: str | PathLike[str] | Dataset) -> Dataset:
     Returns
     -------
     Dataset
-        The attributes in :data:`COPIED` that the source has, legal and decoded; the ones in
-        :data:`TYPE_2` even if it has not. Rows, Columns and the four UIDs are as in the source.
+        The attributes in :data:`COPIED` that the source has, legal and decoded; those in
+        :data:`TYPE_2` even if it lacks them. Rows, Columns and the four UIDs are as in the source.
 
     Raises
     ------
     pydicom.errors.InvalidDicomError, OSError
-        If the file can't be read.
+        If the file cannot be read.
     ValueError
         If the source has no SOP Class, SOP Instance, Study or Series Instance UID, or no size.
     """
@@ -140,7 +140,7 @@ def read_source(source: str | PathLike[str] | Dataset) -> Dataset:
 
 
 def _complete_patient(header: Dataset) -> None:
-    """Add what else has to be there with what was copied of the patient, or take out what can't stand alone."""
+    """Add what the copied patient attributes require, or remove what cannot stand alone."""
     if header.get("PatientIdentityRemoved") == "YES" and "DeidentificationMethodCodeSequence" not in header:
         header.setdefault("DeidentificationMethod", METHOD_NOT_STATED)
     whole = any(keyword in header for keyword in TRIAL_SUBJECT) and all(keyword in header for keyword in TRIAL_TYPE_1)
@@ -159,7 +159,7 @@ def _check_identity(header: Dataset) -> None:
 
 
 def _output_charset(declared: Sequence[str], header: Dataset) -> str:
-    """Return the character set to encode a header in: the source's if it is a plain one and holds the text."""
+    """Return the character set to encode a header in: the source's if it is a single-byte one and fits the text."""
     text = "".join(_texts(header))
     if text.isascii():
         return declared[0] if declared[0] in SINGLE_BYTE and len(declared) == 1 else ""
@@ -184,7 +184,7 @@ def _texts(header: Dataset) -> list[str]:
 
 
 def _declared(source: Dataset) -> list[str]:
-    """Return the Specific Character Set as the source has it, one term a value; [''] if none."""
+    """Return the Specific Character Set of the source, one term per value; [''] if it has none."""
     element = source.get_item(_CHARSET)
     value = element.value if element is not None else None
     if isinstance(value, bytes):
@@ -194,12 +194,12 @@ def _declared(source: Dataset) -> list[str]:
 
 
 def _encodings(source: Dataset) -> list[str]:
-    """Return the Python encodings of the source's text; Latin-1 for bytes that nothing declares."""
+    """Return the Python encodings of the source's text; Latin-1 if none is declared."""
     return convert_encodings(_declared(source))
 
 
 def _copy(source: Dataset, target: Dataset, keyword: str, tag: BaseTag, encodings: Sequence[str]) -> None:
-    """Copy one attribute, normalised; leave it out where nothing legal is left of it."""
+    """Copy one attribute, normalised; leave it out if nothing legal remains of it."""
     if tag not in source:
         return
     vr = dictionary_VR(tag)
@@ -226,7 +226,7 @@ def _copy(source: Dataset, target: Dataset, keyword: str, tag: BaseTag, encoding
 
 
 def _items(source: Dataset, tag: BaseTag, encodings: Sequence[str]) -> list[Dataset]:
-    """Return a sequence's items, normalised likewise; private attributes and most deeper sequences dropped."""
+    """Return a sequence's items, normalised in the same way, without private attributes and most nested sequences."""
     items = []
     value = source[tag].value
     for item in value if isinstance(value, Items) else ():
@@ -236,7 +236,7 @@ def _items(source: Dataset, tag: BaseTag, encodings: Sequence[str]) -> list[Data
                 continue
             if inner.VR != "SQ" or inner.keyword in _INNER_SEQUENCES:
                 _copy(item, copy, inner.keyword, inner.tag, encodings)
-        if "UniversalEntityID" in copy and "UniversalEntityIDType" not in copy:  # PS3.3 10.17: nobody knows whose it is
+        if "UniversalEntityID" in copy and "UniversalEntityIDType" not in copy:  # PS3.3 10.17: useless without its type
             del copy.UniversalEntityID
         if len(copy):
             items.append(copy)
@@ -244,7 +244,7 @@ def _items(source: Dataset, tag: BaseTag, encodings: Sequence[str]) -> list[Data
 
 
 def _values(source: Dataset, tag: BaseTag, vr: str, encodings: Sequence[str]) -> list[str]:
-    """Return an attribute's values as text, decoded; without pydicom's warnings, which quote the value."""
+    """Return an attribute's values as decoded text, without pydicom's warnings, which quote the value."""
     element = source.get_item(tag)
     value = element.value if element is not None else None
     if value is None:
@@ -261,7 +261,7 @@ def _values(source: Dataset, tag: BaseTag, vr: str, encodings: Sequence[str]) ->
 
 
 def _legal(keyword: str, vr: str, text: str) -> str:
-    """Return a value as PS3.5 6.2 and the attribute's own terms allow it, or an empty string."""
+    """Return a value in a form that PS3.5 6.2 and the attribute's own terms allow, or an empty string."""
     text = text.replace(GB2312_ESCAPE, "").strip(" \0\t\r\n")
     if not text:
         return ""

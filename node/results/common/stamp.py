@@ -1,4 +1,4 @@
-"""What every result object says of itself: who wrote it, when, and that it is for research only."""
+"""What every result object says about itself: what made it, when, and that it is for research only."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ RESEARCH = "RESEARCH"
 RESEARCH_NOTICE = "Research use only. Not a medical device, not for diagnosis."
 
 NOTICE = "RESEARCH USE ONLY - NOT FOR DIAGNOSIS"
-"""What stands over every picture with findings on it."""
+"""The notice on every picture with findings."""
 
 _PATIENT_NAME = Tag("PatientName")
 
 
 def equipment(model: ModelIdentity) -> dict[str, Any]:
-    """Return the keyword arguments of a highdicom constructor that say which device speaks (PS3.3 C.7.5.2)."""
+    """Return the keyword arguments of a highdicom constructor that identify the equipment (PS3.3 C.7.5.2)."""
     return {
         "manufacturer": MANUFACTURER,
         "manufacturer_model_name": model.name[:64],
@@ -39,15 +39,15 @@ def equipment(model: ModelIdentity) -> dict[str, Any]:
 
 
 def algorithm_parameters(model: ModelIdentity) -> str:
-    """Return what a reader has to know of the algorithm besides its name and version (PS3.16 TID 4019)."""
+    """Return what a reader has to know about the algorithm besides its name and version (PS3.16 TID 4019)."""
     configuration = f"; configuration {model.configuration}" if model.configuration else ""
     return f"{RESEARCH_NOTICE} Weights sha256 {model.weights_sha256}{configuration}"
 
 
 def nameless(source: Dataset) -> Dataset:
-    """Return a copy without the patient's name; its elements are its own, not the source's.
+    """Return a copy without the patient's name, which shares no elements with the source.
 
-    highdicom warns of an unusual name and quotes it, and names do not belong into logs. The name is
+    highdicom warns about unusual names and quotes them, and names do not belong in logs. The name is
     added to the finished object by :func:`stamp`.
     """
     copy = Dataset()
@@ -60,7 +60,7 @@ def nameless(source: Dataset) -> Dataset:
 def patient_of(source: Dataset) -> Dataset:
     """Return a nameless copy for highdicom to take patient and study from.
 
-    It is called a mammogram, whatever it is: of classes that it does not know highdicom copies nothing.
+    It is labelled a mammogram, whatever it is, because highdicom copies nothing from classes that it does not know.
     """
     copy = nameless(source)
     copy.SOPClassUID = DigitalMammographyXRayImageStorageForPresentation
@@ -68,16 +68,16 @@ def patient_of(source: Dataset) -> Dataset:
 
 
 def stamp(ds: Dataset, sources: list[Dataset], model: ModelIdentity) -> None:
-    """Give a new object its patient's name, its times, derived from its sources, and the model that made it.
+    """Add to a new object the patient's name, times derived from its sources, and the model that made it.
 
     Parameters
     ----------
     ds
         The object; changed in place.
     sources
-        Normalised headers of the images that it was made from; the first lends patient and study.
+        Normalised headers of the images that it was made from; patient and study come from the first.
     model
-        Who made it.
+        The model that made it.
     """
     made = derived_datetime(sources)
     ds.add(DataElement(_PATIENT_NAME, "PN", sources[0].get("PatientName")))
@@ -93,7 +93,7 @@ def stamp(ds: Dataset, sources: list[Dataset], model: ModelIdentity) -> None:
 def _contribution(model: ModelIdentity, made: datetime) -> Dataset:
     """Return the model as the equipment that made an object (PS3.3 C.12.1.1.5).
 
-    It stands in place of what highdicom enters: the modality of one image out of several, and the library itself,
+    It replaces what highdicom enters: the modality that acquired one image out of several, and the library itself,
     whose version would change the bytes with every update.
     """
     device = equipment(model)

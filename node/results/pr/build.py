@@ -1,12 +1,12 @@
-"""Findings as a Grayscale Softcopy Presentation State (PS3.3 A.33.1): lines and words over the untouched image.
+"""Findings as a Grayscale Softcopy Presentation State (PS3.3 A.33.1): lines and text over the unchanged image.
 
-One object and one series per source image, for viewers that show neither segmentations nor structured
-reports. It repeats the image's own grey scale, so that the image looks with it as it does without
+There is one object and one series per source image, for viewers that show neither segmentations nor structured
+reports. It repeats the image's own grey scale, so that the image looks the same with it as without
 (:mod:`node.results.common.display`).
 
 Coordinates in units of PIXEL have 0\\0 at the top-left *corner* of the first pixel, and Columns\\Rows at the
-bottom-right corner of the last one (PS3.3 C.10.5, Graphic Annotation Units): the convention of SCOORD and of
-:mod:`ftmtl.findings`, so outlines go in unchanged. The Displayed Area alone counts whole pixels from 1\\1.
+bottom-right corner of the last one (PS3.3 C.10.5, Graphic Annotation Units). This is the convention of SCOORD and
+of :mod:`ftmtl.findings`, so outlines are used unchanged. Only the Displayed Area counts whole pixels from 1\\1.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Points = NDArray[np.float64]
 LAYER = "AI_FINDINGS"
 
 MAX_POINTS = 8191
-"""What Graphic Data can hold in Explicit VR: 65,534 bytes of FL (PS3.5 7.1.2)."""
+"""Number of points that Graphic Data can hold in Explicit VR: 65,534 bytes of FL (PS3.5 7.1.2)."""
 
 _AMBER = CIELabColor(l_star=82.0, a_star=12.0, b_star=70.0)
 _LINES_PER_IMAGE, _LEAST_HEIGHT, _CHARACTER_WIDTH = 60, 12.0, 0.6
@@ -67,9 +67,9 @@ def build_presentation(source: Dataset, image: ImageResult, model: ModelIdentity
     image
         What was found on it; at least one finding.
     model
-        Who found it.
+        The model that found it.
     series_number
-        The number of the series, which holds this object alone.
+        Number of the series, which contains only this object.
 
     Returns
     -------
@@ -79,7 +79,7 @@ def build_presentation(source: Dataset, image: ImageResult, model: ModelIdentity
     Raises
     ------
     ValueError
-        If there is no finding, or an outline leaves the image.
+        If there is no finding, or an outline extends beyond the image.
     """
     if not image.findings:
         raise ValueError("a presentation state needs at least one finding")
@@ -111,7 +111,7 @@ def build_presentation(source: Dataset, image: ImageResult, model: ModelIdentity
     )
     state.update(display.transformations(source))
     stamp(state, [source], model)
-    del state.ContentDate, state.ContentTime  # of images and documents; this object has its own
+    del state.ContentDate, state.ContentTime  # for images and documents; this object has its own
     state.Laterality = image.laterality
     state.PresentationCreationDate = state.InstanceCreationDate
     state.PresentationCreationTime = state.InstanceCreationTime
@@ -119,23 +119,23 @@ def build_presentation(source: Dataset, image: ImageResult, model: ModelIdentity
 
 
 def presentation_description(image: ImageResult) -> str:
-    """Return the Series Description, as ``AI Lesion PR L CC (RESEARCH)``."""
+    """Return the Series Description, such as ``AI Lesion PR L CC (RESEARCH)``."""
     return f"AI Lesion PR {side_and_view(image.laterality, image.view)} (RESEARCH)".replace("  ", " ")
 
 
 def label(n: int, finding: Finding) -> str:
-    """Return what is written beside finding ``n`` (from 1) of an image."""
+    """Return the label of finding ``n`` (from 1) of an image."""
     return f"lesion {n}: {finding.lesion_probability:.0%} lesion, {finding.cancer_probability:.0%} cancer"
 
 
 def line(mask: LesionMask) -> Points:
-    """Return the outline of a mask, thinned to as many points as Graphic Data can hold; closed."""
+    """Return the closed outline of a mask, thinned to as many points as Graphic Data can hold."""
     points = outline(mask, MAX_POINTS - 1).points
     return np.vstack([points, points[:1]]).astype(np.float64)
 
 
 def _without_display(source: Dataset) -> Dataset:
-    """Return a copy for highdicom, whose own grey scale raises where an image has windows and a VOI LUT."""
+    """Return a copy without display attributes, as highdicom raises if an image has both windows and a VOI LUT."""
     plain = nameless(source)
     for keyword in (*display.ATTRIBUTES, *display.LUTS):
         if keyword in plain:
@@ -157,7 +157,7 @@ def _graphics(lines: Sequence[Points], image: ImageResult, model: ModelIdentity)
 
 
 def _labels(lines: Sequence[Points], source: Dataset, image: ImageResult, model: ModelIdentity) -> Iterator[TextObject]:
-    """Yield the words beside each finding, joined to it by an anchor."""
+    """Yield the label of each finding, connected to it by an anchor point."""
     texts = [label(n, finding) for n, finding in enumerate(image.findings, start=1)]
     lesions = [_bounds(points) for points in lines]
     height = max(source.Rows / _LINES_PER_IMAGE, _LEAST_HEIGHT)
@@ -181,12 +181,12 @@ def _bounds(points: Points) -> Box:
 
 
 def notice(model: ModelIdentity) -> str:
-    """Return what stands in the corner of the image: what the findings may be used for, and who found them."""
+    """Return the notice in the corner of the image: what the findings may be used for, and what found them."""
     return f"{NOTICE}\r\n{model.name} {model.version}"
 
 
 def _notice(source: Dataset, model: ModelIdentity) -> TextObject:
-    """Put the notice into the lower corner away from the chest wall, where it is known, else at the left."""
+    """Put the notice into the lower corner away from the chest wall; on the left, if its side is not known."""
     left, top, right, bottom = _NOTICE_BOX
     anterior_right = str((source.get("PatientOrientation") or [""])[0]).startswith("A")
     return TextObject(

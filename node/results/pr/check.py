@@ -1,4 +1,4 @@
-"""Compares a presentation state and a page, as they were written, with what was found."""
+"""Compares a presentation state that was read back with what was found."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ from node.results.pr.build import line
 from node.results.study import Expected
 
 PRESENTATION_TIME = ("PresentationCreationDate", "PresentationCreationTime")
-"""When a presentation state was made (PS3.3 C.11.10)."""
+"""When a presentation state was created (PS3.3 C.11.10)."""
 
 
 def faults(ds: Dataset, expected: Expected) -> Iterator[str]:
-    """Find the image that a presentation state is of, and yield what it says otherwise than the findings."""
+    """Find the image of a presentation state, and yield the differences from its findings, one sentence per fault."""
     result, sources = expected.result, expected.sources
     yield from absent_faults(ds, PRESENTATION_TIME)
     uids = [str(item.ReferencedSOPInstanceUID) for item in referenced_images(ds)]
     image = next((i for i in result.images if [i.sop_instance_uid] == uids), None)
     if image is None or image.sop_instance_uid not in sources:
-        yield f"references {', '.join(uids) or 'no image'}, which is no analysed source"
+        yield f"references {', '.join(uids) or 'no image'}, not one analysed source"
         return
     yield from presentation_faults(ds, image, sources[image.sop_instance_uid], result.model)
 
 
 def presentation_faults(ds: Dataset, image: ImageResult, source: Dataset, model: ModelIdentity) -> Iterator[str]:
-    """Look for what a presentation state says otherwise than the findings and the source.
+    """Yield the differences between a presentation state and the findings and source, one sentence per fault.
 
     Parameters
     ----------
     ds
         A presentation state as it was read from its file.
     image
-        What was found on the image that it is of.
+        What was found on its image.
     source
         Normalised header of that image.
     model
-        Who found it.
+        The model that found it.
     """
     yield from _source_faults(ds, source)
     yield from _display_faults(ds, source)
@@ -76,13 +76,13 @@ def _source_faults(ds: Dataset, source: Dataset) -> Iterator[str]:
     references += [a.get("ReferencedImageSequence") or [] for a in ds.get("GraphicAnnotationSequence") or ()]
     for items in references:
         if [(item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID) for item in items] != due:
-            yield f"does not reference {source.SOPInstanceUID} alone"
+            yield f"does not reference only {source.SOPInstanceUID}"
     if series != [source.SeriesInstanceUID]:
         yield "does not reference the source's series"
 
 
 def _display_faults(ds: Dataset, source: Dataset) -> Iterator[str]:
-    """Compare every transformation with the image's own; one that is absent means identity (PS3.4 N.2)."""
+    """Compare every transformation with the image's own; an absent one means identity (PS3.4 N.2)."""
     due = display.transformations(source)
     told = (
         "ModalityLUTSequence",
@@ -105,11 +105,11 @@ def _outline_faults(
     for n, (item, finding) in enumerate(zip(lines, image.findings, strict=True), start=1):
         points = np.asarray(item.GraphicData, dtype=float).reshape(-1, 2)
         if (item.GraphicType, item.GraphicAnnotationUnits) != ("POLYLINE", "PIXEL"):
-            yield f"outline {n} is no POLYLINE in units of PIXEL"
+            yield f"outline {n} is not a POLYLINE in units of PIXEL"
         if item.NumberOfGraphicPoints != len(points):
             yield f"outline {n} has {len(points)} points, not {item.NumberOfGraphicPoints}"
         if _leaves(points, source):
-            yield f"outline {n} leaves the {source.Columns}x{source.Rows} image"
+            yield f"outline {n} extends beyond the {source.Columns}x{source.Rows} image"
         due = line(finding.mask)
         if points.shape != due.shape or not np.allclose(points, due, rtol=0, atol=TOLERANCE):
             yield f"outline {n} is not that of the mask of finding {n}"
@@ -118,7 +118,7 @@ def _outline_faults(
 
 
 def _leaves(points: NDArray[np.float64], source: Dataset) -> bool:
-    """PIXEL coordinates run from 0\\0 to Columns\\Rows (PS3.3 C.10.5)."""
+    """Return whether PIXEL coordinates are outside 0\\0 to Columns\\Rows (PS3.3 C.10.5)."""
     return bool(points.min() < 0 or (points > (source.Columns + TOLERANCE, source.Rows + TOLERANCE)).any())
 
 
@@ -130,7 +130,7 @@ def _label_faults(texts: Sequence[Dataset], image: ImageResult, source: Dataset,
         if text.get("BoundingBoxAnnotationUnits") == "PIXEL":
             corners = [text.BoundingBoxTopLeftHandCorner, text.BoundingBoxBottomRightHandCorner]
             if _leaves(np.asarray(corners, dtype=float), source):
-                yield f"label {text.UnformattedTextValue!r} leaves the image"
+                yield f"label {text.UnformattedTextValue!r} extends beyond the image"
     for n, finding in enumerate(image.findings, start=1):
         said = [t.UnformattedTextValue for t in by_uid.get(tracking_uid(image.sop_instance_uid, model, n), [])]
         due = f"lesion {n}: {finding.lesion_probability:.0%} lesion, {finding.cancer_probability:.0%} cancer"

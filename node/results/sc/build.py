@@ -1,7 +1,7 @@
-"""A study's findings as one page of pixels: a Secondary Capture (PS3.3 A.8.1), which every PACS client shows.
+"""A study's findings as one page of pixels: a Secondary Capture (PS3.3 A.8.1), which every PACS client can show.
 
 The patient is not named on the page, so Burned In Annotation is NO (PS3.3 C.7.6.1); the header names them.
-What the page says stands in Image Comments too, for those who search or cannot see it.
+The text of the page is also in Image Comments, for searching and for those who cannot see it.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ from node.results.common.naming import object_uid, side_and_view
 from node.results.common.outcome import ANALYSED
 from node.results.common.outline import contour
 from node.results.common.stamp import NOTICE, equipment, patient_of, stamp
+from node.results.sc.contents import Mark, Page, Row, View
 from node.results.sc.hanging import hanging_turns
-from node.results.sc.page import Mark, Page, Row, View, draw_page
+from node.results.sc.page import draw_page
 from node.results.study import Expected, Made, Study
 
 __all__ = ["build_capture", "draw_page"]
@@ -37,13 +38,13 @@ __all__ = ["build_capture", "draw_page"]
 DESCRIPTION = "AI Mammography Summary (RESEARCH)"
 
 UNKNOWN_VIEW = "Unknown view"
-"""What an image is called of which neither side nor view is known."""
+"""Name of an image if neither its side nor its view is known."""
 
 MORE = "and more"
-"""Last line of Image Comments that could not hold everything."""
+"""Last line of Image Comments if there is more than they can hold."""
 
 MAX_REASONS = 10
-"""How many different reasons are told."""
+"""How many different reasons are given."""
 
 _MAX_NAMES, _MAX_COMMENTS = 8, 10240
 _EMPTY_ASPECT = 0.75
@@ -56,10 +57,10 @@ def make(study: Study, kind: ObjectKind) -> Iterator[Made]:
     Raises
     ------
     ValueError
-        If nobody said how the images are displayed.
+        If the study has no function to read images for display.
     """
     if study.display is None:
-        raise ValueError("a page needs to know how its images are displayed")
+        raise ValueError("a page needs a function that reads images for display")
     pixels = {uid: study.display(path) for uid, path in study.paths.items()}
     page = build_capture(list(study.headers.values()), study.result, pixels, study.missing)
     yield Made(page, Expected(study.result, study.headers, missing=study.missing))
@@ -71,7 +72,7 @@ def build_capture(
     pixels: Mapping[str, NDArray[np.float32]],
     missing: Mapping[str, Dataset] = MappingProxyType({}),
 ) -> Dataset:
-    """Return the page of a study: its views with outlines and scores, in words what was found and what was not read.
+    """Return the page of a study: its views with outlines and scores, and in words what was found and not analysed.
 
     Parameters
     ----------
@@ -80,10 +81,10 @@ def build_capture(
     result
         What was found, and why some images were not analysed.
     pixels
-        By SOP Instance UID of every analysed image: as it is displayed, float32, shape (rows, columns), 0
+        By SOP Instance UID, every analysed image as it is displayed: float32, shape (rows, columns), 0
         black to 1 white, possibly reduced by an integer factor. A view is at most 1000 pixels high on the page.
     missing
-        By SOP Instance UID: normalised headers of images that were not analysed, as far as there are any.
+        By SOP Instance UID: normalised headers of images that were not analysed, as far as they could be read.
 
     Returns
     -------
@@ -93,7 +94,7 @@ def build_capture(
     Raises
     ------
     ValueError
-        If there is no header at all, an analysed image lacks its header or its pixels, or its pixels are of
+        If there is no header at all, an analysed image lacks its header or its pixels, or its pixels have
         another shape than the image.
     """
     images = {image.sop_instance_uid: image for image in result.images}
@@ -105,7 +106,7 @@ def build_capture(
     analysed = [image for image in order if image.outcome in ANALYSED]
     for image in analysed:
         if image.sop_instance_uid not in headers or image.sop_instance_uid not in pixels:
-            raise ValueError(f"no header or no pixels of {image.sop_instance_uid}")
+            raise ValueError(f"no header or no pixels for {image.sop_instance_uid}")
     shown = [headers[image.sop_instance_uid] for image in analysed]
     page = _page(result, order, places, headers, pixels)
     ds = _new(shown or [headers[uid] for uid in sorted(headers)], order, result.model)
@@ -118,14 +119,14 @@ def build_capture(
 
 
 def place(image: ImageResult, header: Dataset | None) -> tuple[str | None, str | None]:
-    """Return laterality and view: as the result has them, else the header."""
+    """Return laterality and view, from the result or else from the header."""
     header = header or Dataset()
     laterality = image.laterality or header.get("ImageLaterality") or header.get("Laterality") or None
     return laterality, image.view or header.get("ViewPosition") or None
 
 
 def _hanging(image: ImageResult, laterality: str | None, view: str | None) -> tuple[str, int, str]:
-    """Sort by view, right before left, and then so that it does not hang on how the images came."""
+    """Return the sort key: view, right before left, then UID, to be independent of the order of arrival."""
     return view or "~", {"R": 0, "L": 1}.get(laterality or "", 2), image.sop_instance_uid
 
 
@@ -164,7 +165,7 @@ def _add_image(ds: Dataset, page: Page, result: StudyResult) -> None:
     picture = draw_page(page)
     ds.ConversionType = "WSD"
     ds.ImageType = ["DERIVED", "SECONDARY"]
-    ds.PatientOrientation = ds.Laterality = None  # of a page there is none
+    ds.PatientOrientation = ds.Laterality = None  # a page has neither
     ds.BurnedInAnnotation = "NO"
     ds.DerivationDescription = (
         f"Views with the findings of {result.model.name} {result.model.version} drawn on a page. {NOTICE}."
@@ -185,7 +186,7 @@ def _reference(header: Dataset) -> Dataset:
 
 
 def _comments(lines: list[str]) -> str:
-    """Return lines as one LT; if there are more than it can hold, the last says so."""
+    """Return lines as one LT value; if there are more than it can hold, the last line says so."""
     whole = "\r\n".join(lines)
     while len(whole) > _MAX_COMMENTS:
         lines = [*lines[:-2], MORE]
@@ -194,7 +195,7 @@ def _comments(lines: list[str]) -> str:
 
 
 def tell(page: Page) -> Iterator[str]:
-    """Yield what the page says, line by line."""
+    """Yield the text of the page, line by line."""
     yield NOTICE
     yield from (f"{name}: {value}" for name, value in page.facts)
     yield from (f"Probability of cancer, {name.lower()}: {score}" for name, score in page.scores)
@@ -242,7 +243,7 @@ def _page(
 
 
 def _names(places: Mapping[str, tuple[str | None, str | None]]) -> dict[str, str]:
-    """Return by UID what each image is called: side and view, and a number where several would be called the same."""
+    """Return each image's name by UID: side and view, with a number if several would have the same name."""
     plain = {uid: side_and_view(*where) or UNKNOWN_VIEW for uid, where in places.items()}
     count, seen = Counter(plain.values()), Counter[str]()
     names = {}
@@ -258,7 +259,7 @@ def printable_reason(image: ImageResult) -> str:
 
 
 def _refusals(refused: Sequence[ImageResult], names: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield the images of each reason; of very many images and reasons the first."""
+    """Yield the names of the images for each reason; if there are very many images or reasons, the first ones."""
     groups: dict[str, list[str]] = {}
     for image in refused:
         groups.setdefault(printable_reason(image), []).append(names[image.sop_instance_uid])
@@ -276,7 +277,7 @@ def _empty_places(
     places: Mapping[str, tuple[str | None, str | None]],
     filled: Sequence[tuple[str | None, str | None]],
 ) -> Iterator[View]:
-    """Yield the places of standard views that were not analysed, unless another image of the same view was."""
+    """Yield empty places for standard views that were not analysed, unless another image of the same view was."""
     taken = set(filled)
     for image in refused:
         laterality, view = where = places[image.sop_instance_uid]
@@ -294,7 +295,7 @@ def _view(
     header: Dataset,
     pixels: NDArray[np.float32],
 ) -> View:
-    """Turn an image and its outlines as it hangs."""
+    """Flip an image and its outlines the way it is hung."""
     rows, columns = int(header.Rows), int(header.Columns)
     factor = max(1, round(columns / pixels.shape[1]))
     if any(abs(size / factor - side) >= 1 for size, side in zip((rows, columns), pixels.shape, strict=True)):
@@ -330,7 +331,7 @@ def _row(name: str, n: int, finding: Finding) -> Row:
 
 
 def _scores(result: StudyResult) -> Iterator[tuple[str, str]]:
-    """Yield the score of each breast that there are images of, and of the study where images have no known side."""
+    """Yield the score of each breast that has images, and of the study if some images have no known side."""
     for side, name in _BREASTS.items():
         images = [image for image in result.images if image.laterality == side]
         if images:
@@ -340,7 +341,7 @@ def _scores(result: StudyResult) -> Iterator[tuple[str, str]]:
 
 
 def _score(images: Sequence[ImageResult], score: float | None) -> str:
-    """Return a score in words, and of how many images it is where some were not analysed."""
+    """Return a score in words, with the number of images that it is based on if some were not analysed."""
     analysed = sum(image.outcome in ANALYSED for image in images)
     if score is None or not analysed:
         return "not analysed"

@@ -1,4 +1,4 @@
-"""Compares a page, as it was written, with what was found."""
+"""Compares a page that was read back with what was found."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PAGE = {
 
 
 def faults(ds: Dataset, expected: Expected) -> Iterator[str]:
-    """Yield what a page says otherwise than the findings, one sentence per fault.
+    """Yield the differences between a page and the findings, one sentence per fault.
 
     Parameters
     ----------
@@ -55,26 +55,26 @@ def faults(ds: Dataset, expected: Expected) -> Iterator[str]:
 
 
 def _told_faults(text: str, result: StudyResult, sources: Sequence[Dataset]) -> Iterator[str]:
-    """Compare the page's words with each image's findings, or with why there are none."""
+    """Compare the page's text with each image's findings, or with the reason why there are none."""
     lines = text.splitlines()
     told = Counter((match["view"], match["what"] or "no findings") for match in map(_TOLD.fullmatch, lines) if match)
     due = Counter(_due(result, {source.SOPInstanceUID: source for source in sources}))
     complete = not lines or lines[-1] != MORE
     for view, what in sorted((due - told).keys() if complete else ()):
-        yield f"it is not told of {view}: {what}"
+        yield f"does not report about {view}: {what}"
     for view, what in sorted((told - due).keys()):
-        yield f"it is told of {view} what was not found: {what}"
+        yield f"reports something about {view} that was not found: {what}"
     refused = [image for image in result.images if image.outcome not in ANALYSED]
     unsaid = {printable_reason(image) for image in refused} - {said.partition(" not analysed: ")[2] for said in lines}
     if complete and len(unsaid) > max(0, len({printable_reason(image) for image in refused}) - MAX_REASONS):
-        yield f"it is not told why images were not analysed: {', '.join(sorted(unsaid))}"
+        yield f"does not say why images were not analysed: {', '.join(sorted(unsaid))}"
 
 
 _TOLD = re.compile(r"(?!Probability)(?P<view>.+?)(?: \(\d+\))?(?:: no findings| (?P<what>lesion \d+ \(.+))")
 
 
 def _due(result: StudyResult, sources: Mapping[str, Dataset]) -> Iterator[tuple[str, str]]:
-    """Yield what has to be told of which view."""
+    """Yield what has to be reported, with the name of the view."""
     for image in result.images:
         view = side_and_view(*place(image, sources.get(image.sop_instance_uid))) or UNKNOWN_VIEW
         if image.outcome is Outcome.NO_FINDINGS:
@@ -89,7 +89,7 @@ def _due(result: StudyResult, sources: Mapping[str, Dataset]) -> Iterator[tuple[
 
 
 def _pixel_faults(ds: Dataset, result: StudyResult) -> Iterator[str]:
-    """Look for the notice in the pixels, and for each finding's colour."""
+    """Check that the pixels show the research notice, and the colour of each finding."""
     rows, columns, data = int(ds.Rows), int(ds.Columns), ds.get("PixelData") or b""
     size = rows * columns * 3
     if len(data) != size + size % 2:

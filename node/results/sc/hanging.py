@@ -1,4 +1,4 @@
-"""How mammograms hang: which way they are turned, and where on a page they go."""
+"""How mammograms are hung: how they are flipped, and where they go on a page."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _FAMILIES = {"CC": ("CC", "XCC", "XCCL", "XCCM", "FB"), "MLO": ("MLO", "ML", "LM
 
 
 def hanging_turns(header: Dataset, laterality: str | None) -> tuple[bool, bool] | None:
-    """Tell how an image is flipped to hang: chest wall towards the middle of the page, head or lateral side on top.
+    """Return how to flip an image to hang it: chest wall to the middle of the page, head or lateral side on top.
 
     Returns
     -------
     tuple or None
         Whether left and right, and whether top and bottom are exchanged; None if Patient Orientation
-        (PS3.3 C.7.6.1.1.1) or the side is not known, or the image lies on its side.
+        (PS3.3 C.7.6.1.1.1) or the side is not known, or if the image lies on its side.
     """
     along, down = (str(value) for value in header.get("PatientOrientation") or ("", ""))
     if laterality not in ("L", "R") or along[:1] not in ("A", "P") or down[:1] not in ("F", "H", "L", "R"):
@@ -31,7 +31,7 @@ def hanging_turns(header: Dataset, laterality: str | None) -> tuple[bool, bool] 
 
 @dataclass(frozen=True)
 class Grid:
-    """Cells of the views, (left, top, width, height) of the picture without its title, and the size of it all."""
+    """Cells of the views: (left, top, width, height) of each picture without its title; and the size of the grid."""
 
     cells: tuple[tuple[int, int, int, int], ...]
     width: int
@@ -39,7 +39,7 @@ class Grid:
 
 
 class Hung(NamedTuple):
-    """What decides where a view goes: ``R``, ``L`` or None; an ACR code or None; its width by its height."""
+    """What decides where a view goes: ``R``, ``L`` or None; an ACR code or None; its width divided by its height."""
 
     laterality: str | None
     view: str | None
@@ -47,10 +47,10 @@ class Hung(NamedTuple):
 
 
 def arrange(views: Sequence[Hung], width: int, height: int) -> Grid:
-    """Hang the views in a space: all of one height, as large as it allows, at most 1000 pixels high.
+    """Hang the views in a space: all with the same height, as large as fits, at most 1000 pixels high.
 
-    Rows are CC, MLO, others; then views of no known side, from the left. Where a side has several of a
-    kind they share a row or are wrapped, whichever leaves the views larger.
+    Rows are CC, MLO, others; then views without a known side, from the left. If a side has several views of
+    a kind, they share a row or are wrapped, whichever leaves the views larger.
     """
     if not views:
         return Grid((), width * 2 // 3, 0)
@@ -61,7 +61,7 @@ def arrange(views: Sequence[Hung], width: int, height: int) -> Grid:
 
 @dataclass(frozen=True)
 class _Plan:
-    """Rows of the grid: indices of the views right of the patient, left of the patient, and of no known side."""
+    """Rows of the grid: indices of the views of the right breast, of the left breast, and without a known side."""
 
     views: Sequence[Hung]
     rows: list[tuple[list[int], list[int], list[int]]]
@@ -80,12 +80,12 @@ class _Plan:
         return cls(views, rows)
 
     def _extent(self, part: int) -> tuple[float, int]:
-        """Return the largest total aspect and the largest count of views of one part of the rows."""
+        """Return the largest total aspect and the largest number of views in one part of the rows."""
         aspects = [sum(self.views[i].aspect for i in row[part]) for row in self.rows]
         return max(aspects), max(len(row[part]) for row in self.rows)
 
     def cell_height(self, width: int, height: int) -> float:
-        """Return how high a picture may be, its title not counted."""
+        """Return the largest possible height of a picture, without its title."""
         (right, n), (left, m), (free, k) = (self._extent(part) for part in range(3))
         title = _title_height(_MAX_VIEW_HEIGHT)
         across = min((width - _GAP * (n + m)) / max(right + left, 1e-9), (width - _GAP * k) / max(free, 1e-9))
@@ -93,7 +93,7 @@ class _Plan:
         return min(across, down, _MAX_VIEW_HEIGHT)
 
     def grid(self, size: int) -> Grid:
-        """Lay the pictures out at this height."""
+        """Lay out the pictures at this height."""
         title = _title_height(size)
         widths = [max(1, round(view.aspect * size)) for view in self.views]
 

@@ -28,10 +28,10 @@ Kind = ObjectKind
 BINARY, FRACTIONAL, LABELMAP = (SegmentationTypeValues[name] for name in ("BINARY", "FRACTIONAL", "LABELMAP"))
 
 AXIAL = (1, 0, 0, 0, 1, 0)
-"""The Image Orientation (Patient) that OHIF wants, and no projection has."""
+"""The Image Orientation (Patient) that OHIF requires and that no projection has."""
 
 UNKNOWN_SPACING = (1.0, 1.0)
-"""The Pixel Spacing that OHIF is given where none is known: millimetres are pixels then."""
+"""The Pixel Spacing that OHIF is given if none is known: millimetres then stand for pixels."""
 
 _TITLES: dict[Kind, str] = {
     Kind.SEG: "AI Lesion SEG {} (RESEARCH)",
@@ -39,7 +39,7 @@ _TITLES: dict[Kind, str] = {
     Kind.SEG_LABELMAP: "AI Lesion Label Map {} (RESEARCH)",
     Kind.SEG_OHIF: "{} AI SEG for OHIF (RESEARCH)",
 }
-"""Series Descriptions by side and view; OHIF cuts them after some twenty characters."""
+"""Series Descriptions by side and view; OHIF cuts them off after about twenty characters."""
 
 _CONTENT = {
     (Kind.SEG, BINARY): "Lesions found by an algorithm",
@@ -73,36 +73,37 @@ def build_segmentation(
     image
         What was found on it; at least one finding.
     model
-        Who found it.
+        The model that found it.
     series_number
-        901 and up; the number of the series, which holds this object alone.
+        Number of the series, which contains only this object.
     kind
         ``seg``
-            BINARY: a segment and a frame a finding, one bit a pixel.
+            BINARY: one segment and one frame per finding, one bit per pixel.
         ``seg-fractional``
-            FRACTIONAL, type PROBABILITY: a segment and a frame a finding, 0 to 255 a pixel
+            FRACTIONAL, type PROBABILITY: one segment and one frame per finding, 0 to 255 per pixel
             (:attr:`ftmtl.findings.Finding.probability`). A finding without probabilities is 255 on its mask.
         ``seg-labelmap``
-            LABELMAP, a SOP class of its own, Label Map Segmentation Storage: one frame, in which a pixel
-            holds the number of its segment or 0. Segments can't overlap there: where findings do, the pixel
+            LABELMAP, with a SOP class of its own, Label Map Segmentation Storage: one frame, in which each pixel
+            holds the number of its segment or 0. Segments cannot overlap there: where findings do, the pixel
             belongs to the more probable lesion, so a segment may be smaller than its mask, or empty.
         ``seg-ohif``
-            What OHIF 3.13 draws rightly: BINARY for one finding, and for several where the bits of each frame fill
-            whole bytes (or it garbles every other frame) and those of all an even number of them (or it does not
-            load); else LABELMAP. Two things in it are invented, for a projection has no place in the patient: the
-            Image Orientation (Patient), 1\\0\\0\\0\\1\\0, and, where ``image.spacing_mm`` is None, the Pixel
-            Spacing, 1\\1. OHIF needs both to be there, and draws by row and column all the same.
+            What OHIF 3.13 draws correctly: BINARY for one finding, and for several if the bits of each frame fill
+            whole bytes (otherwise OHIF garbles every other frame) and all frames together fill an even number of
+            bytes (otherwise OHIF does not load them); else LABELMAP. Two things in it are invented, because a
+            projection has no position in the patient: the Image Orientation (Patient), 1\\0\\0\\0\\1\\0, and, if
+            ``image.spacing_mm`` is None, the Pixel Spacing, 1\\1. OHIF requires both to be present, but draws by row
+            and column all the same.
 
     Returns
     -------
     Segmentation
-        Explicit VR Little Endian, Rows and Columns as the source, frames and segments in the order of
-        ``image.findings``; UIDs of its own for each kind. The same arguments give the same bytes.
+        Explicit VR Little Endian, Rows and Columns as in the source, frames and segments in the order of
+        ``image.findings``; each kind has its own UIDs. The same arguments give the same bytes.
 
     Raises
     ------
     ValueError
-        If there is no finding, a mask leaves the image, or there are more findings than labels (255).
+        If there is no finding, a mask extends beyond the image, or there are more findings than labels (255).
     """
     if not image.findings:
         raise ValueError("a segmentation needs at least one finding")
@@ -134,7 +135,7 @@ def build_segmentation(
 
 
 def encoding_of(kind: Kind, findings: int, rows: int, columns: int) -> SegmentationTypeValues:
-    """Return the Segmentation Type (0062,0001) in which a kind writes so many findings of an image of this size."""
+    """Return the Segmentation Type (0062,0001) that a kind uses for this many findings on an image of this size."""
     if kind == Kind.SEG_OHIF:
         sound = rows * columns % 8 == 0 and packed_size(findings, rows, columns) % 2 == 0
         return BINARY if findings == 1 or sound else LABELMAP
@@ -156,14 +157,14 @@ def _header(
     encoding: SegmentationTypeValues,
     crop: NDArray[np.uint8],
 ) -> Segmentation:
-    """Let highdicom make the object over the smallest rectangle that holds every mask.
+    """Let highdicom make the object over the smallest rectangle that contains every mask.
 
-    It looks at each pixel several times, and of a mammogram nearly all are empty: on the whole
-    matrix it takes ten times as long to say the same.
+    highdicom looks at each pixel several times, and nearly all pixels of a mammogram are empty: on the
+    whole matrix it takes ten times as long to produce the same.
     """
     small = nameless(source)
     small.Rows, small.Columns = crop.shape[1:3]
-    small.pop("PixelSpacing", None)  # or there are Pixel Measures without a Slice Thickness, which its reader refuses
+    small.pop("PixelSpacing", None)  # else: Pixel Measures without Slice Thickness, which highdicom's reader refuses
     uid = source.SOPInstanceUID
     where = side_and_view(image.laterality, image.view)
     return Segmentation(
@@ -195,19 +196,19 @@ def _invent_geometry(seg: Segmentation, spacing_mm: tuple[float, float]) -> None
 
 
 def _describe_background_last(seg: Segmentation) -> None:
-    """Move the background behind the segments: OHIF 3.13 names and colours label 1 by the first item, not by number.
+    """Move the background after the segments: OHIF 3.13 names and colours label 1 by the first item, not by number.
 
-    In a label map the order of items is free (PS3.3 C.8.20.2.4).
+    In a label map, items may be in any order (PS3.3 C.8.20.2.4).
     """
     background, *segments = seg.SegmentSequence
     seg.SegmentSequence = [*segments, background]
 
 
 def _leave_frame_of_reference(seg: Segmentation) -> None:
-    """Take out the source's Frame of Reference, which highdicom has copied.
+    """Remove the source's Frame of Reference, which highdicom has copied.
 
-    With one, each segment has to have a place in it, and Pixel Measures a Slice Thickness, and a projection has
-    neither. Without, its pixels are those of the image that a frame was derived from (PS3.3 A.51.5.1).
+    With one, each segment needs a position in it, and Pixel Measures need a Slice Thickness; a projection has
+    neither. Without it, a frame's pixels are those of the image that it was derived from (PS3.3 A.51.5.1).
     """
     for keyword in ("FrameOfReferenceUID", "PositionReferenceIndicator"):
         if keyword in seg:
@@ -215,7 +216,7 @@ def _leave_frame_of_reference(seg: Segmentation) -> None:
 
 
 def _segment(image: ImageResult, model: ModelIdentity, n: int, finding: Finding) -> SegmentDescription:
-    """Describe segment ``n`` (PS3.3 C.8.20.4); it is recommended the colour that the finding has on the page."""
+    """Describe segment ``n`` (PS3.3 C.8.20.4); its recommended colour is the finding's colour on the page."""
     return SegmentDescription(
         segment_number=n,
         segment_label=f"{finding.type.value.capitalize()} {n}",
@@ -236,7 +237,7 @@ def _segment(image: ImageResult, model: ModelIdentity, n: int, finding: Finding)
 
 
 def _bounds(masks: Sequence[LesionMask]) -> tuple[slice, slice]:
-    """Return the rows and columns of the smallest rectangle that holds every mask."""
+    """Return the rows and columns of the smallest rectangle that contains every mask."""
     left, top = min(m.column for m in masks), min(m.row for m in masks)
     right = max(m.column + m.pixels.shape[1] for m in masks)
     bottom = max(m.row + m.pixels.shape[0] for m in masks)

@@ -1,4 +1,4 @@
-"""Compares a segmentation that was read back with what was found; the part of the checks that knows PS3.3 A.51."""
+"""Compares a segmentation that was read back with what was found: the part of the checks that knows PS3.3 A.51."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from node.results.seg.frames import MAX_FRACTION, fractions
 from node.results.study import Expected
 
 SPACING_ROUNDING = 1e-6
-"""What a Pixel Spacing may lose to a decimal string of 16 characters, in mm."""
+"""How far a Pixel Spacing may be off because it is a decimal string of 16 characters, in mm."""
 
 
 KINDS = (Kind.SEG, Kind.SEG_FRACTIONAL, Kind.SEG_LABELMAP, Kind.SEG_OHIF)
-"""The kinds of this room."""
+"""The kinds of segmentations."""
 
 
 def faults(ds: Dataset, expected: Expected) -> Iterator[str]:
-    """Yield what a segmentation says otherwise than the result, one sentence per fault.
+    """Yield the differences between a segmentation and the result, one sentence per fault.
 
     Parameters
     ----------
@@ -48,11 +48,11 @@ def faults(ds: Dataset, expected: Expected) -> Iterator[str]:
     uids = [str(item.ReferencedSOPInstanceUID) for item in _source_items(ds)]
     image = next((i for i in result.images if i.sop_instance_uid in uids), None)
     if image is None or uids != [image.sop_instance_uid] * len(uids) or image.sop_instance_uid not in sources:
-        yield f"references {', '.join(sorted(set(uids))) or 'no image'}, which is no analysed source"
+        yield f"references {', '.join(sorted(set(uids))) or 'no image'}, not one analysed source"
         return
     kind = next((k for k in KINDS if ds.SOPInstanceUID == object_uid(k, uids[:1], result.model)), None)
     if kind is None:
-        yield f"SOPInstanceUID is of no kind of segmentation of {image.sop_instance_uid}"
+        yield f"SOPInstanceUID is not that of any kind of segmentation of {image.sop_instance_uid}"
         return
     if ds.SeriesInstanceUID != object_uid(f"{kind}-series", uids[:1], result.model):
         yield f"SeriesInstanceUID is not that of {kind}"
@@ -62,7 +62,7 @@ def faults(ds: Dataset, expected: Expected) -> Iterator[str]:
 
 
 def _source_items(ds: Dataset) -> Iterator[Dataset]:
-    """Yield every reference to the source, whether of the series or of a frame."""
+    """Yield every reference to a source image, from the series and from the frames."""
     for series in ds.get("ReferencedSeriesSequence") or ():
         yield from series.get("ReferencedInstanceSequence") or ()
     for frame in (
@@ -77,7 +77,7 @@ def _frame_faults(ds: Dataset, source: Dataset, image: ImageResult, kind: Kind) 
     """Compare size, encoding and frames with the source and the findings."""
     rows, columns, frames = ds.get("Rows"), ds.get("Columns"), int(ds.get("NumberOfFrames") or 0)
     if (rows, columns) != (source.Rows, source.Columns):
-        yield f"is {columns}x{rows}, the source {source.Columns}x{source.Rows}"
+        yield f"is {columns}x{rows}, but the source is {source.Columns}x{source.Rows}"
         return
     encoding = encoding_of(kind, len(image.findings), rows, columns)
     if frames != (1 if encoding is LABELMAP else len(image.findings)):
@@ -86,7 +86,7 @@ def _frame_faults(ds: Dataset, source: Dataset, image: ImageResult, kind: Kind) 
     sop_class = LabelMapSegmentationStorage if encoding is LABELMAP else SegmentationStorage
     bits = 1 if encoding is BINARY else 8
     if (ds.SOPClassUID, ds.get("SegmentationType"), ds.get("BitsAllocated")) != (sop_class, encoding.value, bits):
-        yield f"is no {bits}-bit {encoding.value} segmentation"
+        yield f"is not encoded with {bits}-bit pixels as {encoding.value}"
         return
     data = np.frombuffer(ds.get("PixelData") or b"", dtype=np.uint8)
     size = (frames * rows * columns * bits + 7) // 8
@@ -112,26 +112,26 @@ def _frame_faults(ds: Dataset, source: Dataset, image: ImageResult, kind: Kind) 
 
 
 def _same(frame: NDArray[np.uint8], mask: LesionMask, due: NDArray[np.uint8 | np.bool_]) -> bool:
-    """Tell whether a frame is what is due on a mask's rectangle, and zero everywhere else."""
+    """Return whether a frame is as expected in a mask's rectangle, and zero everywhere else."""
     height, width = mask.pixels.shape
     inside = frame[mask.row : mask.row + height, mask.column : mask.column + width]
     return np.array_equal(inside, due) and np.count_nonzero(frame) == np.count_nonzero(due)
 
 
 def _label_faults(labels: NDArray[np.uint8], findings: Sequence[Finding]) -> Iterator[str]:
-    """Take the findings' pixels away, the most probable first, and see whether each has what is left of its mask."""
+    """Remove each finding's pixels, the most probable first, and check that its label is what its mask had left."""
     left = np.ones(labels.shape, dtype=bool)
     for n, finding in sorted(enumerate(findings, start=1), key=lambda pair: -pair[1].lesion_probability):
         mask = finding.mask.paste(*labels.shape)
         if not np.array_equal(labels == n, mask & left):
-            yield f"label {n} is not what others leave of the mask of finding {n}"
+            yield f"label {n} is not what more probable lesions leave of the mask of finding {n}"
         left &= ~mask
     if labels[left].any():
         yield "a label lies where nothing was found"
 
 
 def _geometry_faults(ds: Dataset, image: ImageResult, kind: Kind) -> Iterator[str]:
-    """Look for what is invented: exactly as much as OHIF needs in its kind, nothing in the others."""
+    """Check invented geometry: exactly what OHIF requires in the kind for OHIF, and none in the others."""
     shared = ds.SharedFunctionalGroupsSequence[0]
     orientation = shared.get("PlaneOrientationSequence")
     if kind is not Kind.SEG_OHIF:
@@ -160,7 +160,7 @@ def _segment_faults(ds: Dataset, image: ImageResult, model: ModelIdentity) -> It
             yield f"segment {n} has number {segment.get('SegmentNumber')}"
         algorithm = segment.SegmentationAlgorithmIdentificationSequence[0]
         if (algorithm.AlgorithmName, algorithm.AlgorithmVersion) != (model.name[:64], model.version[:64]):
-            yield f"segment {n} is another algorithm's"
+            yield f"segment {n} names another algorithm"
         if segment.get("TrackingUID") != tracking_uid(image.sop_instance_uid, model, n):
             yield f"segment {n} has another finding's tracking UID"
     if ds.SOPClassUID == SegmentationStorage:
@@ -170,7 +170,7 @@ def _segment_faults(ds: Dataset, image: ImageResult, model: ModelIdentity) -> It
 
 
 def _segment_numbers(ds: Dataset) -> list[int | None]:
-    """Return the segment that each frame shows; a single one stands in the shared groups."""
+    """Return the segment that each frame shows; if all show the same one, it is in the shared groups."""
     shared = ds.SharedFunctionalGroupsSequence[0] if ds.get("SharedFunctionalGroupsSequence") else Dataset()
     numbers: list[int | None] = []
     for frame in ds.get("PerFrameFunctionalGroupsSequence") or ():

@@ -1,6 +1,6 @@
 """Pixel Data of segmentations: bits, probabilities or labels over the whole source matrix (PS3.3 C.8.20.2).
 
-Only what a mask touches is worked on; all else stays zero.
+Only the pixels that a mask touches are computed; everything else stays zero.
 """
 
 from __future__ import annotations
@@ -13,26 +13,26 @@ from numpy.typing import NDArray
 from ftmtl.findings import Finding, LesionMask
 
 MAX_FRACTION = 255
-"""Maximum Fractional Value (0062,000E): what a probability of 1 is written as."""
+"""Maximum Fractional Value (0062,000E): how a probability of 1 is written."""
 
 MAX_LABELS = 255
-"""Segments that a label of 8 bits tells apart; 0 is the background."""
+"""Number of segments that an 8-bit label can distinguish; 0 is the background."""
 
 
 def packed_size(frames: int, rows: int, columns: int) -> int:
-    """Return how many bytes frames of one bit a pixel take, before they are padded to even length."""
+    """Return how many bytes frames with one bit per pixel take, before padding to even length."""
     return (frames * rows * columns + 7) // 8
 
 
 def pack_frames(masks: Sequence[LesionMask], rows: int, columns: int) -> bytes:
-    """Return one frame a mask as 1-bit Pixel Data, lowest bit first, padded to even length (PS3.5 8.1.1).
+    """Return one frame per mask as 1-bit Pixel Data, lowest bit first, padded to even length (PS3.5 8.1.1).
 
-    Frames follow each other without padding; only the bytes that a mask touches are worked on.
+    Frames follow each other without padding; only the bytes that a mask touches are computed.
 
     Raises
     ------
     ValueError
-        If a mask leaves the image.
+        If a mask extends beyond the image.
     """
     size = packed_size(len(masks), rows, columns)
     packed = np.zeros(size + size % 2, dtype=np.uint8)
@@ -50,14 +50,14 @@ def pack_frames(masks: Sequence[LesionMask], rows: int, columns: int) -> bytes:
 
 
 def fraction_frames(findings: Sequence[Finding], rows: int, columns: int) -> bytes:
-    """Return one frame a finding as 8-bit Pixel Data, 0 to 255 for a probability of 0 to 1, padded to even length.
+    """Return one frame per finding as 8-bit Pixel Data, 0 to 255 for a probability of 0 to 1, padded to even length.
 
-    A finding without probabilities is certain: 255 on its mask.
+    A finding without probabilities counts as certain: 255 on its mask.
 
     Raises
     ------
     ValueError
-        If a mask leaves the image.
+        If a mask extends beyond the image.
     """
     size = len(findings) * rows * columns
     data = np.zeros(size + size % 2, dtype=np.uint8)
@@ -67,21 +67,21 @@ def fraction_frames(findings: Sequence[Finding], rows: int, columns: int) -> byt
 
 
 def fractions(finding: Finding) -> NDArray[np.uint8]:
-    """Return the probability of each pixel of a finding's rectangle, 0 to 255; where it is unknown that of its mask."""
+    """Return the probability of each pixel of a finding's rectangle, 0 to 255; if it is unknown, 255 on the mask."""
     if finding.probability is None:
         return finding.mask.pixels.astype(np.uint8) * np.uint8(MAX_FRACTION)
     return finding.probability
 
 
 def label_frame(findings: Sequence[Finding], rows: int, columns: int) -> NDArray[np.uint8]:
-    """Return a label a pixel, the number of its finding from 1, or 0; uint8, shape (rows, columns).
+    """Return one label per pixel, the number of its finding from 1, or 0; uint8, shape (rows, columns).
 
-    A pixel of several findings gets the most probable lesion's, of equally probable ones the first's.
+    A pixel of several findings gets the number of the most probable lesion; of equally probable ones, the first.
 
     Raises
     ------
     ValueError
-        If a mask leaves the image, or there are more findings than labels.
+        If a mask extends beyond the image, or there are more findings than labels.
     """
     if len(findings) > MAX_LABELS:
         raise ValueError(f"{len(findings)} findings for {MAX_LABELS} labels")
@@ -101,5 +101,5 @@ def _window(m: LesionMask, rows: int, columns: int) -> tuple[slice, slice]:
     """Return the rows and columns of the image that a mask's rectangle lies on."""
     height, width = m.pixels.shape
     if m.column < 0 or m.row < 0 or m.column + width > columns or m.row + height > rows:
-        raise ValueError(f"mask at column {m.column}, row {m.row} leaves the {columns}x{rows} image")
+        raise ValueError(f"mask at column {m.column}, row {m.row} extends beyond the {columns}x{rows} image")
     return slice(m.row, m.row + height), slice(m.column, m.column + width)

@@ -1,4 +1,4 @@
-"""The measurement reports of a study: one of the whole study, or for OHIF one per image."""
+"""The measurement reports of a study: one for the whole study, or for OHIF one per image."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def make(study: Study, kind: ObjectKind) -> Iterator[Made]:
 
 
 def _reports_ohif(study: Study) -> Iterator[Made]:
-    """Yield one report per image; each is compared as if the study were this one image."""
+    """Yield one report per image; each is checked as if the study were only this image."""
     masks = study.segmentations(ObjectKind.SEG_OHIF)
     images = {image.sop_instance_uid: image for _, image in study.found}
     for uid, report in build_reports_ohif(list(study.headers.values()), study.result, masks).items():

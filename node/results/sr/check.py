@@ -1,4 +1,4 @@
-"""Compares a measurement report that was read back with what happened; the part of the checks that knows TID 1500."""
+"""Compares a measurement report that was read back with what happened: the part of the checks that knows TID 1500."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from node.results.study import Expected
 IMAGING_MEASUREMENTS, TRACKING_UID, FINDING = "126010", "112040", "121071"
 SEGMENTATION_FRAME, SEGMENTED_IMAGE = "121214", "121233"
 DEVICE_OBSERVER_UID, PROCEDURE_REPORTED = "121012", "121058"
-"""Concept names (DCM): the container of the groups, a group's tracking UID, its kind of lesion; its segment, and the
-image that this was drawn on; of the document the device that speaks, and of what."""
+"""Concept names (DCM): the container of the groups; a group's tracking UID and kind of lesion; its segment, and the
+image that the segment was drawn on; the document's observer, and the procedure that it reports on."""
 
 
 def faults(ds: Dataset, expected: Expected) -> Iterator[str]:
-    """Yield what a report says otherwise than the result, one sentence per fault.
+    """Yield the differences between a report and the result, one sentence per fault.
 
     Parameters
     ----------
     ds
         A Comprehensive 3D SR or Comprehensive SR (PS3.16 TID 1500).
     expected
-        What was found, and on which images; why others were not analysed; the segmentations that it refers to, and
-        the report that it replaces.
+        What was found, and on which images; why others were not analysed; the segmentations that the report refers
+        to, and the report that it replaces.
     """
     result, sources, missing = expected.result, expected.sources, expected.missing
     segmentations, predecessor = expected.segmentations, expected.predecessor
@@ -45,7 +45,7 @@ def faults(ds: Dataset, expected: Expected) -> Iterator[str]:
     yield from document_faults(ds, {**sources, **missing, **masks})
     template = ds.get("ContentTemplateSequence")
     if name_of(ds) != codes.REPORT.value or not template or template[0].get("TemplateIdentifier") != "1500":
-        yield "is no Imaging Measurement Report by TID 1500"
+        yield "is not an Imaging Measurement Report (TID 1500)"
         return
     yield from _document_faults(ds, result.model, bool(sources), predecessor)
     yield from _evaluation_faults(ds, result, sources, missing)
@@ -61,7 +61,7 @@ def faults(ds: Dataset, expected: Expected) -> Iterator[str]:
 def _document_faults(
     ds: Dataset, model: ModelIdentity, analysed: bool, predecessor: Predecessor | None
 ) -> Iterator[str]:
-    """Look at who speaks of what, and in whose place (TID 1004, TID 1500, PS3.3 C.17.2)."""
+    """Check the observer, the procedure and the predecessor (TID 1004, TID 1500, PS3.3 C.17.2)."""
     for name, due in ((DEVICE_OBSERVER_UID, device_uid(model)), (PROCEDURE_REPORTED, codes.PROCEDURE.value)):
         told = [value_of(item.ds) for item in children(ds) if item.name == name]
         if told != [due]:
@@ -84,7 +84,7 @@ def _document_faults(
 def _evaluation_faults(
     ds: Dataset, result: StudyResult, sources: Mapping[str, Dataset], missing: Mapping[str, Dataset]
 ) -> Iterator[str]:
-    """Compare how it is said to have ended, for the study and for each image without findings."""
+    """Check the reported outcome, of the study and of each image without findings."""
     containers = [item.ds for item in children(ds) if item.name == codes.QUALITATIVE_EVALUATIONS.value]
     items = [item for container in containers for item in children(container)]
     analysed = [image for image in result.images if image.sop_instance_uid in sources]
@@ -102,13 +102,13 @@ def _evaluation_faults(
         if (uid := image.sop_instance_uid) not in sources or not image.findings
     )
     for words, *_ in sorted((due - comments).keys()):
-        yield f"it is not told of an image: {words}"
+        yield f"does not report about an image: {words}"
     for words, *_ in sorted((comments - due).keys()):
-        yield f"it is told of an image what did not happen: {words}"
+        yield f"reports something about an image that did not happen: {words}"
 
 
 def _referenced(item: Dataset) -> list[str]:
-    """Return the instances that the items below one refer to."""
+    """Return the instances that the items below an item refer to."""
     images = [below.ds for below in walk(item) if below.type == "IMAGE"]
     return [str(image.ReferencedSOPSequence[0].ReferencedSOPInstanceUID) for image in images]
 
@@ -122,11 +122,11 @@ def _reference_faults(reference: Dataset, known: Mapping[str, Dataset]) -> Itera
         yield f"reference to {reference.ReferencedSOPInstanceUID} under another SOP Class"
     segment = reference.get("ReferencedSegmentNumber")
     if segment is not None and segment not in [item.SegmentNumber for item in target.get("SegmentSequence") or ()]:
-        yield f"reference to segment {segment} of {reference.ReferencedSOPInstanceUID}, which has none of that number"
+        yield f"reference to segment {segment} of {reference.ReferencedSOPInstanceUID}, which has no such segment"
 
 
 def _region_faults(region: Dataset, sources: Mapping[str, Dataset]) -> Iterator[str]:
-    """Look for coordinates outside their image (PS3.3 C.18.6)."""
+    """Find coordinates outside their image (PS3.3 C.18.6)."""
     source = sources.get(next(iter(_referenced(region)), ""))
     if source is None:
         yield "region without a source image"
@@ -143,7 +143,7 @@ def _measurement_faults(
     segmentations: Mapping[str, Dataset],
     missing: Mapping[str, Dataset],
 ) -> Iterator[str]:
-    """Compare the groups with the findings: two a lesion, or one an image where there is none."""
+    """Compare the groups with the findings: two per lesion, or one per image if there are no lesions."""
     by_uid: dict[str, list[Dataset]] = {}
     for group in _measurement_groups(ds):
         uids = [str(item.ds.UID) for item in children(group) if item.name == TRACKING_UID]
@@ -160,7 +160,7 @@ def _measurement_faults(
     due = {tracking_uid(image.sop_instance_uid, result.model, n): 2 for image, n, _ in lesions}
     due |= {tracking_uid(image.sop_instance_uid, result.model, 0): 1 for image in images}
     if {uid: len(groups) for uid, groups in by_uid.items()} != due:
-        yield "tracking UIDs of the groups are not the findings'"
+        yield "tracking UIDs of the groups are not those of the findings"
     for image, n, finding in lesions:
         groups = by_uid.get(tracking_uid(image.sop_instance_uid, result.model, n), [])
         seg = segmentations.get(image.sop_instance_uid)
@@ -179,7 +179,7 @@ def _measurement_groups(ds: Dataset) -> Iterator[Dataset]:
 
 
 def _values(items: list[Item], name: str) -> list[str | float]:
-    """Return what the items of a name say."""
+    """Return the values of the items with this name."""
     return [value_of(item.ds) for item in items if item.name == name]
 
 
@@ -196,7 +196,7 @@ def _algorithm_faults(group: Dataset, model: ModelIdentity) -> Iterator[str]:
 def _lesion_faults(
     items: list[Item], image: ImageResult, finding: Finding, seg: Dataset | None, n: int
 ) -> Iterator[str]:
-    """Compare kind, box, segment and numbers of a lesion with what the groups of its tracking UID say."""
+    """Compare kind, box, segment and numbers of a lesion with the groups of its tracking UID."""
     kinds = _values(items, FINDING)
     if kinds != [codes.FINDING_TYPES[finding.type].value] * 2:
         yield f"kind is {kinds}, not that of a {finding.type}"
@@ -213,7 +213,7 @@ def _lesion_faults(
     if [item.ReferencedSOPInstanceUID for item in origins] != [image.sop_instance_uid]:
         yield "the segment's source image is not its image"
     if spacing_note(image) not in _values(items, codes.ALGORITHM_PARAMETERS.value):
-        yield "it is not told which pixel spacing its sizes rest on"
+        yield "does not say which pixel spacing its sizes are based on"
     side = codes.MALIGNANT if finding.malignancy_probability >= 0.5 else codes.BENIGN
     if _values(items, codes.MALIGNANCY_CLASS.value) != [side.value]:
         yield f"{codes.MALIGNANCY_CLASS.meaning} is not {side.meaning}"
@@ -236,7 +236,7 @@ def _is_box(points: NDArray[np.float64], finding: Finding) -> bool:
 
 
 def _image_faults(groups: list[Dataset], image: ImageResult, analysed: bool) -> Iterator[str]:
-    """Compare the group of an image on which nothing was found, or nothing looked for."""
+    """Compare the group of an image on which nothing was found, or that was not analysed."""
     items = [item for group in groups for item in children(group)]
     summary = codes.ALL_SUCCEEDED_WITHOUT_FINDINGS if analysed else codes.NONE_SUCCEEDED
     due: tuple[tuple[codes.Code, list[str | float]], ...] = (
@@ -249,4 +249,4 @@ def _image_faults(groups: list[Dataset], image: ImageResult, analysed: bool) -> 
         if told != values:
             yield f"{name.meaning} is {told}, not {values}"
     if [uid for group in groups for uid in _referenced(group)] != [image.sop_instance_uid]:
-        yield "it is not that of its image"
+        yield "does not refer to its image"

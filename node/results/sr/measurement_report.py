@@ -1,12 +1,12 @@
-"""What happened to a study as a measurement report: TID 1500 in a Comprehensive 3D SR (PS3.16, PS3.3 A.35.13).
+"""What happened to a study, as a measurement report: TID 1500 in a Comprehensive 3D SR (PS3.16, PS3.3 A.35.13).
 
 A lesion is two TID 1410 groups with one tracking UID, because a group takes either a region or a
-segment: the first carries the box and the probabilities, the second the mask and its measurements.
-Where nothing was found, one TID 1501 group an image says how it ended. The two kinds never share a
-report: validators and viewers stumble over the mixture.
+segment: the first has the box and the probabilities, the second the mask and its measurements.
+If nothing was found, one TID 1501 group per image says how its analysis ended. The two kinds of groups
+never share a report, because validators and viewers stumble over the mixture.
 
-So that every report is complete all the same, its Qualitative Evaluations (TID 1500, rows 12 to 14) say
-how the whole analysis ended and, image by image, where nothing was found, where nothing was looked for, and why.
+To make every report complete all the same, its Qualitative Evaluations (TID 1500, rows 12 to 14) say how the
+whole analysis ended and, image by image, where nothing was found, and which images were not analysed and why.
 """
 
 from __future__ import annotations
@@ -87,26 +87,26 @@ def build_report(
     segmentations
         By SOP Instance UID of the source image: the masks, for every image with findings.
     missing
-        By SOP Instance UID: normalised headers of the images that were not processed or failed, as
-        far as they could be read. The others can't be referred to; the report only tells of them in words.
+        By SOP Instance UID: normalised headers of the images that were not processed or failed, as far
+        as they could be read. The report cannot refer to the others; it only mentions them in words.
     comprehensive
-        Whether to make a Comprehensive SR, with its own UIDs, for those who do not take a Comprehensive 3D SR.
+        Whether to make a Comprehensive SR, with its own UIDs, for destinations that refuse a Comprehensive 3D SR.
     predecessor
-        The report of another model over the same study, if this one replaces it.
+        An earlier report on the same study, if the new one replaces it.
 
     Returns
     -------
     Comprehensive3DSR or ComprehensiveSR
         Complete, unverified, preliminary; Explicit VR Little Endian. Every image with a header and every
-        segmentation is evidence. The same arguments give the same bytes. Its ``content`` property
-        lacks the measurements; ``ContentSequence`` has them, and so has the file once it is read.
+        segmentation is evidence. The same arguments give the same bytes. The ``content`` property
+        lacks the measurements; ``ContentSequence`` has them, and so does the file once it is read.
 
     Raises
     ------
     KeyError
-        If ``result`` does not know an image.
+        If an image is not in ``result``.
     ValueError
-        If no image has a header, or one is of another study, or the predecessor is.
+        If no image has a header, or an image or the predecessor belongs to another study.
     """
     images = known_images(sources, result, missing)
     headers = [known.header for known in images]
@@ -114,13 +114,13 @@ def build_report(
     parts = outcome_parts(analysed, [header.SOPInstanceUID for header in headers], result)
     if predecessor is not None:
         if predecessor.study_uid != result.study_uid:
-            raise ValueError(f"the predecessor {predecessor.sop_instance_uid} is not of study {result.study_uid}")
+            raise ValueError(f"the predecessor {predecessor.sop_instance_uid} is not in study {result.study_uid}")
         parts += ["predecessor", predecessor.sop_instance_uid]
     root = _content(images, result, segmentations)[0]
     tree = root.ContentSequence
-    # highdicom copies the tree twice and walks it twice more, which costs more than all the rest; it
-    # gets it without the measurements (which are last), and whether every reference leads somewhere
-    # is checked on the written file.
+    # highdicom copies the tree twice and walks it twice more, which costs more than everything else.
+    # So it gets the tree without the measurements (which come last); the check of the written file
+    # makes sure that every reference leads somewhere.
     root.ContentSequence = tree[:-1]
     report = _document(headers[0], root, comprehensive, parts, result.model)
     report.ContentSequence = Items([*tree, _evaluations(images, result)])
@@ -137,7 +137,7 @@ def build_report(
 def _document(
     source: Dataset, root: Dataset, comprehensive: bool, parts: Sequence[str], model: ModelIdentity
 ) -> Comprehensive3DSR | ComprehensiveSR:
-    """Let highdicom make the object; patient and study are those of ``source``."""
+    """Let highdicom make the object, with patient and study from ``source``."""
     kind = "sr-comprehensive" if comprehensive else "sr"
     return (ComprehensiveSR if comprehensive else Comprehensive3DSR)(
         evidence=[patient_of(source)],
@@ -189,7 +189,7 @@ def _content(
 
 
 def _evaluations(images: Sequence[Known], result: StudyResult) -> Dataset:
-    """Return how the whole analysis ended, in a code and in words (TID 1500, rows 12 to 14)."""
+    """Return how the whole analysis ended, as a code and in words (TID 1500, rows 12 to 14)."""
     analysed = [known.image for known in images if known.analysed]
     return container(
         CONTAINS,
@@ -203,13 +203,13 @@ def _evaluations(images: Sequence[Known], result: StudyResult) -> Dataset:
 
 
 def impression(analysed: Sequence[ImageResult], result: StudyResult) -> str:
-    """Return for whom this is, how many images were analysed, and how much was found on them."""
+    """Return the research notice, how many images were analysed, and how many findings they have."""
     found = sum(len(image.findings) for image in analysed)
     return f"{RESEARCH_NOTICE}\r\n{len(analysed)} of {len(result.images)} images analysed; findings: {found}."
 
 
 def _comments(images: Sequence[Known], result: StudyResult) -> Iterator[Dataset]:
-    """Yield what there is to say of each image without findings, inferred from the image if it has a header."""
+    """Yield a comment on each image without findings, inferred from the image if it has a header."""
     by_uid = {known.image.sop_instance_uid: known for known in images}
     order = sorted(result.images, key=lambda i: (i.view or "~", i.laterality or "~", i.sop_instance_uid))
     for image in order:
@@ -221,7 +221,7 @@ def _comments(images: Sequence[Known], result: StudyResult) -> Iterator[Dataset]
 
 
 def comment(image: ImageResult, analysed: bool) -> str:
-    """Return how it went with an image without findings, as ``L CC not processed: ...``."""
+    """Return the comment on an image without findings, such as ``L CC not processed: ...``."""
     where = side_and_view(image.laterality, image.view) or "One image"
     if analysed:
         return f"{where}: no findings"
@@ -229,7 +229,7 @@ def comment(image: ImageResult, analysed: bool) -> str:
 
 
 def _observer(model: ModelIdentity) -> ObservationContext:
-    """Say that a device speaks (TID 1004), and what it may be used for."""
+    """Return the device as observer (TID 1004), and what it may be used for."""
     device = DeviceObserverIdentifyingAttributes(
         uid=device_uid(model),
         name=f"{model.name} {model.version}. {RESEARCH_NOTICE}",
@@ -246,7 +246,7 @@ def _observer(model: ModelIdentity) -> ObservationContext:
 
 
 def _algorithm(model: ModelIdentity, *more: str) -> AlgorithmIdentification:
-    """Name the algorithm (TID 4019); its parameters carry what else a reader has to know."""
+    """Return the identification of the algorithm (TID 4019); its parameters say what else a reader has to know."""
     return AlgorithmIdentification(
         name=model.name,
         version=model.version,
@@ -271,7 +271,7 @@ def _lesions(source: Dataset, image: ImageResult, seg: Segmentation, model: Mode
 
 
 def _box_group(source: Dataset, finding: Finding, model: ModelIdentity, common: dict[str, Any]) -> Group:
-    """Return the group of the box: how likely it is a lesion, and a malignant one (TID 1410)."""
+    """Return the group of the box: how likely it is to be a lesion, and a malignant one (TID 1410)."""
     x0, y0, x1, y1 = finding.box
     malignant = finding.malignancy_probability >= 0.5
     return PlanarROIMeasurementsAndQualitativeEvaluations(
@@ -302,7 +302,7 @@ def _mask_group(
     model: ModelIdentity,
     common: dict[str, Any],
 ) -> Group:
-    """Return the group of the segment: how large it is, where the image tells (TID 1410)."""
+    """Return the group of the segment: how large it is, if the pixel spacing is known (TID 1410)."""
     segment = ReferencedSegmentationFrame(
         sop_class_uid=seg.SOPClassUID,
         sop_instance_uid=seg.SOPInstanceUID,
@@ -322,7 +322,7 @@ def _mask_group(
 
 
 def spacing_note(image: ImageResult) -> str:
-    """Say in words which pixel spacing the measurements rest on."""
+    """Return which pixel spacing the measurements are based on, in words."""
     if image.spacing_mm is None:
         return "pixel spacing unknown, sizes not measured"
     row, column = image.spacing_mm
@@ -331,7 +331,7 @@ def spacing_note(image: ImageResult) -> str:
 
 
 def _image_group(known: Known, model: ModelIdentity) -> Group:
-    """Return the group of an image on which nothing was found, or nothing looked for (TID 1501)."""
+    """Return the group of an image on which nothing was found, or that was not analysed (TID 1501)."""
     source, image, analysed = known
     where = side_and_view(image.laterality, image.view)
     summary = codes.ALL_SUCCEEDED_WITHOUT_FINDINGS if analysed else codes.NONE_SUCCEEDED

@@ -1,6 +1,6 @@
-"""Measurement reports for OHIF, which shows no more of a report than the findings on its first image (TID 1500).
+"""Measurement reports for OHIF, which shows only the findings on the first image of a report (TID 1500).
 
-The study's report stays the one of :mod:`node.results.sr.build`; these say the same of one image each.
+The report of the study is still the one of :mod:`node.results.sr.build`; these say the same about one image each.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def build_reports_ohif(
     segmentations: Mapping[str, Segmentation],
     series_number: int = ObjectKind.SR_OHIF.row.series_number,
 ) -> dict[str, Comprehensive3DSR | ComprehensiveSR]:
-    """Return a report of the lesions of each image on which something was found.
+    """Return one report per image on which lesions were found.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def build_reports_ohif(
         By SOP Instance UID of the source image: the masks that the reports refer to. OHIF can open
         those of kind ``seg-ohif``.
     series_number
-        The number of the first report's series; each report is a series of its own.
+        Number of the first report's series; each report is a series of its own.
 
     Returns
     -------

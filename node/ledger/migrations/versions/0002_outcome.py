@@ -1,4 +1,4 @@
-"""How an analysis ended, beside what became of its delivery."""
+"""Record how an analysis ended, in addition to the state of its delivery."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,0 +1,59 @@
+"""``ftmtl analyze``: files in, result objects out."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from node.cli.extras import ANALYSIS, require
+from node.cli.options import add_command
+from node.errors import ConfigError
+from node.kinds import CHOICES, DEFAULT_OBJECTS, object_kinds
+
+
+def add(commands: Any) -> None:
+    """Add the command to a parser's subparsers."""
+    analyze = add_command(commands, "analyze", _analyze, "analyse files, without network or queue")
+    analyze.set_defaults(quiet_log=True)
+    analyze.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="DICOM files or folders of them")
+    analyze.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")
+    analyze.add_argument(
+        "--objects",
+        type=lambda text: text.split(","),
+        default=list(DEFAULT_OBJECTS),
+        metavar="KIND,…",
+        help=f"what to write: {', '.join(CHOICES)} (default: seg,sr)",
+    )
+    analyze.add_argument("--profile", choices=["ohif"], default="", help="write seg and sr so that OHIF can show them")
+    analyze.add_argument(
+        "--replaces",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="REPORT",
+        help="an earlier report of a study, which the new one names as its predecessor; may be repeated",
+    )
+    analyze.add_argument("--weights", type=Path, help="a safetensors file (default: the shipped weights)")
+    analyze.add_argument("--device", help="cpu, cuda or cuda:1 (default: the GPU if there is one)")
+    analyze.add_argument("--pictures", action="store_true", help="draw the findings on each image as PNG")
+    analyze.add_argument("--no-secondary-capture", action="store_true", help="do not analyse digitised film")
+
+
+def _analyze(arguments: argparse.Namespace) -> int:
+    try:
+        kinds = object_kinds(arguments.objects, arguments.profile)
+    except ValueError as error:
+        raise ConfigError([f"--objects: {error}"]) from error
+    require(*ANALYSIS)
+    from node.cli.offline import FileAnalysis  # late: it imports torch
+
+    return FileAnalysis(
+        out=arguments.out,
+        kinds=kinds,
+        replaces=arguments.replaces,
+        weights=arguments.weights,
+        device=arguments.device,
+        pictures=arguments.pictures,
+        secondary_capture=not arguments.no_secondary_capture,
+    ).run(arguments.paths)
