@@ -1,11 +1,14 @@
 """The house keeps itself in order: sizes, links, and a picture that is the folder list."""
 
 import ast
+import itertools
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from node.kinds import ObjectKind
 
 ROOT = Path(__file__).parents[2]
 
@@ -25,10 +28,26 @@ def test_no_python_file_is_longer_than_400_lines():
 def test_test_modules_do_not_import_each_other():
     modules = {path.stem for path in tracked("tests/**/test_*.py")}
     for path in tracked("tests/**/*.py"):
-        for statement in ast.walk(ast.parse(path.read_text())):
-            names = [alias.name for alias in statement.names] if isinstance(statement, ast.Import) else []
-            names += [statement.module or ""] if isinstance(statement, ast.ImportFrom) else []
-            assert not [name for name in names if name.rpartition(".")[2] in modules], path
+        assert not [name for name in imported(path) if name.rpartition(".")[2] in modules], path
+
+
+def imported(path: Path) -> list[str]:
+    """Names of the modules that a file imports, and of what it imports from them."""
+    names = []
+    for statement in ast.walk(ast.parse(path.read_text())):
+        if isinstance(statement, ast.Import):
+            names += [alias.name for alias in statement.names]
+        elif isinstance(statement, ast.ImportFrom):
+            names += [statement.module or "", *(f"{statement.module}.{alias.name}" for alias in statement.names)]
+    return names
+
+
+def test_no_kind_of_result_object_imports_another():
+    rooms = sorted(path.parent.name for path in (ROOT / "node" / "results").glob("*/build.py"))
+    assert rooms == sorted({kind.row.room.rpartition(".")[2] for kind in ObjectKind})
+    for room, other in itertools.permutations(rooms, 2):
+        for path in (ROOT / "node" / "results" / room).glob("*.py"):
+            assert not [name for name in imported(path) if name.startswith(f"node.results.{other}")], path
 
 
 @pytest.mark.parametrize("page", tracked("*.md"), ids=lambda page: str(page.relative_to(ROOT)))
