@@ -72,7 +72,7 @@ def test_a_killed_run_ends_with_exactly_the_same_weights(tmp_path: Path, cache: 
     process = start([sys.executable, "-m", "node.cli"], recipe, killed)
     wait_for(lambda: process.poll() is not None or len(steps(killed)) >= 6, 120, "six steps")
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.communicate()
     assert 6 <= len(steps(killed)) < 14, "killed too late to prove anything"
     train(read_recipe(recipe), killed)
     train(read_recipe(recipe), whole)
