@@ -160,6 +160,8 @@ class ImageResult:
         (row, column) spacing in mm used for the measurements, or None.
     spacing_source
         What the spacing describes: ``calibrated``, ``corrected``, ``detector plane`` or empty.
+    version
+        Digest of the image's file if it took the place of an earlier one under the same UID, otherwise empty.
     """
 
     sop_instance_uid: str
@@ -170,6 +172,7 @@ class ImageResult:
     findings: tuple[Finding, ...] = ()
     spacing_mm: tuple[float, float] | None = None
     spacing_source: str = ""
+    version: str = ""
 
     @property
     def score(self) -> float | None:

@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import json
 import os
+import socket
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
@@ -42,6 +44,12 @@ class NodeSection(_Section):
         Folder for the spool, the ledger and the results.
     min_free_gb
         Free disk space in GB below which instances are refused with status 0xA700.
+    spool
+        Folder of received images and results; None for ``spool`` in the data folder. Several nodes on one PostgreSQL
+        ledger share it, each with a data folder of its own.
+    duplicates
+        What becomes of other values under a known SOP Instance UID: ``newest`` analyses the newer version, ``first``
+        keeps the older one, ``ask`` holds the study until ``ftmtl jobs retry``. Both versions are kept in any case.
     max_associations
         How many associations are served at the same time.
     """
@@ -52,7 +60,9 @@ class NodeSection(_Section):
     http_host: str = "127.0.0.1"
     http_port: Port | None = None
     data: Path = Path("ftmtl-data")
+    spool: Path | None = None
     min_free_gb: Annotated[float, Field(ge=0)] = 1.0
+    duplicates: Literal["newest", "first", "ask"] = "newest"
     max_associations: Annotated[int, Field(ge=1)] = 25
 
 
@@ -95,6 +105,7 @@ class AssemblySection(_Section):
     """
 
     quiet_s: Annotated[float, Field(ge=0)] = 10.0
+    settle_s: Annotated[float, Field(ge=0)] = 2.0
     deadline_s: Annotated[float, Field(gt=0)] = 1800.0
 
 
@@ -209,7 +220,13 @@ class Config(_Section):
     @property
     def spool_folder(self) -> Path:
         """Folder for instances and results."""
-        return self.node.data.resolve() / "spool"
+        return (self.node.spool or self.node.data / "spool").resolve()
+
+    @property
+    def node_name(self) -> str:
+        """What tells this node from others on the same ledger and spool: its host, and its data folder."""
+        digest = hashlib.sha256(str(self.node.data.resolve()).encode()).hexdigest()
+        return f"{socket.gethostname()}-{digest[:8]}"
 
     def destination_list(self) -> tuple[Destination, ...]:
         """Return the destinations as domain objects."""

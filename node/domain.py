@@ -6,7 +6,7 @@ Times are in seconds since the epoch (UTC).
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -19,6 +19,7 @@ class JobState(StrEnum):
 
     RECEIVING = "receiving"
     COMPLETE = "complete"
+    HELD = "held"
     QUEUED = "queued"
     ANALYSING = "analysing"
     DELIVERING = "delivering"
@@ -38,6 +39,18 @@ class DeliveryState(StrEnum):
     FAILED = "failed"
 
 
+class Cause(StrEnum):
+    """Why a job was made."""
+
+    ARRIVAL = "arrival"
+    LATE = "late"
+    """An image of a study that had been analysed before arrived."""
+    CORRECTED = "corrected"
+    """Another version of a known image arrived."""
+    WISH = "wish"
+    """A person asked for it."""
+
+
 @dataclass(frozen=True)
 class Instance:
     """A SOP instance in the spool.
@@ -46,12 +59,16 @@ class Instance:
     ----------
     laterality, view
         From the header: ``L`` or ``R``, and an ACR view code; None if the header does not say.
-    path
-        Its file in the spool.
+    key
+        Its file in the spool (`node.store.spool`).
     sha256, size_bytes
         Of the encoded data set, without the File Meta Information.
     calling_ae
         Application Entity title of the sender.
+    refusal
+        Why it will not be analysed, as far as its header tells; empty if it will.
+    identity
+        Digest of Patient ID and issuer; empty if an earlier version received it.
     """
 
     sop_instance_uid: str
@@ -62,11 +79,31 @@ class Instance:
     modality: str
     laterality: str | None
     view: str | None
-    path: Path
+    key: str
     sha256: str
     size_bytes: int
     calling_ae: str
     received: float
+    refusal: str = ""
+    identity: str = ""
+
+
+@dataclass(frozen=True)
+class StudyFacts:
+    """What people search a study by. It stays out of logs, metrics and messages.
+
+    Attributes
+    ----------
+    study_date
+        A DA value, or empty.
+    """
+
+    patient_id: str = ""
+    issuer: str = ""
+    patient_name: str = ""
+    accession_number: str = ""
+    study_date: str = ""
+    description: str = ""
 
 
 @dataclass(frozen=True)
@@ -126,12 +163,15 @@ class Analysed:
     outcome, reason
         How the analysis ended (:class:`ftmtl.findings.Outcome`) and why. If it was not processed or failed, the job
         ends in that state too, once the objects are delivered.
+    model
+        Which model it was: name, version and digest of its weights.
     """
 
     objects: Sequence[ResultObject]
     forward_seconds: float
     outcome: str = ""
     reason: str = ""
+    model: str = ""
 
 
 @dataclass(frozen=True)
@@ -183,8 +223,17 @@ class Job:
         When it was last put on the queue.
     forward_seconds
         Time spent in the network's forward passes.
-    destinations
-        Names of the destinations chosen by routing.
+    cause
+        Why it was made.
+    weights
+        The weights file that a person asked for; empty for the configured one.
+    model
+        Which model analysed it: name, version and digest of its weights; empty before.
+    plan
+        What each destination receives, by its name, as routing decided. No kinds mean what the configuration says:
+        an earlier version routed it.
+    due
+        When the node should look at it again.
     outcome, outcome_reason
         How the analysis ended (:class:`ftmtl.findings.Outcome`) and why, once there are results to deliver; otherwise
         empty.
@@ -202,9 +251,20 @@ class Job:
     lease_until: float
     dispatched: float
     forward_seconds: float
-    destinations: tuple[str, ...]
+    plan: Mapping[str, tuple[ObjectKind, ...]]
     outcome: str = ""
     outcome_reason: str = ""
+    cause: Cause = Cause.ARRIVAL
+    weights: str = ""
+    model: str = ""
+    priority: int = 0
+    run_id: str = ""
+    due: float = 0.0
+
+    @property
+    def destinations(self) -> tuple[str, ...]:
+        """Names of the destinations chosen by routing."""
+        return tuple(self.plan)
 
 
 @dataclass(frozen=True)

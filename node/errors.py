@@ -25,6 +25,10 @@ class SpoolFull(SpoolError):  # noqa: N818 - named after the status that it beco
     """Too little space is left on the spool's disk (status 0xA700)."""
 
 
+class FolderInUse(NodeError):  # noqa: N818 - it names the state
+    """Another node works on this data folder."""
+
+
 class LedgerError(NodeError):
     """The ledger cannot do what was asked."""
 

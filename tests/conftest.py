@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.peers import NodeProcess, Orthanc, running_orthanc
+from support.postgres import Cluster, running_cluster
 
 from ftmtl.phantom.dicom import write_study
 from ftmtl.phantom.make import Phantom
@@ -35,3 +36,10 @@ def node(tmp_path: Path, orthanc: Orthanc) -> Iterator[NodeProcess]:
     )
     yield process
     process.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """A PostgreSQL cluster of this session's own."""
+    with running_cluster() as cluster:
+        yield cluster

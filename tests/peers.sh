@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the integration tests talk to and are judged by, where apt and npm can: Orthanc and its DICOMweb
-# plugin, dcmtk, PixelMed, and the OHIF viewer with a browser to run it in.
+# plugin, dcmtk, PixelMed, PostgreSQL, and the OHIF viewer with a browser to run it in.
 cd "$(dirname "$0")/.." || exit 0
 
 install_packages() {
@@ -9,6 +9,8 @@ install_packages() {
     [ -e /usr/share/orthanc/plugins/libOrthancDicomWeb.so ] || missing="$missing orthanc-dicomweb"
     command -v dcmdump >/dev/null 2>&1 || missing="$missing dcmtk"
     command -v DicomSRValidator >/dev/null 2>&1 || missing="$missing pixelmed-apps"
+    ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null 2>&1 ||
+        missing="$missing postgresql"
     browser=
     command -v chromium >/dev/null 2>&1 || browser="$browser chromium"
     command -v node >/dev/null 2>&1 || browser="$browser nodejs"

@@ -5,36 +5,40 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from ftmtl.acquisition import Acquisition, read_header
 from ftmtl.errors import NotAnalysable
-from ftmtl.findings import FindingType, ImageResult, Outcome, StudyResult
+from ftmtl.findings import FindingType, ImageResult, ModelIdentity, Outcome, StudyResult
 from ftmtl.mammogram.load import Mammogram, load_mammogram
 from ftmtl.mammogram.pixels import display_pixels
 from ftmtl.phantom.dicom import write_study
 from ftmtl.phantom.make import LesionSpec
 from ftmtl.predictor import Predictor
 from node.config import Config
-from node.domain import Analysed, JobState, Predecessor, ResultObject
+from node.domain import Analysed, Instance, Job, JobState, Predecessor, ResultObject
 from node.errors import LeaseLost, QueueUnavailable, ResultRejected
 from node.flow.dispatch import DELIVER, Dispatcher
 from node.kinds import DEFAULT_OBJECTS, ObjectKind
 from node.ledger.ledger import Ledger
 from node.results.build import build_results
 from node.results.common.source import read_source
-from node.results.kept import keep_result
+from node.results.kept import keep_result, read_result
 from node.results.summary import study_summary, summary
 from node.store.spool import Spool
-from workers.lease import held
+from workers.claim import Claim
 
 log = logging.getLogger(__name__)
+
+_DELIVERY_STARTS_S = 5.0
+"""How long a delivery may take to be claimed before the reconciler dispatches it again."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +61,17 @@ class Order:
         Whether to analyse Secondary Capture images with Modality MG (digitised film).
     predecessor
         The report of an earlier analysis that the study's report replaces.
+    known
+        By SOP Instance UID: results of images that the same model has analysed before; they are not analysed again.
+    versions
+        By SOP Instance UID: digests of the files of images that took the place of earlier ones.
     """
 
     kinds: tuple[ObjectKind, ...] = DEFAULT_OBJECTS
     secondary_capture: bool = True
     predecessor: Predecessor | None = None
+    known: Mapping[str, ImageResult] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
 
 
 def analyse_study(paths: Sequence[Path], predictor: Predictor, folder: Path, order: Order = Order()) -> Analysis:
@@ -88,19 +98,22 @@ def analyse_study(paths: Sequence[Path], predictor: Predictor, folder: Path, ord
     if others:
         raise ValueError(f"instances of several studies: {', '.join([study_uid, *others])}")
     with ThreadPoolExecutor(2) as pool:
-        loaded = list(pool.map(partial(_load, secondary_capture=order.secondary_capture), paths, headers))
+        loaded = list(pool.map(partial(_load, order=order), paths, headers))
     mammograms = [m for m in loaded if isinstance(m, Mammogram)]
     predicted = _predict(study_uid, mammograms, predictor)
     analysed = iter(predicted.images)
-    images = tuple(next(analysed) if isinstance(m, Mammogram) else m for m in loaded)
-    result = replace(predicted, images=images)
+    images = (next(analysed) if isinstance(m, Mammogram) else m for m in loaded)
+    versioned = (replace(image, version=order.versions.get(image.sop_instance_uid, "")) for image in images)
+    result = replace(predicted, images=tuple(versioned))
     return Analysis(result, tuple(_build(result, paths, folder, order)))
 
 
-def _load(path: Path, header: Acquisition, *, secondary_capture: bool) -> Mammogram | ImageResult:
-    """Return an image as the network reads it, or why it cannot be analysed or no result could refer to it."""
+def _load(path: Path, header: Acquisition, *, order: Order) -> Mammogram | ImageResult:
+    """Return an image as the network reads it, or its known result, or why it can't be analysed or referred to."""
+    if header.sop_instance_uid in order.known:
+        return order.known[header.sop_instance_uid]
     try:
-        mammogram = load_mammogram(path, secondary_capture=secondary_capture)
+        mammogram = load_mammogram(path, secondary_capture=order.secondary_capture)
     except NotAnalysable as error:
         return _not_processed(header, str(error))
     try:
@@ -140,16 +153,16 @@ def rehearse(predictor: Predictor) -> None:
 
 @dataclass(frozen=True)
 class AnalysisTask:
-    """Analyses one job after another.
+    """The analysis of one job after another, with what a worker process needs for it.
 
     Attributes
     ----------
     config
         The whole configuration.
     ledger, spool, dispatcher
-        The jobs, their files, and the access to the queue.
+        Where jobs, files and messages are.
     predictor
-        The loaded model.
+        The configured model, loaded.
     """
 
     config: Config
@@ -157,65 +170,122 @@ class AnalysisTask:
     spool: Spool
     dispatcher: Dispatcher
     predictor: Predictor
+    _others: dict[str, Predictor] = field(default_factory=dict, init=False, repr=False)
 
     def run(self, job_id: str) -> None:
-        """Claim a job, analyse it, record its objects, and hand it over to delivery.
+        """Claim a job, analyse it, record its objects, hand it to delivery.
 
         Whatever goes wrong is recorded as the job's reason. A job that another worker holds is left alone.
         """
-        queue = self.config.queue
-        attempt = self.ledger.jobs.claim(job_id, JobState.ANALYSING, queue.lease_s)
-        if attempt is None:
+        claim = Claim.take(self.ledger, job_id, JobState.ANALYSING, self.config.queue)
+        if claim is None:
             log.info("not claimed job=%s", job_id)
             return
-        with held(self.ledger, job_id, attempt, lease_s=queue.lease_s, limit_s=queue.task_limit_s):
-            delivering = self._try(job_id, attempt)
+        with claim:
+            delivering = self._try(claim)
         if delivering:
             try:
                 self.dispatcher.send(DELIVER, job_id)
-                self.ledger.jobs.mark_dispatched(job_id)
+                self.ledger.jobs.mark_dispatched(job_id, look_again_s=_DELIVERY_STARTS_S)
             except QueueUnavailable as error:
-                log.warning("not dispatched job=%s: %s; the reconciler will try again", job_id, error)
+                log.warning("job=%s %s", job_id, error)  # the reconciler will
 
-    def _try(self, job_id: str, attempt: int) -> bool:
-        """Analyse a job and record its result or its failure; return True if there is something to deliver."""
+    def _try(self, claim: Claim) -> bool:
+        """Analyse and record, or record why not; True if there is something to deliver."""
         try:
-            return self._analyse(job_id, attempt)
+            return self._analyse(claim)
         except LeaseLost as error:
-            log.warning("analysis not recorded: %s", error)
+            log.warning("%s", error)
         except ResultRejected as error:
-            reason = f"a result failed its check and was not sent: {error}"
-            self.ledger.jobs.finish(job_id, attempt, JobState.FAILED, reason)
-        except SQLAlchemyError as error:  # ledger unavailable: the lease expires, the study is analysed again
-            log.error("analysis not recorded job=%s error=%s", job_id, type(error).__name__)
+            claim.finish(JobState.FAILED, f"a result failed its check and was held back: {error}")
+        except SQLAlchemyError as error:  # a ledger that is away: the lease runs out, the study is analysed again
+            log.error("analysis not recorded job=%s error=%s", claim.job_id, type(error).__name__)
         except Exception as error:  # the boundary: a study always ends in a named state
-            log.exception("analysis failed job=%s", job_id)
-            self.ledger.jobs.finish(job_id, attempt, JobState.FAILED, f"{type(error).__name__}: {error}")
+            log.exception("analysis failed job=%s", claim.job_id)
+            claim.finish(JobState.FAILED, f"{type(error).__name__}: {error}")
         return False
 
-    def _analyse(self, job_id: str, attempt: int) -> bool:
-        folder = self.spool.results(job_id)
-        paths = [instance.path for instance in self.ledger.arrivals.instances(job_id)]
-        wanted = {destination.name: destination.objects for destination in self.config.destination_list()}
-        destinations = self.ledger.jobs.get(job_id).destinations
-        kinds = {kind for name in destinations for kind in wanted.get(name, DEFAULT_OBJECTS)} or DEFAULT_OBJECTS
-        order = Order(tuple(kinds), self.config.model.secondary_capture)
-        analysis = analyse_study(paths, self.predictor, folder, order)
+    def _analyse(self, claim: Claim) -> bool:
+        job, folder = claim.job(), self.spool.results(claim.job_id)
+        instances = self.ledger.arrivals.instances(claim.job_id)
+        paths = [self.spool.path(instance.key) for instance in instances]
+        predictor = self._predictor(job.weights)
+        model = model_words(predictor.model)
+        earlier = self._earlier(job, instances, model)
+        replacing = self.ledger.arrivals.replacing(claim.job_id)
+        order = Order(
+            kinds=self._kinds(job),
+            secondary_capture=self.config.model.secondary_capture,
+            predecessor=earlier.predecessor,
+            known=earlier.known,
+            versions={i.sop_instance_uid: i.sha256[:16] for i in instances if i.sop_instance_uid in replacing},
+        )
+        analysis = analyse_study(paths, predictor, folder, order)
+        delivered = self.ledger.deliveries.delivered(job.study_uid, ObjectKind.SR, model)
+        predecessor = _predecessor(job.study_uid, delivered, analysis.objects)
+        if predecessor is not None and predecessor != order.predecessor:
+            order = replace(order, predecessor=predecessor)
+            analysis = replace(analysis, objects=tuple(_build(analysis.result, paths, folder, order)))
         result, objects = analysis.result, analysis.objects
-        delivered = self.ledger.deliveries.delivered(job_id, ObjectKind.SR)
-        predecessor = _predecessor(result.study_uid, delivered, objects)
-        if predecessor is not None:
-            objects = tuple(_build(result, paths, folder, replace(order, predecessor=predecessor)))
-        keep_result(folder, result, predecessor)
+        keep_result(folder, result, order.predecessor)
         document = summary(result.model, [study_summary(result, objects)])
         (folder / "summary.json").write_text(json.dumps(document, indent=2))
-        log.info("analysed job=%s outcome=%s forward_s=%.3f", job_id, result.outcome, result.forward_seconds)
+        log.info("analysed job=%s outcome=%s forward_s=%.3f", job.job_id, result.outcome, result.forward_seconds)
         if not objects:
-            self.ledger.jobs.finish(job_id, attempt, JobState(result.outcome.value), result.reason)
+            claim.finish(JobState(result.outcome.value), result.reason)
             return False
-        analysed = Analysed(objects, result.forward_seconds, result.outcome.value, result.reason)
-        self.ledger.deliveries.begin(job_id, attempt, analysed, wanted)
+        kept = tuple(replace(made, path=Path(self.spool.key(made.path))) for made in objects)
+        claim.begin(Analysed(kept, result.forward_seconds, result.outcome.value, result.reason, model))
         return True
+
+    def _predictor(self, weights: str) -> Predictor:
+        """Return the model that a job asks for; the last one that differs from the configured one stays loaded."""
+        if not weights:
+            return self.predictor
+        if weights not in self._others:
+            from ftmtl.predictor import Predictor as Load
+
+            self._others.clear()
+            self._others[weights] = Load(Path(weights), device=self.config.model.device or None)
+        return self._others[weights]
+
+    def _kinds(self, job: Job) -> tuple[ObjectKind, ...]:
+        """Return the kinds that the job's plan asks for; a destination without any gets what is configured."""
+        configured = {destination.name: destination.objects for destination in self.config.destination_list()}
+        wanted = [kinds or configured.get(name, DEFAULT_OBJECTS) for name, kinds in job.plan.items()]
+        return tuple({kind for kinds in wanted for kind in kinds}) or DEFAULT_OBJECTS
+
+    def _earlier(self, job: Job, instances: Sequence[Instance], model: str) -> _Earlier:
+        """Return what the model's latest analysis of this study found on images that are still the same."""
+        versions = {instance.sop_instance_uid: instance.sha256 for instance in instances}
+        for other in reversed(self.ledger.jobs.of_study(job.study_uid)):
+            if other.model != model:
+                continue
+            try:
+                result, predecessor = read_result(self.spool.results(other.job_id))
+            except (OSError, ValueError, KeyError):
+                continue  # it was made by another version, or has been removed
+            theirs = {i.sop_instance_uid: i.sha256 for i in self.ledger.arrivals.instances(other.job_id)}
+            known = {
+                image.sop_instance_uid: image
+                for image in result.images
+                if image.outcome is not Outcome.FAILED
+                and versions.get(image.sop_instance_uid) == theirs.get(image.sop_instance_uid)
+            }
+            return _Earlier(known, predecessor if versions == theirs else None)
+        return _Earlier({}, None)
+
+
+class _Earlier(NamedTuple):
+    """An earlier analysis: results by SOP Instance UID, and the predecessor of its report if nothing has changed."""
+
+    known: Mapping[str, ImageResult]
+    predecessor: Predecessor | None
+
+
+def model_words(model: ModelIdentity) -> str:
+    """Return a model's identity as one line: two differ wherever results may differ."""
+    return " ".join(filter(None, (model.name, model.version, model.weights_sha256, model.configuration)))
 
 
 def _predecessor(

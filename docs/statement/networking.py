@@ -14,14 +14,13 @@ from statement.classes import class_name, class_of, kinds_by_class
 from statement.samples import Sample
 
 _ANSWERS = {
-    StoreStatus.SUCCESS: "stored and entered; also for an instance that is held already with the same content",
-    StoreStatus.DUPLICATE_INSTANCE: "the UID is held with other content; the first is kept, the other lies apart",
-    StoreStatus.INVALID_INSTANCE: "a UID is malformed",
-    StoreStatus.PROCESSING_FAILURE: "the disk or the ledger does not do its work",
+    StoreStatus.SUCCESS: "stored and entered; also for an instance that is stored already, in whatever encoding, "
+    "and for another version of it",
     StoreStatus.NOT_AUTHORISED: "the sender is not configured, or comes from another address",
-    StoreStatus.OUT_OF_RESOURCES: "too little free disk space",
+    StoreStatus.OUT_OF_RESOURCES: "too little free disk space, or the disk or the ledger does not do its work",
     StoreStatus.DATA_SET_MISMATCH: "SOP Class or SOP Instance UID differ between request and data set",
-    StoreStatus.CANNOT_UNDERSTAND: "can't be parsed, or lacks SOP Class, SOP Instance or Study Instance UID",
+    StoreStatus.CANNOT_UNDERSTAND: "can't be parsed, lacks SOP Class, SOP Instance or Study Instance UID, or a UID is "
+    "malformed",
 }
 """When the receiving AE answers what."""
 

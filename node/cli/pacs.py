@@ -32,7 +32,7 @@ def serve_pacs(folder: Path, port: int, ae_title: str = "PACS", host: str = "127
             stored = spool.accept(event.dataset_path, data_set_offset(event.dataset_path))
         except SpoolError:
             return 0xA700
-        log.info("stored sop_instance=%s path=%s", event.request.AffectedSOPInstanceUID, stored.path)
+        log.info("stored sop_instance=%s key=%s", event.request.AffectedSOPInstanceUID, stored.key)
         return 0x0000
 
     receive_into(spool.incoming)

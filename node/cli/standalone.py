@@ -13,6 +13,7 @@ from node.errors import QueueUnavailable
 from node.flow.dispatch import QUEUES, Dispatcher, celery_app
 from node.flow.service import Node
 from node.ledger.ledger import Ledger
+from node.store.lock import FolderLock
 from node.store.spool import Spool
 from node.web.app import WebServer
 
@@ -35,6 +36,7 @@ class Standalone:
 
     def __init__(self, config: Config, *, embedded: bool = True, log_folder: Path | None = None) -> None:
         self._children: list[Child] = []
+        self._lock = FolderLock(config.node.data.resolve())  # before anything in it changes
 
         def child(name: str, *arguments: str) -> Child:
             log_file = None if log_folder is None else log_folder / f"{name}.log"
@@ -53,7 +55,8 @@ class Standalone:
         self.config = config
         self.ledger = Ledger(config.ledger_url)
         self.dispatcher = Dispatcher(celery_app(config.queue.url, config.queue.task_limit_s))
-        spool = Spool(config.spool_folder, int(config.node.min_free_gb * 1e9))
+        self.ledger.database.actor = config.node_name
+        spool = Spool(config.spool_folder, int(config.node.min_free_gb * 1e9), incoming=config.node_name)
         self.node = Node(config, self.ledger, spool, self.dispatcher)
         self.web: WebServer | None = None
         self.port = self.http_port = 0
@@ -93,6 +96,7 @@ class Standalone:
         for child in reversed(self._children):
             child.stop()
         self.ledger.close()
+        self._lock.release()
 
 
 def _url(port: int) -> dict[str, str]:

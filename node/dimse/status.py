@@ -9,10 +9,7 @@ class StoreStatus(IntEnum):
     """The statuses with which the node answers a C-STORE."""
 
     SUCCESS = 0x0000
-    DUPLICATE_INSTANCE = 0x0111  # PS3.7 C.5.10: duplicate SOP instance
-    INVALID_INSTANCE = 0x0117  # PS3.7 C.5.12: invalid object instance
-    PROCESSING_FAILURE = 0x0110  # PS3.7 C.5.21
-    NOT_AUTHORISED = 0x0124  # PS3.7 C.5.17
+    NOT_AUTHORISED = 0x0124  # PS3.7 9.1.1.1.9, C.5.17
     OUT_OF_RESOURCES = 0xA700
     DATA_SET_MISMATCH = 0xA900
     CANNOT_UNDERSTAND = 0xC000

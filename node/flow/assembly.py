@@ -1,11 +1,11 @@
-"""Decides when a study is complete: a pure function of what has arrived, and how long ago."""
+"""Decides when a study is complete: pure functions of what has arrived, and how long ago."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ftmtl.acquisition import MG_FOR_PRESENTATION, SECONDARY_CAPTURE, STANDARD_VIEWS
+from ftmtl.acquisition import STANDARD_VIEWS
 from node.domain import Instance, Job
 
 
@@ -15,6 +15,7 @@ class AssemblyPolicy:
 
     quiet_s: float
     deadline_s: float
+    settle_s: float = 2.0
 
 
 def why_complete(
@@ -25,7 +26,7 @@ def why_complete(
     Parameters
     ----------
     job, instances
-        The open job, and its instances.
+        The open job, and its instances; only those that will be analysed count.
     sender_connected
         Whether an association that sent part of it is still open.
     now
@@ -36,11 +37,24 @@ def why_complete(
     str or None
         Why it is complete: ``all views``, ``quiet`` or ``deadline``; None if it is not.
     """
-    analysable = (i for i in instances if i.sop_class_uid in (MG_FOR_PRESENTATION, SECONDARY_CAPTURE))
-    if {(i.laterality, i.view) for i in analysable} >= STANDARD_VIEWS:
+    silent_s = now - job.last_received
+    if has_all_views(instances) and (not sender_connected or silent_s >= policy.settle_s):
         return "all views"
     if now - job.created >= policy.deadline_s:
         return "deadline"
-    if not sender_connected and now - job.last_received >= policy.quiet_s:
+    if not sender_connected and silent_s >= policy.quiet_s:
         return "quiet"
     return None
+
+
+def look_again_at(job: Job, instances: Sequence[Instance], *, sender_connected: bool, policy: AssemblyPolicy) -> float:
+    """Return when an incomplete study may become complete without anything happening, in seconds since the epoch."""
+    deadline = job.created + policy.deadline_s
+    if has_all_views(instances):
+        return min(deadline, job.last_received + policy.settle_s)
+    return deadline if sender_connected else min(deadline, job.last_received + policy.quiet_s)
+
+
+def has_all_views(instances: Sequence[Instance]) -> bool:
+    """Return whether the four standard views are there, each as an image that will be analysed."""
+    return {(i.laterality, i.view) for i in instances if not i.refusal} >= STANDARD_VIEWS

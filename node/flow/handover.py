@@ -5,13 +5,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from node.domain import Destination, JobState
+from node.config import Config
+from node.domain import Cause, Instance, JobState
 from node.errors import IllegalTransition, QueueUnavailable
-from node.flow.dispatch import ANALYSE, Dispatcher
-from node.flow.routing import route
+from node.flow.dispatch import ANALYSE, DELIVER, Dispatcher
+from node.flow.routing import route, why_held
+from node.ledger.deliveries import RELEASED
 from node.ledger.ledger import Ledger
 
 log = logging.getLogger(__name__)
+
+_DELIVERY_STARTS_S = 5.0
+"""How long a delivery may take to be claimed before it is dispatched again."""
 
 
 class Handover:
@@ -21,20 +26,27 @@ class Handover:
     ----------
     ledger, dispatcher
         The jobs, and the access to the queue.
-    destinations
-        Where results may go.
+    config
+        Where results may go, and what is asked of a person first.
     """
 
-    def __init__(self, ledger: Ledger, dispatcher: Dispatcher, destinations: Sequence[Destination]) -> None:
+    def __init__(self, ledger: Ledger, dispatcher: Dispatcher, config: Config) -> None:
         self.ledger = ledger
         self.dispatcher = dispatcher
-        self.destinations = tuple(destinations)
+        self.destinations = config.destination_list()
+        self.ask = config.node.duplicates == "ask"
+        self.look_again_s = {ANALYSE: config.queue.lease_s, DELIVER: _DELIVERY_STARTS_S}
         self._queue_up = True
 
     def route(self, job_id: str) -> None:
         """Decide what happens to a complete job, and queue it if it is to be analysed."""
-        plan = route(self.ledger.arrivals.instances(job_id), self.destinations)
+        instances = self.ledger.arrivals.instances(job_id)
+        plan = route(instances, self.destinations)
         try:
+            if held := self._why_held(job_id, instances):
+                self.ledger.jobs.move(job_id, JobState.HELD, reason=held)
+                log.warning("held job=%s reason=%r", job_id, held)
+                return
             if plan.reason:
                 self.ledger.jobs.move(job_id, JobState.NOT_PROCESSED, reason=plan.reason)
                 log.info("not processed job=%s reason=%r", job_id, plan.reason)
@@ -45,17 +57,28 @@ class Handover:
         if self._queue_up:  # otherwise every study would take seconds to find that the queue is still down
             self.dispatch(ANALYSE, job_id)
 
-    def dispatch(self, task: str, job_id: str) -> None:
-        """Put a job on a task's queue; if the queue does not answer, leave the job to the reconciler."""
+    def dispatch(self, task: str, *job_ids: str) -> None:
+        """Put jobs on a task's queue; if the queue does not answer, leave them to the reconciler."""
+        sent = []
         try:
-            self.dispatcher.send(task, job_id)
+            for job_id in job_ids:
+                self.dispatcher.send(task, job_id)
+                sent.append(job_id)
+            self._queue_up = True
         except QueueUnavailable as error:
             if self._queue_up:
-                log.error("not dispatched job=%s: %s; the reconciler will try again", job_id, error)
+                log.error("not dispatched jobs=%d: %s; the reconciler will try again", len(job_ids) - len(sent), error)
             self._queue_up = False
-            return
-        self._queue_up = True
-        self.ledger.jobs.mark_dispatched(job_id)
+        if sent:
+            self.ledger.jobs.mark_dispatched(*sent, look_again_s=self.look_again_s[task])
+
+    def _why_held(self, job_id: str, instances: Sequence[Instance]) -> str:
+        job = self.ledger.jobs.get(job_id)
+        if job.reason == RELEASED:
+            return ""
+        if self.ask and job.cause is Cause.CORRECTED:
+            return "an image arrived again with other values: it is analysed after a release"
+        return why_held(instances)
 
     def nothing_waits(self, task: str) -> bool:
         """Return whether a task's queue is empty; False if it does not answer."""

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 
 from node.config import QueueSection
-from node.domain import DeliveryState, Job, JobState
+from node.domain import Job, JobState
 from node.errors import IllegalTransition
 from node.flow.dispatch import ANALYSE, DELIVER
 from node.flow.handover import Handover
 from node.ledger.ledger import Ledger
 
 log = logging.getLogger(__name__)
+
+_HOLD_S = 5.0
+"""How long a job that this node has taken up is left alone by all nodes."""
 
 
 class Reconciler:
@@ -32,22 +34,21 @@ class Reconciler:
         self.queue = queue
 
     def reconcile(self) -> None:
-        """Put jobs back on the queue that are unfinished and that no worker holds."""
-        now = self.ledger.clock()
-        nothing_waits = functools.cache(self.handover.nothing_waits)  # ask once, so that everything lost is sent again
-        unfinished = (JobState.COMPLETE, JobState.QUEUED, JobState.ANALYSING, JobState.DELIVERING)
-        for job in self.ledger.jobs.find(unfinished):
-            if job.state is JobState.COMPLETE:
-                self.handover.route(job.job_id)
-            elif job.state is JobState.QUEUED:
-                if now - job.dispatched > self.queue.lease_s and nothing_waits(ANALYSE):
-                    self.handover.dispatch(ANALYSE, job.job_id)
-            elif job.lease_until > now:
-                continue
-            elif job.state is JobState.ANALYSING:
+        """Put jobs back on the queue that are due and that no worker holds; a number of queries that is constant."""
+        for job in self.ledger.jobs.take_due(JobState.COMPLETE, _HOLD_S):
+            self.handover.route(job.job_id)
+        self._dispatch_due(JobState.QUEUED, ANALYSE)
+        for job in self.ledger.jobs.take_due(JobState.ANALYSING, _HOLD_S):
+            if job.lease_until <= self.ledger.clock():
                 self._take_back(job)
-            elif self._is_due(job, now) and nothing_waits(DELIVER):
-                self.handover.dispatch(DELIVER, job.job_id)
+        self._dispatch_due(JobState.DELIVERING, DELIVER)
+
+    def _dispatch_due(self, state: JobState, task: str) -> None:
+        """Dispatch what is due, unless messages wait: then the workers are busy, and nothing is lost."""
+        if self.ledger.jobs.is_due(state) and self.handover.nothing_waits(task):
+            due = self.ledger.jobs.take_due(state, _HOLD_S)
+            free = [job.job_id for job in due if job.lease_until <= self.ledger.clock()]
+            self.handover.dispatch(task, *free)
 
     def _take_back(self, job: Job) -> None:
         """Queue a job again after its worker died, unless it has already lost too many workers."""
@@ -58,15 +59,8 @@ class Reconciler:
                 self.ledger.jobs.move(job.job_id, JobState.FAILED, reason=reason, lost=lost, lease_until=0.0)
                 log.error("failed job=%s reason=%r", job.job_id, reason)
                 return
-            self.ledger.jobs.move(job.job_id, JobState.QUEUED, lost=lost, lease_until=0.0)
+            self.ledger.jobs.move(job.job_id, JobState.QUEUED, lost=lost, lease_until=0.0, due=self.ledger.clock())
         except IllegalTransition:
             return  # it has moved on in the meantime
         log.warning("lease expired job=%s attempt=%d: queued again", job.job_id, job.attempt)
         self.handover.dispatch(ANALYSE, job.job_id)
-
-    def _is_due(self, job: Job, now: float) -> bool:
-        """Return whether something is to be sent now, or the worker died after the last answer, before settling."""
-        if now - job.dispatched < 5.0:
-            return False
-        pending = [d for d in self.ledger.deliveries.of(job.job_id) if d.state is DeliveryState.PENDING]
-        return not pending or any(d.next_attempt <= now for d in pending)

@@ -47,3 +47,12 @@ def route(instances: Sequence[Instance], destinations: Sequence[Destination]) ->
         return Plan(tuple(destinations))
     found = ", ".join(sorted({i.modality or "no modality" for i in instances}))
     return Plan((), f"no mammogram in this study ({found}): stored, not processed")
+
+
+def why_held(instances: Sequence[Instance]) -> str:
+    """Return why a study must wait for a person, or an empty string: its images name different patients."""
+    identities = sorted({instance.identity for instance in instances if instance.identity})
+    if len(identities) < 2:
+        return ""
+    digests = " and ".join(identity[:12] for identity in identities)
+    return f"the images of this study name different patients (digests {digests}): nothing is sent before a release"

@@ -5,17 +5,18 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from dataclasses import replace
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from node.config import Config
-from node.domain import JobState
+from node.domain import Job, JobState
 from node.errors import IllegalTransition, NodeError
-from node.flow.assembly import AssemblyPolicy, why_complete
+from node.flow.assembly import AssemblyPolicy, look_again_at, why_complete
 from node.flow.dispatch import Dispatcher
 from node.flow.handover import Handover
 from node.flow.reconcile import Reconciler
-from node.intake.intake import Intake
+from node.intake.intake import Intake, Policy
 from node.intake.scp import Listener
 from node.ledger.ledger import Ledger
 from node.store.spool import Spool
@@ -23,6 +24,9 @@ from node.store.spool import Spool
 log = logging.getLogger(__name__)
 
 _TICK_S = 1.0
+_HOLD_S = 5.0
+_STUDIES = 500
+"""How many open studies are looked at per tick, and how long another node leaves them alone, in seconds."""
 
 
 class Node:
@@ -43,10 +47,12 @@ class Node:
         self.dispatcher = dispatcher
         self._wake = threading.Event()
         self._stopping = threading.Event()
-        self.handover = Handover(ledger, dispatcher, config.destination_list())
+        self._last_seen = ledger.clock()
+        self.handover = Handover(ledger, dispatcher, config)
         self.reconciler = Reconciler(ledger, self.handover, config.queue)
+        policy = Policy(config.node.duplicates, config.model.secondary_capture)
         self.listener = Listener(
-            Intake(spool, ledger, on_received=self._wake.set),
+            Intake(spool, ledger, on_received=self._wake.set, policy=policy),
             ae_title=config.node.ae_title,
             peers=config.peers,
             max_associations=config.node.max_associations,
@@ -64,6 +70,7 @@ class Node:
         removed = self.spool.recover()
         if removed:
             log.info("removed unfinished files=%d: they were never acknowledged", removed)
+        self.ledger.associations.forget_mine()
         self._thread.start()
         return self.listener.start(self.config.node.host, self.config.node.port)
 
@@ -81,8 +88,10 @@ class Node:
             self._wake.wait(_TICK_S)
             self._wake.clear()
             try:
+                self.watch_clock()
                 self.assemble()
                 if time.monotonic() - reconciled >= _TICK_S:
+                    self.listener.beat()
                     self.reconciler.reconcile()
                     reconciled = time.monotonic()
             except (SQLAlchemyError, OSError) as error:
@@ -90,17 +99,40 @@ class Node:
             except NodeError as error:
                 log.error("assembly failed: %s", error)
 
+    def watch_clock(self) -> None:
+        """Notice a wall clock that was set back; studies go on as if it had not been."""
+        now = self.ledger.clock()
+        if now < self._last_seen - _TICK_S:
+            by_s = self._last_seen - now
+            log.warning("the clock was set back s=%.0f", by_s)
+            self.ledger.jobs.clock_set_back(by_s)
+        self._last_seen = now
+
     def assemble(self) -> None:
         """Close the studies that are complete, and queue them."""
-        policy = AssemblyPolicy(self.config.assembly.quiet_s, self.config.assembly.deadline_s)
-        for job in self.ledger.jobs.find([JobState.RECEIVING]):
-            connected = job.study_uid in self.listener.open_studies()
-            instances = self.ledger.arrivals.instances(job.job_id)
-            why = why_complete(job, instances, sender_connected=connected, now=self.ledger.clock(), policy=policy)
-            if why is not None:
-                try:
-                    self.ledger.jobs.move(job.job_id, JobState.COMPLETE)
-                except IllegalTransition:
-                    continue  # another node on this ledger was faster
-                log.info("complete job=%s study=%s instances=%d why=%r", job.job_id, job.study_uid, len(instances), why)
-                self.handover.route(job.job_id)
+        section = self.config.assembly
+        policy = AssemblyPolicy(section.quiet_s, section.deadline_s, section.settle_s)
+        due = self.ledger.jobs.take_due(JobState.RECEIVING, _HOLD_S, _STUDIES)
+        if not due:
+            return
+        instances = self.ledger.arrivals.instances_of([job.job_id for job in due])
+        connected, under_way = self.ledger.associations.open_studies(), self.ledger.associations.senders_under_way()
+        waiting: list[tuple[Job, float]] = []
+        for job in due:
+            theirs, open_ = instances.get(job.job_id, []), job.study_uid in connected
+            active = max((under_way.get(instance.calling_ae, 0.0) for instance in theirs), default=0.0)
+            job = replace(job, last_received=max(job.last_received, active))
+            why = why_complete(job, theirs, sender_connected=open_, now=self.ledger.clock(), policy=policy)
+            if why is None:
+                waiting.append((job, look_again_at(job, theirs, sender_connected=open_, policy=policy)))
+            else:
+                self._close(job, len(theirs), why)
+        self.ledger.jobs.look_again(waiting)
+
+    def _close(self, job: Job, count: int, why: str) -> None:
+        try:
+            self.ledger.jobs.move(job.job_id, JobState.COMPLETE)
+        except IllegalTransition:
+            return  # another node on this ledger was faster
+        log.info("complete job=%s study=%s instances=%d why=%r", job.job_id, job.study_uid, count, why)
+        self.handover.route(job.job_id)

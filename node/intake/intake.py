@@ -8,24 +8,38 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-import pydicom
 from pydicom.dataset import Dataset
-from pydicom.tag import Tag
-from pydicom.uid import UID
 
-from ftmtl.acquisition import HEADER_TAGS, Acquisition, read_acquisition
+from ftmtl.acquisition import Acquisition, read_acquisition, why_not_analysed
 from node.dimse.status import StoreStatus
-from node.domain import Instance
+from node.domain import Instance, StudyFacts
 from node.errors import LedgerError, SpoolError, SpoolFull
+from node.intake.header import facts_of, identity_of, is_image, is_uid, read_header
+from node.intake.values import Comparison, compare
 from node.ledger.arrivals import Registration
 from node.ledger.ledger import Ledger
-from node.store.spool import Spool, data_set_offset
+from node.store.spool import Spool, Stored, data_set_offset
 
-_HEADER = [*HEADER_TAGS, "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality"]
+
+@dataclass(frozen=True)
+class Policy:
+    """How instances are judged.
+
+    Attributes
+    ----------
+    duplicates
+        What becomes of other values under a known UID: ``newest`` takes the newer version, ``first`` keeps the older
+        one, ``ask`` takes the newer one and holds its study until a person releases it.
+    secondary_capture
+        Whether digitised film is analysed, and so counts for a complete study.
+    """
+
+    duplicates: str = "newest"
+    secondary_capture: bool = True
 
 
 @dataclass(frozen=True)
@@ -67,11 +81,20 @@ class Intake:
         Where instances are stored and recorded.
     on_received
         Called after an instance has been recorded in the ledger.
+    policy
+        How instances are judged.
     """
 
-    def __init__(self, spool: Spool, ledger: Ledger, on_received: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        ledger: Ledger,
+        on_received: Callable[[], None] = lambda: None,
+        policy: Policy = Policy(),
+    ) -> None:
         self.spool = spool
         self.ledger = ledger
+        self.policy = policy
         self.on_received = on_received
 
     def take(self, arrival: Arrival, entering: Callable[[str], None] = lambda study_uid: None) -> Outcome:
@@ -88,58 +111,79 @@ class Intake:
         except SpoolFull as error:
             return Outcome(StoreStatus.OUT_OF_RESOURCES, str(error))
         except (SpoolError, LedgerError) as error:
-            return Outcome(StoreStatus.PROCESSING_FAILURE, str(error))
+            return Outcome(StoreStatus.OUT_OF_RESOURCES, str(error))
 
     def refuse(self, arrival: Arrival, outcome: Outcome, *, keep: bool = True) -> Outcome:
         """Record a refused instance; unless ``keep`` is False, a copy is kept for a person to look at."""
-        path = self.spool.reject(arrival.path).path if keep else None
-        self.ledger.arrivals.reject(arrival.sop_instance_uid, arrival.sender, *outcome, path)
+        key = self.spool.reject(arrival.path).key if keep else None
+        self.ledger.arrivals.reject(arrival.sop_instance_uid, arrival.sender, *outcome, key)
         return outcome
 
     def _take(self, arrival: Arrival, entering: Callable[[str], None]) -> Outcome:
         offset = data_set_offset(arrival.path)
         try:
-            header = pydicom.dcmread(arrival.path, stop_before_pixels=True, specific_tags=[Tag(t) for t in _HEADER])
+            header = read_header(arrival.path)
             fault = _mismatch(arrival, header)
             acquisition = read_acquisition(header)
+            facts = facts_of(header)
         except Exception as error:  # noqa: BLE001 - the boundary: pydicom raises whatever the bytes provoke
             reason = f"cannot be parsed: {type(error).__name__}"  # its message may quote patient data
             return self.refuse(arrival, Outcome(StoreStatus.CANNOT_UNDERSTAND, reason))
         if fault:
             return self.refuse(arrival, fault)
-        instance = self._keep(arrival, header, acquisition, offset)
-        entering(instance.study_uid)
-        return self._enter(instance)
-
-    def _keep(self, arrival: Arrival, header: Dataset, acquisition: Acquisition, offset: int) -> Instance:
-        series_uid = str(header.get("SeriesInstanceUID") or "")
         stored = self.spool.accept(arrival.path, offset)
+        instance = self._instance(arrival, header, acquisition, stored)
+        entering(instance.study_uid)
+        outcome = self._enter(replace(instance, identity=identity_of(facts)), facts)
+        self.on_received()
+        return outcome
+
+    def _instance(self, arrival: Arrival, header: Dataset, acquisition: Acquisition, stored: Stored) -> Instance:
+        series_uid = str(header.get("SeriesInstanceUID") or "")
+        refusal = why_not_analysed(acquisition, secondary_capture=self.policy.secondary_capture)
         return Instance(
             sop_instance_uid=str(header.SOPInstanceUID),
             sop_class_uid=str(header.SOPClassUID),
             study_uid=str(header.StudyInstanceUID),
-            series_uid=series_uid if _is_uid(series_uid) else "",
+            series_uid=series_uid if is_uid(series_uid) else "",
             transfer_syntax_uid=arrival.transfer_syntax_uid,
             modality=acquisition.modality[:16],
             laterality=acquisition.laterality,
             view=acquisition.view,
-            path=stored.path,
+            key=stored.key,
             sha256=stored.sha256,
             size_bytes=stored.size_bytes,
             calling_ae=arrival.sender,
             received=time.time(),
+            refusal=refusal or "",
         )
 
-    def _enter(self, instance: Instance) -> Outcome:
-        registration = self.ledger.arrivals.register(instance)
-        if registration is Registration.CONFLICT:
-            kept = self.spool.reject(instance.path)
-            reason = "this SOP Instance UID is stored with other content; the first is kept, this one is set aside"
-            outcome = Outcome(StoreStatus.DUPLICATE_INSTANCE, reason)
-            self.ledger.arrivals.reject(instance.sop_instance_uid, instance.calling_ae, *outcome, kept.path)
-            return outcome
-        self.on_received()
-        return Outcome(StoreStatus.SUCCESS, "" if registration is Registration.NEW else "already stored, same content")
+    def _enter(self, instance: Instance, facts: StudyFacts) -> Outcome:
+        image = is_image(instance.sop_class_uid)
+        registration = self.ledger.arrivals.register(instance, facts, image=image)
+        if registration is not Registration.CONFLICT:
+            return Outcome(StoreStatus.SUCCESS, _WORDS[registration])
+        known = self.ledger.arrivals.current(instance.sop_instance_uid)
+        if known is None:
+            comparison = Comparison.OTHER
+        else:
+            comparison = compare(self.spool.path(known.key), self.spool.path(instance.key))
+        if comparison is Comparison.SAME:
+            self.spool.forget(instance.key)
+            return Outcome(StoreStatus.SUCCESS, "already stored, the same values in another encoding")
+        if comparison is Comparison.OTHER and self.policy.duplicates == "first":
+            reason = "another version with the same UID was here first"
+            self.ledger.arrivals.set_aside(instance, reason)
+            return Outcome(StoreStatus.SUCCESS, f"set aside: {reason}")
+        self.ledger.arrivals.register(instance, facts, image=image, replace=True)
+        return Outcome(StoreStatus.SUCCESS, f"takes the place of an earlier version: {comparison.value}")
+
+
+_WORDS = {
+    Registration.NEW: "",
+    Registration.SAME: "already stored, same content",
+    Registration.OWN: "a result object of this node: stored, not analysed",
+}
 
 
 def _mismatch(arrival: Arrival, header: Dataset) -> Outcome | None:
@@ -152,10 +196,6 @@ def _mismatch(arrival: Arrival, header: Dataset) -> Outcome | None:
         return Outcome(StoreStatus.DATA_SET_MISMATCH, reason)
     if header.SOPClassUID != arrival.sop_class_uid:
         return Outcome(StoreStatus.DATA_SET_MISMATCH, "the data set's SOP Class UID differs from the request's")
-    if not all(_is_uid(value) for value in (uid, study)):
-        return Outcome(StoreStatus.INVALID_INSTANCE, "a UID is malformed")
+    if not all(is_uid(value) for value in (uid, study)):
+        return Outcome(StoreStatus.CANNOT_UNDERSTAND, "a UID is malformed")
     return None
-
-
-def _is_uid(value: str) -> bool:
-    return len(value) <= 64 and UID(value).is_valid

@@ -6,8 +6,8 @@ import ipaddress
 import logging
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,15 @@ from node.dimse.status import StoreStatus
 from node.intake.intake import Arrival, Intake, Outcome
 
 log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Connection:
+    """An open association: its id in the ledger, when data last arrived on it, and which studies it has brought."""
+
+    association_id: str
+    active: float
+    studies: set[str] = field(default_factory=set)
 
 
 class Listener:
@@ -48,7 +57,7 @@ class Listener:
         self.intake = intake
         self.peers = tuple(peers)
         self._lock = threading.Lock()
-        self._studies: dict[threading.Thread, set[str]] = defaultdict(set)  # an association is a thread
+        self._open: dict[threading.Thread, _Connection] = {}  # an association is a thread
         self._ae = accepting_entity(ae_title, max_associations)
         self._ae.require_calling_aet = sorted({peer.ae_title for peer in peers})
         self._server: Any = None
@@ -65,6 +74,8 @@ class Listener:
         handlers: list[Any] = [
             (evt.EVT_C_STORE, self._on_store),
             (evt.EVT_C_ECHO, self._on_echo),
+            (evt.EVT_ACCEPTED, self._on_accepted),
+            (evt.EVT_DATA_RECV, self._on_data),
             (evt.EVT_CONN_CLOSE, self._on_close),
         ]
         self._server = self._ae.start_server((host, port), block=False, evt_handlers=handlers)
@@ -77,11 +88,30 @@ class Listener:
             self._server = None
 
     def open_studies(self) -> set[str]:
-        """Return the studies that an association which is still open has sent instances of."""
+        """Return the studies that an open association of any node on this ledger has sent instances of."""
+        return self.intake.ledger.associations.open_studies()
+
+    def beat(self) -> None:
+        """Show the other nodes that this one is alive, and which of its associations carry data."""
         with self._lock:
-            for assoc in [assoc for assoc in self._studies if not assoc.is_alive()]:
-                del self._studies[assoc]
-            return set().union(*self._studies.values())
+            dead = [assoc for assoc in self._open if not assoc.is_alive()]
+            gone = [self._open.pop(assoc).association_id for assoc in dead]
+            active = {one.association_id: one.active for one in self._open.values()}
+        for association_id in gone:
+            self.intake.ledger.associations.close(association_id)
+        self.intake.ledger.associations.beat(active)
+
+    def _on_accepted(self, event: Any) -> None:
+        if self._allowed(event.assoc):
+            sender = event.assoc.requestor.ae_title.strip()
+            connection = _Connection(self.intake.ledger.associations.open(sender), self.intake.ledger.clock())
+            with self._lock:
+                self._open[event.assoc] = connection
+
+    def _on_data(self, event: Any) -> None:
+        connection = self._open.get(event.assoc)
+        if connection is not None:
+            connection.active = self.intake.ledger.clock()
 
     def _on_echo(self, event: Any) -> int:
         return int(StoreStatus.SUCCESS if self._allowed(event.assoc) else StoreStatus.NOT_AUTHORISED)
@@ -93,6 +123,11 @@ class Listener:
         if file is not None:
             file.close()
             Path(file.name).unlink(missing_ok=True)
+        with self._lock:
+            connection = self._open.pop(event.assoc, None)
+        if connection is not None:
+            self.intake.ledger.associations.close(connection.association_id)
+            self.intake.on_received()
 
     def _on_store(self, event: Any) -> int | Dataset:
         started = time.monotonic()
@@ -101,7 +136,7 @@ class Listener:
             status, reason = self._store(event, sender)
         except Exception as error:  # the boundary: a sender always gets an answer
             log.exception("store failed sop_instance=%s", uid)
-            status, reason = StoreStatus.PROCESSING_FAILURE, type(error).__name__
+            status, reason = StoreStatus.OUT_OF_RESOURCES, type(error).__name__  # the sender keeps its copy
         took = time.monotonic() - started
         level = logging.INFO if status is StoreStatus.SUCCESS else logging.WARNING
         log.log(level, "store ae=%s sop_instance=%s status=0x%04X s=%.3f %s", sender, uid, status, took, reason)
@@ -120,8 +155,10 @@ class Listener:
             return self.intake.refuse(arrival, outcome, keep=False)
 
         def entering(study_uid: str) -> None:
-            with self._lock:
-                self._studies[event.assoc].add(study_uid)
+            connection = self._open.get(event.assoc)
+            if connection is not None and study_uid not in connection.studies:
+                self.intake.ledger.associations.brings(connection.association_id, study_uid)
+                connection.studies.add(study_uid)
 
         return self.intake.take(arrival, entering)
 

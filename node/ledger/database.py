@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import socket
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config as AlembicConfig
 from sqlalchemy.exc import ArgumentError
 
 from node.errors import LedgerError
@@ -35,6 +37,7 @@ class Database:
     def __init__(self, url: str, clock: Callable[[], float] = time.time) -> None:
         self.url = url
         self.clock = clock
+        self.actor = f"{socket.gethostname()}:{os.getpid()}"
         if url.startswith("sqlite:///"):
             Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -45,13 +48,43 @@ class Database:
             sa.event.listen(self.engine, "connect", _configure_sqlite)
             sa.event.listen(self.engine, "begin", _begin_sqlite)
 
-    def upgrade(self) -> None:
-        """Upgrade the schema to this version's, or create it in an empty database."""
-        config = AlembicConfig()
+    def upgrade(self) -> Path | None:
+        """Upgrade the schema to this version's, or create it in an empty database.
+
+        Returns
+        -------
+        Path or None
+            The back-up of an SQLite file that was taken before it was changed, if it was.
+        """
+        from alembic import command  # late: it takes as long to import as a list of jobs to print
+        from alembic.config import Config
+        from alembic.migration import MigrationContext
+        from alembic.script import ScriptDirectory
+
+        config = Config()
         config.set_main_option("script_location", "node.ledger:migrations")
+        head = ScriptDirectory.from_config(config).get_current_head()
+        with self.read() as connection:
+            revision = MigrationContext.configure(connection).get_current_revision()
+        if revision == head:
+            return None
+        backup = None if revision is None or self.engine.dialect.name != "sqlite" else self._back_up(revision)
         with self.write() as connection:
             config.attributes["connection"] = connection
+            if backup is not None:
+                connection.exec_driver_sql("PRAGMA defer_foreign_keys = ON")
             command.upgrade(config, "head")
+        return backup
+
+    def _back_up(self, revision: str) -> Path:
+        """Copy an SQLite file beside itself, named after its revision; an earlier copy is kept."""
+        path = Path(self.url.removeprefix("sqlite:///"))
+        copy = path.with_name(f"{path.name}.before-{revision}-{time.strftime('%Y%m%d-%H%M%S')}")
+        with contextlib.closing(sqlite3.connect(path)) as source, contextlib.closing(sqlite3.connect(copy)) as target:
+            source.backup(target)
+        with copy.open("rb") as file:
+            os.fsync(file.fileno())
+        return copy
 
     def close(self) -> None:
         """Close the database connections."""

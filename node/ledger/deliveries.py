@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
+from typing import Any
 
 import sqlalchemy as sa
 
-from node.domain import Analysed, Delivery, DeliveryState, JobState, ResultObject
+from node.domain import Analysed, Delivery, DeliveryState, Job, JobState, ResultObject
 from node.errors import IllegalTransition
 from node.kinds import ObjectKind
 from node.ledger.database import Database
 from node.ledger.jobs import Jobs
 from node.ledger.schema import deliveries, jobs, objects
+
+RELEASED = "released by a person"
+"""The reason of a job that was held and may go on."""
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """What a destination receives in place of objects that it refuses.
+
+    Attributes
+    ----------
+    refused
+        The kind that is no longer sent there.
+    instead
+        The objects that are sent in its place; the ledger may know them already.
+    comment
+        What was refused, and what is sent instead, in words.
+    """
+
+    destination: str
+    refused: ObjectKind
+    instead: Sequence[ResultObject]
+    comment: str
 
 
 class Deliveries:
@@ -46,26 +70,36 @@ class Deliveries:
                 for r in connection.execute(query)
             ]
 
-    def delivered(self, job_id: str, kind: ObjectKind) -> list[ResultObject]:
-        """Return a job's objects of one kind that have reached at least one destination."""
-        reached = {d.sop_instance_uid for d in self.of(job_id) if d.state is DeliveryState.DELIVERED}
-        return [made for made in self.objects(job_id) if made.kind is kind and made.sop_instance_uid in reached]
+    def states(self, job_ids: Sequence[str]) -> dict[str, dict[str, set[DeliveryState]]]:
+        """Return the states of several jobs' deliveries, by job id and destination; one query for all."""
+        columns = deliveries.c.job_id, deliveries.c.destination, deliveries.c.state
+        query = sa.select(*columns).where(deliveries.c.job_id.in_(list(job_ids))).distinct()
+        found: dict[str, dict[str, set[DeliveryState]]] = {job_id: {} for job_id in job_ids}
+        with self.database.read() as connection:
+            for job_id, destination, state in connection.execute(query):
+                found[job_id].setdefault(destination, set()).add(DeliveryState(state))
+        return found
 
-    def begin(
-        self,
-        job_id: str,
-        attempt: int,
-        analysed: Analysed,
-        wanted: Mapping[str, Collection[ObjectKind]] = MappingProxyType({}),
-    ) -> None:
-        """Record the objects of an analysis, and open their deliveries to the job's destinations.
+    def delivered(self, study_uid: str, kind: ObjectKind, model: str) -> list[ResultObject]:
+        """Return the objects of one kind that a model made of a study and that reached a destination, oldest first."""
+        reached = (
+            sa.select(deliveries.c.sop_instance_uid)
+            .where(deliveries.c.job_id == objects.c.job_id, deliveries.c.sop_instance_uid == objects.c.sop_instance_uid)
+            .where(deliveries.c.state == DeliveryState.DELIVERED)
+        )
+        query = (
+            objects.select()
+            .join(jobs, jobs.c.job_id == objects.c.job_id)
+            .where(jobs.c.study_uid == study_uid, jobs.c.model == model, objects.c.kind == kind, reached.exists())
+            .order_by(jobs.c.created, objects.c.sop_instance_uid)
+        )
+        with self.database.read() as connection:
+            return [_object(row) for row in connection.execute(query)]
 
-        Objects that an earlier analysis of the job has already delivered are not sent again.
+    def begin(self, job_id: str, attempt: int, analysed: Analysed) -> None:
+        """Record the objects of an analysis, and open their deliveries as the job's plan says.
 
-        Parameters
-        ----------
-        wanted
-            The kinds that each destination receives; a destination that is not listed receives all of them.
+        Objects that any job of the study has already delivered to a destination are not sent there again.
 
         Raises
         ------
@@ -74,31 +108,35 @@ class Deliveries:
         """
         with self.database.write() as connection:
             job = self._jobs.held_within(connection, job_id, attempt)
-            again = [result.sop_instance_uid for result in analysed.objects]
-            connection.execute(
-                deliveries.delete().where(
-                    deliveries.c.job_id == job_id,
-                    (deliveries.c.state != DeliveryState.DELIVERED) | deliveries.c.sop_instance_uid.not_in(again),
-                )
-            )
+            there = self._there(connection, job, [result.sop_instance_uid for result in analysed.objects])
+            connection.execute(deliveries.delete().where(deliveries.c.job_id == job_id))
             connection.execute(objects.delete().where(objects.c.job_id == job_id))
             self._add_objects(connection, job_id, analysed.objects)
-            for destination in job.destinations:
-                kinds = wanted.get(destination, tuple(ObjectKind))
-                self._open(connection, job_id, destination, [made for made in analysed.objects if made.kind in kinds])
+            for destination, kinds in job.plan.items():
+                due = [made for made in analysed.objects if not kinds or made.kind in kinds]
+                self._open(connection, job_id, destination, due, there)
             self._jobs.move_within(
                 connection,
                 job_id,
                 JobState.DELIVERING,
                 lease_until=0.0,
+                due=0.0,
                 forward_seconds=analysed.forward_seconds,
                 outcome=analysed.outcome,
                 outcome_reason=analysed.reason,
+                model=analysed.model,
             )
 
-    def record(self, job_id: str, delivery: Delivery) -> None:
-        """Record how an attempt to deliver one object ended."""
+    def record(self, job_id: str, attempt: int, delivery: Delivery) -> None:
+        """Record how an attempt to deliver one object ended.
+
+        Raises
+        ------
+        LeaseLost
+            If another attempt holds the job.
+        """
         with self.database.write() as connection:
+            self._jobs.held_within(connection, job_id, attempt)
             connection.execute(
                 deliveries.update()
                 .where(
@@ -116,33 +154,31 @@ class Deliveries:
                 )
             )
 
-    def replace(
-        self, job_id: str, destination: str, refused: ObjectKind, instead: Sequence[ResultObject], comment: str
-    ) -> None:
+    def replace(self, job_id: str, attempt: int, replacement: Replacement) -> None:
         """Open the delivery of other objects to a destination that refuses those of one kind.
 
-        Parameters
-        ----------
-        refused
-            The kind that is no longer sent there.
-        instead
-            The objects that are sent in its place; the ledger may know them already.
-        comment
-            What was refused, and what is sent instead, in words.
+        Raises
+        ------
+        LeaseLost
+            If another attempt holds the job.
         """
+        destination, instead = replacement.destination, replacement.instead
         with self.database.write() as connection:
+            job = self._jobs.held_within(connection, job_id, attempt)
+            there = self._there(connection, job, [made.sop_instance_uid for made in instead])
             known = {made.sop_instance_uid: made for made in _objects(connection, job_id)}
+            refused = [uid for uid, made in known.items() if made.kind == replacement.refused]
             self._add_objects(connection, job_id, [made for made in instead if made.sop_instance_uid not in known])
-            self._open(connection, job_id, destination, instead)
+            self._open(connection, job_id, destination, instead, there)
             connection.execute(
                 deliveries.update()
                 .where(
                     deliveries.c.job_id == job_id,
                     deliveries.c.destination == destination,
-                    deliveries.c.sop_instance_uid.in_([uid for uid, made in known.items() if made.kind == refused]),
+                    deliveries.c.sop_instance_uid.in_(refused),
                     deliveries.c.state != DeliveryState.DELIVERED,
                 )
-                .values(state=DeliveryState.REPLACED, comment=comment)
+                .values(state=DeliveryState.REPLACED, comment=replacement.comment)
             )
 
     def settle(self, job_id: str, attempt: int) -> JobState:
@@ -160,13 +196,14 @@ class Deliveries:
         with self.database.write() as connection:
             job = self._jobs.held_within(connection, job_id, attempt)
             rows = connection.execute(
-                sa.select(deliveries.c.state, deliveries.c.destination, deliveries.c.comment).where(
-                    deliveries.c.job_id == job_id
-                )
+                sa.select(
+                    deliveries.c.state, deliveries.c.destination, deliveries.c.comment, deliveries.c.next_attempt
+                ).where(deliveries.c.job_id == job_id)
             ).all()
             states = {row.state for row in rows}
             if DeliveryState.PENDING in states:
-                self._jobs.move_within(connection, job_id, JobState.DELIVERING, lease_until=0.0)
+                due = min(row.next_attempt for row in rows if row.state == DeliveryState.PENDING)
+                self._jobs.move_within(connection, job_id, JobState.DELIVERING, lease_until=0.0, due=due)
                 return JobState.DELIVERING
             if DeliveryState.FAILED in states:
                 told = [f"{r.destination}: {r.comment}" for r in rows if r.state == DeliveryState.FAILED]
@@ -182,7 +219,7 @@ class Deliveries:
             return end
 
     def retry(self, job_id: str) -> JobState:
-        """Resume a failed or unprocessed job: send what is undelivered, or if there is nothing, analyse again.
+        """Resume a failed, unprocessed or held job: send what is undelivered, or if there is nothing, analyse it.
 
         Raises
         ------
@@ -191,8 +228,8 @@ class Deliveries:
         """
         with self.database.write() as connection:
             state = connection.execute(sa.select(jobs.c.state).where(jobs.c.job_id == job_id)).scalar()
-            if state not in (JobState.FAILED, JobState.NOT_PROCESSED):
-                raise IllegalTransition(f"job {job_id} is {state}: only failed and unprocessed jobs can be retried")
+            if state not in (JobState.FAILED, JobState.NOT_PROCESSED, JobState.HELD):
+                raise IllegalTransition(f"job {job_id} is {state}: only failed, unprocessed and held jobs can go on")
             undelivered = connection.execute(
                 deliveries.update()
                 .where(
@@ -202,7 +239,10 @@ class Deliveries:
                 .values(state=DeliveryState.PENDING, next_attempt=0.0, attempts=0, opened=self.database.clock())
             ).rowcount
             to = JobState.DELIVERING if undelivered else JobState.COMPLETE
-            self._jobs.move_within(connection, job_id, to, lease_until=0.0, dispatched=0.0)
+            released = state == JobState.HELD
+            self._jobs.move_within(
+                connection, job_id, to, lease_until=0.0, dispatched=0.0, due=0.0, reason=RELEASED if released else ""
+            )
             return to
 
     def _add_objects(self, connection: sa.Connection, job_id: str, results: Sequence[ResultObject]) -> None:
@@ -214,32 +254,52 @@ class Deliveries:
                     kind=result.kind,
                     sop_class_uid=result.sop_class_uid,
                     series_uid=result.series_uid,
-                    path=str(result.path),
+                    key=str(result.path),
                 )
             )
 
-    def _open(self, connection: sa.Connection, job_id: str, destination: str, results: Sequence[ResultObject]) -> None:
-        """Open deliveries, except those that are already open or done."""
+    def _there(self, connection: sa.Connection, job: Job, uids: Sequence[str]) -> dict[tuple[str, str], int | None]:
+        """Return which of some objects the study's jobs have delivered: destination and UID, and the status."""
+        query = (
+            sa.select(deliveries.c.destination, deliveries.c.sop_instance_uid, deliveries.c.status)
+            .join(jobs, jobs.c.job_id == deliveries.c.job_id)
+            .where(jobs.c.study_uid == job.study_uid, deliveries.c.state == DeliveryState.DELIVERED)
+            .where(deliveries.c.sop_instance_uid.in_(list(uids)))
+        )
+        return {(row.destination, row.sop_instance_uid): row.status for row in connection.execute(query)}
+
+    def _open(
+        self,
+        connection: sa.Connection,
+        job_id: str,
+        destination: str,
+        results: Sequence[ResultObject],
+        there: Mapping[tuple[str, str], int | None],
+    ) -> None:
+        """Open deliveries, except those that are already open; what is there already counts as delivered."""
         query = sa.select(deliveries.c.sop_instance_uid).where(
             deliveries.c.job_id == job_id, deliveries.c.destination == destination
         )
         known = set(connection.execute(query).scalars())
-        for result in (made for made in results if made.sop_instance_uid not in known):
+        now = self.database.clock()
+        for uid in (made.sop_instance_uid for made in results if made.sop_instance_uid not in known):
+            done = (destination, uid) in there
             connection.execute(
                 deliveries.insert().values(
                     job_id=job_id,
                     destination=destination,
-                    sop_instance_uid=result.sop_instance_uid,
-                    state=DeliveryState.PENDING,
-                    opened=self.database.clock(),
+                    sop_instance_uid=uid,
+                    state=DeliveryState.DELIVERED if done else DeliveryState.PENDING,
+                    status=there.get((destination, uid)),
+                    opened=now,
                 )
             )
 
 
 def _objects(connection: sa.Connection, job_id: str) -> list[ResultObject]:
     query = objects.select().where(objects.c.job_id == job_id).order_by(objects.c.sop_instance_uid)
-    made = [
-        ResultObject(ObjectKind(r.kind), r.sop_class_uid, r.sop_instance_uid, r.series_uid, Path(r.path))
-        for r in connection.execute(query)
-    ]
-    return sorted(made, key=lambda result: result.kind.place)
+    return sorted(map(_object, connection.execute(query)), key=lambda result: result.kind.place)
+
+
+def _object(row: Any) -> ResultObject:
+    return ResultObject(ObjectKind(row.kind), row.sop_class_uid, row.sop_instance_uid, row.series_uid, Path(row.key))

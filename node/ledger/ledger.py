@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from node.ledger.arrivals import Arrivals
+from node.ledger.associations import Associations
 from node.ledger.database import Database
 from node.ledger.deliveries import Deliveries
 from node.ledger.jobs import Jobs
@@ -23,7 +24,7 @@ class Ledger:
 
     Attributes
     ----------
-    arrivals, jobs, deliveries
+    arrivals, associations, jobs, deliveries
         Its parts; all reads and writes go through them.
 
     Raises
@@ -35,6 +36,7 @@ class Ledger:
     def __init__(self, url: str, clock: Callable[[], float] = time.time) -> None:
         self.database = Database(url, clock)
         self.arrivals = Arrivals(self.database)
+        self.associations = Associations(self.database)
         self.jobs = Jobs(self.database)
         self.deliveries = Deliveries(self.database, self.jobs)
 

@@ -8,7 +8,8 @@ from node.errors import IllegalTransition
 S = JobState
 TRANSITIONS: dict[JobState, frozenset[JobState]] = {
     S.RECEIVING: frozenset({S.COMPLETE}),
-    S.COMPLETE: frozenset({S.QUEUED, S.NOT_PROCESSED}),
+    S.COMPLETE: frozenset({S.QUEUED, S.NOT_PROCESSED, S.HELD}),
+    S.HELD: frozenset({S.COMPLETE}),
     S.QUEUED: frozenset({S.ANALYSING}),
     S.ANALYSING: frozenset({S.ANALYSING, S.QUEUED, S.DELIVERING, S.NOT_PROCESSED, S.FAILED}),
     S.DELIVERING: frozenset({S.DELIVERING, S.DELIVERED, S.NOT_PROCESSED, S.FAILED}),

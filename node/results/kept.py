@@ -89,6 +89,7 @@ def _image(number: int, image: ImageResult, arrays: Arrays) -> dict[str, Any]:
         "findings": findings,
         "spacing_mm": image.spacing_mm and [float(mm) for mm in image.spacing_mm],
         "spacing_source": image.spacing_source,
+        "version": image.version,
     }
 
 
@@ -120,4 +121,5 @@ def _read_image(number: int, entry: dict[str, Any], arrays: Mapping[str, NDArray
         findings,
         None if spacing is None else (spacing[0], spacing[1]),
         entry["spacing_source"],
+        entry.get("version", ""),  # a result that an earlier version kept has none
     )

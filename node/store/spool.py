@@ -18,15 +18,17 @@ from node.errors import SpoolError, SpoolFull
 
 @dataclass(frozen=True)
 class Stored:
-    """A file in the spool: its path, and the SHA-256 and size in bytes of its encoded data set."""
+    """A file in the spool: its key, and the SHA-256 and size in bytes of its encoded data set."""
 
-    path: Path
+    key: str
     sha256: str
     size_bytes: int
 
 
 class Spool:
-    """Folders ``incoming``, ``instances``, ``rejected`` and ``results`` under one root.
+    """Files by keys relative to one root, so that the root may move, or be mounted elsewhere on another host.
+
+    Folders ``incoming``, ``instances``, ``rejected`` and ``results`` under one root.
 
     Parameters
     ----------
@@ -34,14 +36,35 @@ class Spool:
         The root; it and its folders are created if needed.
     min_free_bytes
         Free space below which `check_space` raises.
+    incoming
+        Name of this node's own folder of files that are being received, where several nodes share the spool.
     """
 
-    def __init__(self, folder: Path, min_free_bytes: int = 0) -> None:
+    def __init__(self, folder: Path, min_free_bytes: int = 0, *, incoming: str = "") -> None:
         self.folder = folder
         self.min_free_bytes = min_free_bytes
-        self.incoming = folder / "incoming"
-        for name in ("incoming", "instances", "rejected", "results"):
+        self.incoming = folder / "incoming" / incoming
+        for name in ("instances", "rejected", "results"):
             (folder / name).mkdir(parents=True, exist_ok=True)
+        self.incoming.mkdir(parents=True, exist_ok=True)
+
+    def path(self, key: str) -> Path:
+        """Return the file of a key."""
+        return self.folder / key
+
+    def key(self, path: Path) -> str:
+        """Return the key of a file.
+
+        Raises
+        ------
+        ValueError
+            If it is not under the root.
+        """
+        return path.relative_to(self.folder).as_posix()
+
+    def forget(self, key: str) -> None:
+        """Remove a file that nothing refers to."""
+        self.path(key).unlink(missing_ok=True)
 
     def recover(self) -> int:
         """Remove files that were being received when the node last stopped; return how many there were."""
@@ -105,7 +128,7 @@ class Spool:
             sync_folder(folder)
         except OSError as error:
             raise SpoolError(f"{error.strerror or error}") from error
-        return Stored(path, digest, size)
+        return Stored(self.key(path), digest, size)
 
 
 def sync_folder(folder: Path) -> None:

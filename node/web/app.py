@@ -18,30 +18,40 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from node.domain import JobState
 from node.errors import LedgerError
+from node.ledger.jobs import Filter
 from node.ledger.ledger import Ledger
 from node.web.entries import job_entries, job_entry
 
 _PAGE = Path(__file__).with_name("jobs.html")
-_NEWEST = 500
+_PER_PAGE, _MOST = 50, 500
 
 
 def make_app(ledger: Ledger) -> Starlette:
     """Return the web application for a ledger."""
 
     def page(request: Request) -> Response:
-        rows = "\n".join(_row(entry) for entry in reversed(job_entries(ledger, _NEWEST)))
+        chosen, limit, offset = _asked(request)
+        rows = "\n".join(_row(entry) for entry in job_entries(ledger, chosen, limit=limit, offset=offset))
         empty = '<tr><td colspan="6">Nothing received yet.</td></tr>'
-        shown = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-        text = _PAGE.read_text().replace("{{rows}}", rows or empty).replace("{{now}}", shown)
+        filled = {
+            "rows": rows or empty,
+            "now": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
+            "pages": _pages(request, limit, offset, ledger.jobs.count(chosen)),
+        }
+        text = _PAGE.read_text()
+        for name, value in filled.items():
+            text = text.replace("{{" + name + "}}", value)
         return HTMLResponse(text)
 
     def listing(request: Request) -> Response:
-        return JSONResponse(job_entries(ledger, _NEWEST))
+        chosen, limit, offset = _asked(request)
+        return JSONResponse(job_entries(ledger, chosen, limit=limit, offset=offset))
 
     def one(request: Request) -> Response:
         try:
-            return JSONResponse(job_entry(ledger, ledger.jobs.get(request.path_params["job_id"]), objects=True))
+            return JSONResponse(job_entry(ledger, ledger.jobs.get(request.path_params["job_id"])))
         except LedgerError as error:
             return JSONResponse({"error": str(error)}, status_code=404)
 
@@ -107,3 +117,32 @@ def _row(entry: dict[str, Any]) -> str:
         f'<a href="/api/jobs/{entry["job_id"]}">{entry["job_id"][:8]}</a>',
     )
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _asked(request: Request) -> tuple[Filter, int, int]:
+    """Read which jobs are asked for: ``state``, ``study``, ``text``, ``limit`` and ``offset``; nonsense is ignored."""
+    given = request.query_params
+    states = tuple(state for state in JobState if state.value in given.getlist("state"))
+    chosen = Filter(states=states, study_uid=given.get("study", ""), text=given.get("text", ""))
+    limit, offset = (_number(given.get(name, ""), default) for name, default in (("limit", _PER_PAGE), ("offset", 0)))
+    return chosen, min(max(1, limit), _MOST), offset
+
+
+def _number(text: str, default: int) -> int:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else default
+
+
+def _pages(request: Request, limit: int, offset: int, count: int) -> str:
+    """Say which part of the list is shown, with links to the pages before and after it."""
+    last = min(offset + limit, count)
+    parts = [f"{offset + 1 if last > offset else 0}–{max(last, 0)} of {count}"]
+    if offset > 0:
+        parts.append(_link(request, max(0, offset - limit), "newer"))
+    if last < count:
+        parts.append(_link(request, offset + limit, "older"))
+    return " · ".join(parts)
+
+
+def _link(request: Request, offset: int, words: str) -> str:
+    url = request.url.include_query_params(offset=offset)
+    return f'<a href="{html.escape(f"?{url.query}")}">{words}</a>'

@@ -2,56 +2,63 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from node.domain import Delivery, DeliveryState, Job, JobState
+from node.ledger.jobs import Filter
 from node.ledger.ledger import Ledger
 
-
-def job_entries(ledger: Ledger, newest: int | None = None) -> list[dict[str, Any]]:
-    """Return entries for the newest jobs (all by default), oldest first."""
-    return [job_entry(ledger, job) for job in ledger.jobs.find(newest=newest)]
+EVERYTHING = Filter()
 
 
-def job_entry(ledger: Ledger, job: Job, *, objects: bool = False) -> dict[str, Any]:
-    """Return one job as JSON, with times in ISO 8601, UTC.
+def job_entries(
+    ledger: Ledger, chosen: Filter = EVERYTHING, *, limit: int = 50, offset: int = 0
+) -> list[dict[str, Any]]:
+    """Return entries for a page of jobs, newest first."""
+    page = ledger.jobs.page(chosen, limit=limit, offset=offset)
+    states = ledger.deliveries.states([job.job_id for job in page])
+    return [_entry(job, states[job.job_id]) for job in page]
 
-    Parameters
-    ----------
-    objects
-        Whether to list its instances, and its result objects with each destination's answer, as well.
-    """
+
+def job_entry(ledger: Ledger, job: Job) -> dict[str, Any]:
+    """Return all that is known of one job as JSON: its instances, its objects with each answer, and its history."""
     deliveries = ledger.deliveries.of(job.job_id)
-    entry: dict[str, Any] = {
+    entry = _entry(job, ledger.deliveries.states([job.job_id])[job.job_id])
+    entry["cause"], entry["model"], entry["weights"] = job.cause.value, job.model, job.weights
+    entry["attempt"] = job.attempt
+    entry["forward_seconds"] = round(job.forward_seconds, 3)
+    entry["instances"] = [
+        {"sop_instance_uid": i.sop_instance_uid, "laterality": i.laterality, "view": i.view, "key": i.key}
+        for i in ledger.arrivals.instances(job.job_id)
+    ]
+    entry["objects"] = [
+        {
+            "kind": made.kind,
+            "sop_instance_uid": made.sop_instance_uid,
+            "key": str(made.path),
+            "deliveries": [_delivery(d) for d in deliveries if d.sop_instance_uid == made.sop_instance_uid],
+        }
+        for made in ledger.deliveries.objects(job.job_id)
+    ]
+    entry["history"] = [
+        {"at": iso_time(row["at"])} | {name: row[name] for name in ("before", "after", "reason", "actor")}
+        for row in ledger.jobs.history(job.job_id)
+    ]
+    return entry
+
+
+def _entry(job: Job, states: Mapping[str, Collection[DeliveryState]]) -> dict[str, Any]:
+    return {
         "job_id": job.job_id,
         "study_uid": job.study_uid,
         "state": job.state.value,
         "reason": job.reason,
         "created": iso_time(job.created),
         "updated": iso_time(job.updated),
-        "destinations": [
-            {"name": name, "state": _state(job, [d for d in deliveries if d.destination == name])}
-            for name in job.destinations
-        ],
+        "destinations": [{"name": name, "state": _state(job, states.get(name, ()))} for name in job.destinations],
     }
-    if objects:
-        entry["attempt"] = job.attempt
-        entry["forward_seconds"] = round(job.forward_seconds, 3)
-        entry["instances"] = [
-            {"sop_instance_uid": i.sop_instance_uid, "laterality": i.laterality, "view": i.view, "path": str(i.path)}
-            for i in ledger.arrivals.instances(job.job_id)
-        ]
-        entry["objects"] = [
-            {
-                "kind": made.kind,
-                "sop_instance_uid": made.sop_instance_uid,
-                "path": str(made.path),
-                "deliveries": [_delivery(d) for d in deliveries if d.sop_instance_uid == made.sop_instance_uid],
-            }
-            for made in ledger.deliveries.objects(job.job_id)
-        ]
-    return entry
 
 
 def iso_time(seconds: float) -> str:
@@ -59,9 +66,9 @@ def iso_time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _state(job: Job, deliveries: list[Delivery]) -> str:
+def _state(job: Job, of_objects: Collection[DeliveryState]) -> str:
     """Return the state of a job's objects at one destination; ``none`` if it ended without any objects."""
-    states = {d.state for d in deliveries} - {DeliveryState.REPLACED}
+    states = set(of_objects) - {DeliveryState.REPLACED}
     if not states and job.state in (JobState.NOT_PROCESSED, JobState.FAILED):
         return "none"
     if DeliveryState.FAILED in states:

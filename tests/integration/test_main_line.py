@@ -123,22 +123,3 @@ def test_what_is_no_mammogram_is_stored_and_not_processed(node: NodeProcess, ort
     assert job["state"] == "not_processed"
     assert "no mammogram" in job["reason"]
     assert orthanc.count() == 0
-
-
-def test_a_late_view_is_analysed_in_addition(
-    node: NodeProcess, orthanc: Orthanc, phantom_study: list[tuple[Path, Phantom]]
-) -> None:
-    paths = [path for path, _ in phantom_study]
-    node.start()
-    node.storescu(paths[0])
-    ended(node, 1)
-    node.storescu(paths[1])
-    first, second = ended(node, 2)
-    assert first["study_uid"] == second["study_uid"]
-    assert {first["state"], second["state"]} == {"delivered"}
-    reports = [ds for ds in orthanc.instances() if ds.SOPClassUID == SR]
-    named = [
-        references(report) & {dcmread(p, stop_before_pixels=True).SOPInstanceUID for p in paths} for report in reports
-    ]
-    assert sorted(map(len, named)) == [1, 1]
-    assert named[0] != named[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -21,7 +22,7 @@ from node.domain import DeliveryState, Destination, Instance, JobState
 from node.kinds import ObjectKind, object_kinds
 from node.ledger.ledger import Ledger
 from node.store.spool import Spool
-from workers.analyse import AnalysisTask
+from workers.analyse import AnalysisTask, model_words
 from workers.deliver import DeliveryTask
 
 K, S = ObjectKind, JobState
@@ -68,6 +69,7 @@ class Station:
         self.kinds: dict[str, ObjectKind] = {}
         views = [("L", "CC"), ("R", "CC")]
         for path, _ in write_study(folder / "study", 1, spacing_mm=0.4, views=views, lesions=[]):
+            shutil.copy(path, self.spool.path("instances") / path.name)
             self.ledger.arrivals.register(_instance(path))
         self.job_id = self.ledger.jobs.find()[0].job_id
         self.ledger.jobs.move(self.job_id, S.COMPLETE)
@@ -117,7 +119,7 @@ def _instance(path: Path) -> Instance:
         modality="MG",
         laterality=ds.ImageLaterality,
         view=ds.ViewPosition,
-        path=path,
+        key=f"instances/{path.name}",
         sha256=path.name,
         size_bytes=path.stat().st_size,
         calling_ae="MODALITY",
@@ -187,8 +189,8 @@ def test_an_algorithm_that_failed_is_told_to_the_pacs_and_what_comes_of_a_retry_
     job = station.ledger.jobs.get(station.job_id)
     assert (job.state, job.reason) == (S.FAILED, "the algorithm failed (RuntimeError)")
     assert station.kinds_got == [K.SR, K.CAD]
-    (first,) = station.ledger.deliveries.delivered(station.job_id, K.SR)
-    assert b"L CC failed: the algorithm failed (RuntimeError)" in first.path.read_bytes()
+    (first,) = station.ledger.deliveries.delivered(job.study_uid, K.SR, model_words(MODEL))
+    assert b"L CC failed: the algorithm failed (RuntimeError)" in station.spool.path(str(first.path)).read_bytes()
 
     assert station.ledger.deliveries.retry(station.job_id) is S.COMPLETE
     station.analyse(object_kinds(("seg", "sr", "cad")))
@@ -205,7 +207,7 @@ def test_an_algorithm_that_failed_is_told_to_the_pacs_and_what_comes_of_a_retry_
     assert (job.state, job.reason) == (S.DELIVERED, "")
     for kind in (K.SR, K.SR_COMPREHENSIVE):
         (made,) = (made for made in station.ledger.deliveries.objects(station.job_id) if made.kind is kind)
-        report = dcmread(made.path)
+        report = dcmread(station.spool.path(str(made.path)))
         (study,) = report.PredecessorDocumentsSequence
         (replaced,) = study.ReferencedSeriesSequence[0].ReferencedSOPSequence
         assert replaced.ReferencedSOPInstanceUID == first.sop_instance_uid

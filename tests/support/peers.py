@@ -252,6 +252,7 @@ class NodeProcess:
             capture_output=True,
             text=True,
             check=True,
+            env=os.environ | self.environment,
         )
         listed: list[dict[str, Any]] = json.loads(done.stdout)
         return listed

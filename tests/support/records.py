@@ -74,7 +74,7 @@ def instance(number: int = 1, study: str = STUDY, **changes) -> Instance:
         modality="MG",
         laterality="L",
         view="CC",
-        path=Path("/spool") / uid,
+        key=f"instances/{uid}.dcm",
         sha256=hashlib.sha256(uid.encode()).hexdigest(),
         size_bytes=1000,
         calling_ae="MODALITY",
@@ -97,12 +97,12 @@ def job(**changes) -> Job:
         lease_until=0.0,
         dispatched=0.0,
         forward_seconds=0.0,
-        destinations=(),
+        plan={},
     )
     return replace(made, **changes)
 
 
-def results(folder: Path = Path("/results")) -> list[ResultObject]:
+def results(folder: Path = Path("results")) -> list[ResultObject]:
     """A segmentation and a report."""
     return [
         ResultObject(ObjectKind.SEG, SEG, "2.25.1", "2.25.11", folder / "seg.dcm"),

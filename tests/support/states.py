@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 
+import sqlalchemy as sa
 from pydicom import dcmread
 
 from support.peers import NodeProcess, Orthanc
@@ -12,8 +12,13 @@ from support.records import SR
 
 
 def ledger(node: NodeProcess, query: str) -> list[tuple]:
-    with sqlite3.connect(f"file:{node.data / 'ledger.sqlite'}?mode=ro", uri=True, timeout=10) as connection:
-        return connection.execute(query).fetchall()
+    """Ask the ledger of a node, whatever holds it."""
+    engine = sa.create_engine(node.environment.get("FTMTL_LEDGER_URL") or f"sqlite:///{node.data / 'ledger.sqlite'}")
+    try:
+        with engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(sa.text(query))]
+    finally:
+        engine.dispose()
 
 
 def delivered(node: NodeProcess) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ftmtl.findings import ModelIdentity
+from ftmtl.findings import ImageResult, ModelIdentity
 from node.identity import MANUFACTURER, derived_uid, software_version
 
 
@@ -19,6 +19,11 @@ def object_uid(kind: str, sources: Iterable[str], model: ModelIdentity) -> str:
     content must not appear under an old UID.
     """
     return derived_uid(*sources, *_model_parts(model), software_version(), kind)
+
+
+def image_parts(image: ImageResult) -> list[str]:
+    """Return what the UIDs of an image's result objects depend on, besides the model: a corrected image has its own."""
+    return [image.sop_instance_uid, *filter(None, [image.version])]
 
 
 def device_uid(model: ModelIdentity) -> str:

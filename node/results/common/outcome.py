@@ -67,7 +67,8 @@ def outcome_parts(analysed: Sequence[str], listed: Collection[str], result: Stud
     others = sorted((i for i in result.images if i.sop_instance_uid not in analysed), key=lambda i: i.sop_instance_uid)
     for other in others:
         parts += [other.sop_instance_uid, str(other.sop_instance_uid in listed), other.outcome, other.reason]
-    return parts
+    versions = sorted((image.sop_instance_uid, image.version) for image in result.images if image.version)
+    return [*parts, *(part for version in versions for part in version)]
 
 
 def outcome_code(analysed: Iterable[ImageResult], result: StudyResult) -> codes.Code:

@@ -32,7 +32,7 @@ from ftmtl.findings import Box, Finding, ImageResult, LesionMask, ModelIdentity
 from node.kinds import ObjectKind
 from node.results.common import display
 from node.results.common.labels import nearest, place_labels
-from node.results.common.naming import object_uid, side_and_view, tracking_id, tracking_uid
+from node.results.common.naming import image_parts, object_uid, side_and_view, tracking_id, tracking_uid
 from node.results.common.outline import outline
 from node.results.common.stamp import NOTICE, equipment, nameless, stamp
 from node.results.study import Expected, Made, Study
@@ -83,7 +83,6 @@ def build_presentation(source: Dataset, image: ImageResult, model: ModelIdentity
     """
     if not image.findings:
         raise ValueError("a presentation state needs at least one finding")
-    uid = source.SOPInstanceUID
     plain = _without_display(source)
     lines = [line(finding.mask) for finding in image.findings]
     layer = GraphicLayer(
@@ -91,9 +90,9 @@ def build_presentation(source: Dataset, image: ImageResult, model: ModelIdentity
     )
     state = GrayscaleSoftcopyPresentationState(
         referenced_images=[plain],
-        series_instance_uid=object_uid("pr-series", [uid], model),
+        series_instance_uid=object_uid("pr-series", image_parts(image), model),
         series_number=series_number,
-        sop_instance_uid=object_uid("pr", [uid], model),
+        sop_instance_uid=object_uid("pr", image_parts(image), model),
         instance_number=1,
         series_description=presentation_description(image),
         content_label=LAYER,

@@ -24,7 +24,7 @@ from node.identity import MANUFACTURER, software_version
 from node.kinds import ObjectKind
 from node.results.common import codes
 from node.results.common.dates import parse_date
-from node.results.common.naming import object_uid, side_and_view
+from node.results.common.naming import image_parts, object_uid, side_and_view
 from node.results.common.outcome import ANALYSED
 from node.results.common.outline import contour
 from node.results.common.stamp import NOTICE, equipment, patient_of, stamp
@@ -132,7 +132,7 @@ def _hanging(image: ImageResult, laterality: str | None, view: str | None) -> tu
 
 def _new(headers: Sequence[Dataset], images: Sequence[ImageResult], model: ModelIdentity) -> SOPClass:
     """Return the object without its image: patient, study, series, equipment."""
-    parts = [part for image in images for part in (image.sop_instance_uid, image.outcome.value, image.reason)]
+    parts = [part for image in images for part in (*image_parts(image), image.outcome.value, image.reason)]
     first = patient_of(headers[0])
     ds = SOPClass(
         study_instance_uid=first.StudyInstanceUID,

@@ -18,7 +18,7 @@ from node.identity import MANUFACTURER
 from node.kinds import ObjectKind
 from node.results.common import codes
 from node.results.common.colours import COLOURS
-from node.results.common.naming import object_uid, side_and_view, tracking_id, tracking_uid
+from node.results.common.naming import image_parts, object_uid, side_and_view, tracking_id, tracking_uid
 from node.results.common.stamp import equipment, nameless, stamp
 from node.results.seg.frames import MAX_FRACTION, fraction_frames, label_frame, pack_frames, packed_size, padded
 from node.results.study import Expected, Made, Study
@@ -107,7 +107,7 @@ def build_segmentation(
     """
     if not image.findings:
         raise ValueError("a segmentation needs at least one finding")
-    uid, rows, columns = source.SOPInstanceUID, source.Rows, source.Columns
+    rows, columns = source.Rows, source.Columns
     encoding = encoding_of(kind, len(image.findings), rows, columns)
     window = _bounds([finding.mask for finding in image.findings])
     if encoding is LABELMAP:
@@ -127,7 +127,7 @@ def build_segmentation(
             _describe_background_last(seg)
     _leave_frame_of_reference(seg)
     stamp(seg, [source], model)
-    organization = object_uid(f"{kind}-dimensions", [uid], model)
+    organization = object_uid(f"{kind}-dimensions", image_parts(image), model)
     seg.DimensionOrganizationSequence[0].DimensionOrganizationUID = organization
     for index in seg.DimensionIndexSequence:
         index.DimensionOrganizationUID = organization
@@ -165,7 +165,6 @@ def _header(
     small = nameless(source)
     small.Rows, small.Columns = crop.shape[1:3]
     small.pop("PixelSpacing", None)  # else: Pixel Measures without Slice Thickness, which highdicom's reader refuses
-    uid = source.SOPInstanceUID
     where = side_and_view(image.laterality, image.view)
     return Segmentation(
         source_images=[small],
@@ -173,9 +172,9 @@ def _header(
         segmentation_type=encoding,
         max_fractional_value=MAX_FRACTION,
         segment_descriptions=[_segment(image, model, n, f) for n, f in enumerate(image.findings, start=1)],
-        series_instance_uid=object_uid(f"{kind}-series", [uid], model),
+        series_instance_uid=object_uid(f"{kind}-series", image_parts(image), model),
         series_number=series_number,
-        sop_instance_uid=object_uid(kind, [uid], model),
+        sop_instance_uid=object_uid(kind, image_parts(image), model),
         instance_number=1,
         series_description=_TITLES[kind].format(where).replace("  ", " ").strip(),
         content_label="AI_LESIONS",

@@ -12,7 +12,7 @@ from pydicom.uid import SegmentationStorage
 from ftmtl.findings import Finding, ImageResult, LesionMask, ModelIdentity
 from node.kinds import LabelMapSegmentationStorage
 from node.results.common.checks import CONTENT_TIME, absent_faults
-from node.results.common.naming import object_uid, tracking_uid
+from node.results.common.naming import image_parts, object_uid, tracking_uid
 from node.results.seg.build import (
     AXIAL,
     BINARY,
@@ -50,11 +50,11 @@ def faults(ds: Dataset, expected: Expected) -> Iterator[str]:
     if image is None or uids != [image.sop_instance_uid] * len(uids) or image.sop_instance_uid not in sources:
         yield f"references {', '.join(sorted(set(uids))) or 'no image'}, not one analysed source"
         return
-    kind = next((k for k in KINDS if ds.SOPInstanceUID == object_uid(k, uids[:1], result.model)), None)
+    kind = next((k for k in KINDS if ds.SOPInstanceUID == object_uid(k, image_parts(image), result.model)), None)
     if kind is None:
         yield f"SOPInstanceUID is not that of any kind of segmentation of {image.sop_instance_uid}"
         return
-    if ds.SeriesInstanceUID != object_uid(f"{kind}-series", uids[:1], result.model):
+    if ds.SeriesInstanceUID != object_uid(f"{kind}-series", image_parts(image), result.model):
         yield f"SeriesInstanceUID is not that of {kind}"
     yield from _frame_faults(ds, sources[image.sop_instance_uid], image, kind)
     yield from _geometry_faults(ds, image, kind)

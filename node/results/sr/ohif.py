@@ -15,7 +15,7 @@ from pydicom.uid import UID
 
 from ftmtl.findings import ImageResult, StudyResult
 from node.kinds import ObjectKind
-from node.results.common.naming import object_uid, side_and_view
+from node.results.common.naming import image_parts, object_uid, side_and_view
 from node.results.sr.measurement_report import build_report
 
 
@@ -62,9 +62,9 @@ def _report(
     """Build the report of a study of one image, under a name and UIDs of its own."""
     uid = source.SOPInstanceUID
     report = build_report([source], replace(result, images=(image,)), {uid: segmentations[uid]})
-    report.SOPInstanceUID = UID(object_uid("sr-ohif", [uid], result.model))
+    report.SOPInstanceUID = UID(object_uid("sr-ohif", image_parts(image), result.model))
     report.file_meta.MediaStorageSOPInstanceUID = report.SOPInstanceUID
-    report.SeriesInstanceUID = object_uid("sr-ohif-series", [uid], result.model)
+    report.SeriesInstanceUID = object_uid("sr-ohif-series", image_parts(image), result.model)
     report.SeriesNumber = series_number
     where = side_and_view(image.laterality, image.view)
     report.SeriesDescription = f"{where} AI Report for OHIF (RESEARCH)".strip()

@@ -36,7 +36,7 @@ def listen(spool, ledger, monkeypatch):
     started = []
 
     def start(**options):
-        intake = Intake(spool, ledger, **{k: options.pop(k) for k in ["on_received"] if k in options})
+        intake = Intake(spool, ledger, **{k: options.pop(k) for k in ["on_received", "policy"] if k in options})
         listener = Listener(intake, ae_title="FTMTL", **options)
         listener.port = listener.start("127.0.0.1", 0)
         started.append(listener)

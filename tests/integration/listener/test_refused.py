@@ -70,7 +70,7 @@ def test_an_invalid_uid_is_refused_and_reaches_no_path(listener, spool, ledger, 
     ds = data_set()
     ds.SOPInstanceUID = uid
     with Sender(listener.port) as sender:
-        assert sender.store(encode(ds), uid).Status == 0x0117
+        assert sender.store(encode(ds), uid).Status == 0xC000
     assert kept(ledger) == []
     (path,) = files(spool, "rejected")
     assert set(path.stem) <= set("0123456789abcdef")
@@ -80,7 +80,7 @@ def test_an_invalid_uid_is_refused_and_reaches_no_path(listener, spool, ledger, 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
 def test_an_invalid_study_uid_is_refused(listener):
     with Sender(listener.port) as sender:
-        assert sender.store(encode(data_set(StudyInstanceUID="../study"))).Status == 0x0117
+        assert sender.store(encode(data_set(StudyInstanceUID="../study"))).Status == 0xC000
 
 
 @pytest.mark.filterwarnings("ignore:(Invalid value|The value length)")
@@ -106,29 +106,29 @@ def test_a_full_disk_is_out_of_resources(listener, spool, ledger, monkeypatch):
     assert len(kept(ledger)) == 1
 
 
-def test_a_disk_that_fails_is_a_processing_failure(listener, ledger, monkeypatch):
+def test_a_disk_that_fails_is_out_of_resources(listener, ledger, monkeypatch):
     def sync(folder):
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr("node.store.spool.sync_folder", sync)
     with Sender(listener.port) as sender:
-        assert sender.store(encode(data_set())).Status == 0x0110
+        assert sender.store(encode(data_set())).Status == 0xA700
     assert kept(ledger) == []
 
 
-def test_a_broken_ledger_is_a_processing_failure_and_the_sender_can_send_again(listener, spool, ledger, monkeypatch):
-    def register(instance):
+def test_a_broken_ledger_is_out_of_resources_and_the_sender_can_send_again(listener, spool, ledger, monkeypatch):
+    def register(*_, **__):
         raise OperationalError("INSERT", {}, Exception("disk I/O error"))
 
     sent = encode(data_set())
     with Sender(listener.port) as sender:
         with monkeypatch.context() as patch:
             patch.setattr(ledger.arrivals, "register", register)
-            assert sender.store(sent).Status == 0x0110
+            assert sender.store(sent).Status == 0xA700
         assert kept(ledger) == [], "it was not acknowledged"
         assert sender.store(sent).Status == 0x0000
     (instance,) = kept(ledger)
-    assert split(instance.path)[1] == sent
+    assert split(spool.path(instance.key))[1] == sent
 
 
 def test_an_unknown_title_gets_no_association(listen):

@@ -3,7 +3,7 @@
 import pytest
 from support.records import MG_RAW, instance, job
 
-from node.flow.assembly import AssemblyPolicy, why_complete
+from node.flow.assembly import AssemblyPolicy, look_again_at, why_complete
 
 POLICY = AssemblyPolicy(quiet_s=10, deadline_s=100)
 VIEWS = [("L", "CC"), ("R", "CC"), ("L", "MLO"), ("R", "MLO")]
@@ -18,10 +18,23 @@ def why(instances, *, connected=False, age=0.0, silence=0.0):
     return why_complete(began, instances, sender_connected=connected, now=1000.0, policy=POLICY)
 
 
-@pytest.mark.parametrize("connected", [True, False])
-def test_all_views_at_once(connected):
-    assert why(study(), connected=connected) == "all views"
-    assert why(study([*VIEWS, ("L", "ML")]), connected=connected) == "all views"
+@pytest.mark.parametrize(("connected", "silence"), [(False, 0), (True, 2)])
+def test_all_views_once_the_sender_has_closed_or_paused(connected, silence):
+    assert why(study(), connected=connected, silence=silence) == "all views"
+    assert why(study([*VIEWS, ("L", "ML")]), connected=connected, silence=silence) == "all views"
+
+
+def test_all_views_wait_for_what_else_the_sender_brings():
+    assert why(study(), connected=True, silence=1.9) is None
+
+
+@pytest.mark.parametrize(
+    ("views", "connected", "at"),
+    [(VIEWS, True, 1002), (VIEWS[:3], False, 1010), (VIEWS[:3], True, 1090)],
+)
+def test_an_incomplete_study_is_looked_at_again_when_it_may_be_complete(views, connected, at):
+    began = job(created=990.0, last_received=1000.0)
+    assert look_again_at(began, study(views), sender_connected=connected, policy=POLICY) == at
 
 
 @pytest.mark.parametrize("missing", VIEWS)
@@ -35,8 +48,9 @@ def test_a_view_twice_is_not_two_views():
 
 def test_raw_images_are_not_the_views_that_are_waited_for():
     """Modalities send For Processing images beside those For Presentation; only the latter are analysed."""
-    assert why(study(sop_class_uid=MG_RAW)) is None
-    assert why([*study(sop_class_uid=MG_RAW), *study(VIEWS[:3])], connected=True) is None
+    raw = {"sop_class_uid": MG_RAW, "refusal": "a For Processing image"}
+    assert why(study(**raw)) is None
+    assert why([*study(**raw), *study(VIEWS[:3])], connected=True) is None
 
 
 @pytest.mark.parametrize("views", [[(None, None)], [("L", None)], [(None, "CC")], []])

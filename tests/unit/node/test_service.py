@@ -1,8 +1,10 @@
 """The reconciler: what the ledger says is unfinished goes on, whatever was lost on the way."""
 
 import time
+from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from support.clocks import Clock
 from support.records import CT, STUDY, FakeQueue, instance, open_ledger, results
 
@@ -94,8 +96,8 @@ def test_an_incomplete_study_waits_for_silence(node, ledger, clock):
     assert ledger.jobs.find()[0].state is S.QUEUED
 
 
-def test_an_open_association_counts_only_for_its_own_study(node, ledger, clock, monkeypatch):
-    monkeypatch.setattr(node.listener, "open_studies", lambda: {STUDY})
+def test_an_open_association_counts_only_for_its_own_study(node, ledger, clock):
+    ledger.associations.brings(ledger.associations.open("MODALITY"), STUDY)
     ledger.arrivals.register(instance(1))
     ledger.arrivals.register(instance(1, study="1.2.3"))
     clock.now += 10
@@ -233,9 +235,11 @@ def test_a_delivery_that_is_due_is_dispatched(node, ledger, queue, clock):
 
 def test_a_delivery_in_its_pause_waits(node, ledger, queue, clock):
     job_id = delivering(node, clock)
+    attempt = ledger.jobs.claim(job_id, S.DELIVERING, LEASE_S)
     for uid in ("2.25.1", "2.25.2"):
         again = Delivery("archive", uid, DeliveryState.PENDING, 0xA700, 1, clock.now + 100)
-        ledger.deliveries.record(job_id, again)
+        ledger.deliveries.record(job_id, attempt, again)
+    ledger.deliveries.settle(job_id, attempt)
     node.reconciler.reconcile()
     assert queue.waiting == []
     clock.now += 100
@@ -256,9 +260,9 @@ def test_a_delivery_that_a_worker_holds_is_left_alone(node, ledger, queue, clock
 
 def test_a_worker_that_died_after_the_last_answer_leaves_a_job_to_be_settled(node, ledger, queue, clock):
     job_id = delivering(node, clock)
-    ledger.jobs.claim(job_id, S.DELIVERING, LEASE_S)
+    attempt = ledger.jobs.claim(job_id, S.DELIVERING, LEASE_S)
     for uid in ("2.25.1", "2.25.2"):
-        ledger.deliveries.record(job_id, Delivery("archive", uid, DeliveryState.DELIVERED, 0, 1))
+        ledger.deliveries.record(job_id, attempt, Delivery("archive", uid, DeliveryState.DELIVERED, 0, 1))
     clock.now += LEASE_S + 1
     node.reconciler.reconcile()
     assert queue.waiting == [(DELIVER, job_id)]
@@ -335,3 +339,59 @@ def test_start_removes_what_was_never_acknowledged(node):
 
 def test_a_node_that_never_started_can_be_stopped(node):
     node.stop()
+
+
+# -- what waits for a person, and for the clock -------------------------------------------------------------------
+
+
+def test_two_patients_in_one_study_are_held_until_a_person_releases_them(node, ledger, queue):
+    for n, (side, view) in enumerate([("L", "CC"), ("R", "CC"), ("L", "MLO"), ("R", "MLO")]):
+        ledger.arrivals.register(instance(n, laterality=side, view=view, identity="a" * 64 if n else "b" * 64))
+    node.assemble()
+    (job,) = ledger.jobs.find()
+    assert (job.state, queue.waiting) == (S.HELD, [])
+    assert "aaaaaaaaaaaa and bbbbbbbbbbbb" in job.reason
+    ledger.deliveries.retry(job.job_id)
+    node.reconciler.reconcile()
+    assert ledger.jobs.get(job.job_id).state is S.QUEUED
+    assert [row["after"] for row in ledger.jobs.history(job.job_id)] == ["complete", "held", "complete", "queued"]
+
+
+def test_a_clock_that_is_set_back_stops_no_study(node, ledger, queue, clock):
+    waiting = queued(node)
+    queue.waiting.clear()  # lost
+    ledger.arrivals.register(instance(1, study="1.2.3"))
+    clock.now += 5
+    node.watch_clock()
+    clock.now -= 3600
+    node.watch_clock()
+    clock.now += LEASE_S + 10
+    node.watch_clock()
+    node.reconciler.reconcile()
+    node.assemble()
+    assert sorted(queue.waiting) == sorted((ANALYSE, job.job_id) for job in ledger.jobs.find([S.QUEUED]))
+    assert waiting in {job.job_id for job in ledger.jobs.find([S.QUEUED])}
+    assert len(ledger.jobs.find([S.QUEUED])) == 2
+
+
+@pytest.mark.parametrize("count", [1, 60])
+def test_a_tick_asks_the_ledger_as_often_with_many_jobs_as_with_one(node, ledger, clock, count):
+    """Of studies that are open, of jobs that wait in the queue, and of deliveries to a PACS that is away."""
+    for n in range(count):
+        ledger.arrivals.register(instance(1, study=f"1.2.1{n:03d}"))
+        queued(node, f"1.2.2{n:03d}")
+        job_id = queued(node, f"1.2.3{n:03d}")
+        attempt = ledger.jobs.claim(job_id, S.ANALYSING, LEASE_S)
+        ledger.deliveries.begin(job_id, attempt, Analysed(results(Path(f"results/{n}")), 1.0))
+    clock.now += 9
+    statements = []
+
+    def count_statement(_connection, _cursor, statement, *_):
+        statements.append(statement)
+
+    sa.event.listen(ledger.database.engine, "before_cursor_execute", count_statement)
+    node.listener.beat()
+    node.assemble()
+    node.reconciler.reconcile()
+    sa.event.remove(ledger.database.engine, "before_cursor_execute", count_statement)
+    assert len([s for s in statements if not s.startswith("BEGIN")]) <= 25

@@ -36,6 +36,5 @@ def test_meaning(status, answer):
 
 def test_what_the_node_answers_with_has_a_meaning_for_a_sender():
     assert meaning(StoreStatus.OUT_OF_RESOURCES)[0] is Answer.TRY_AGAIN
-    assert meaning(StoreStatus.PROCESSING_FAILURE)[0] is Answer.TRY_AGAIN
-    for status in set(StoreStatus) - {0, StoreStatus.OUT_OF_RESOURCES, StoreStatus.PROCESSING_FAILURE}:
+    for status in set(StoreStatus) - {0, StoreStatus.OUT_OF_RESOURCES}:
         assert meaning(status)[0] is Answer.REFUSED

@@ -22,6 +22,10 @@ MODEL = ModelIdentity("FT-MTL-Net", "1.0", "0123456789abcdef" * 4)
 class Reader:
     """A predictor that is given no image to read."""
 
+    model = MODEL
+
+    model = MODEL
+
     def predict(self, study_uid, mammograms):
         assert mammograms == []
         return StudyResult(study_uid, MODEL)
@@ -40,11 +44,12 @@ def raw(tmp_path):
 
 def test_its_report_is_delivered_and_the_job_ends_as_not_processed(ledger, raw, tmp_path):
     ds = dcmread(raw, stop_before_pixels=True)
-    ledger.arrivals.register(instance(sop_instance_uid=ds.SOPInstanceUID, study_uid=ds.StudyInstanceUID, path=raw))
+    ledger.arrivals.register(instance(sop_instance_uid=ds.SOPInstanceUID, study_uid=ds.StudyInstanceUID, key="raw.dcm"))
     job_id = ledger.jobs.find()[0].job_id
     ledger.jobs.move(job_id, JobState.COMPLETE)
     ledger.jobs.route(job_id, [PACS])
     spool, queue = Spool(tmp_path / "spool"), FakeQueue()
+    spool.path("raw.dcm").write_bytes(raw.read_bytes())
     analyse.AnalysisTask(configuration(), ledger, spool, queue, Reader()).run(job_id)
     assert ledger.jobs.get(job_id).state is JobState.DELIVERING
     assert queue.waiting == [(DELIVER, job_id)]
@@ -56,7 +61,7 @@ def test_its_report_is_delivered_and_the_job_ends_as_not_processed(ledger, raw, 
     assert {p.name for p in folder.iterdir()} == {"result.npz", "summary.json", f"{report.SOPInstanceUID}.dcm"}
     attempt = ledger.jobs.claim(job_id, JobState.DELIVERING, 30)
     (delivery,) = ledger.deliveries.of(job_id)
-    ledger.deliveries.record(job_id, replace(delivery, state=DeliveryState.DELIVERED, status=0))
+    ledger.deliveries.record(job_id, attempt, replace(delivery, state=DeliveryState.DELIVERED, status=0))
     assert ledger.deliveries.settle(job_id, attempt) is JobState.NOT_PROCESSED
     comment = report.ContentSequence[-1].ContentSequence[-1]
     assert comment.TextValue == f"L CC not processed: {ledger.jobs.get(job_id).reason}"

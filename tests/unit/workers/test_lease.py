@@ -10,13 +10,14 @@ from support.jobs import queued
 from support.peers import wait_for
 from support.records import PACS, configuration, results
 
+from node.config import QueueSection
 from node.delivery.retry import Reply
 from node.dimse.status import Answer
 from node.domain import Analysed, DeliveryState, JobState
 from node.errors import LeaseLost
 from node.store.spool import Spool
 from workers import deliver
-from workers.lease import held
+from workers.claim import Claim
 
 S = JobState
 
@@ -52,7 +53,7 @@ def replying(*answers):
 def test_a_lease_is_renewed_while_the_work_goes_on(ledger, job_id):
     attempt = ledger.jobs.claim(job_id, S.ANALYSING, 0.3)
     first = ledger.jobs.get(job_id).lease_until
-    with held(ledger, job_id, attempt, lease_s=0.3, limit_s=60):
+    with Claim(ledger, job_id, attempt, QueueSection(lease_s=0.3, task_limit_s=60)):
         wait_for(lambda: ledger.jobs.get(job_id).lease_until > first + 0.3)
         assert ledger.jobs.claim(job_id, S.ANALYSING, 30) is None
     assert "lease-" not in str(threading.enumerate())
@@ -60,14 +61,17 @@ def test_a_lease_is_renewed_while_the_work_goes_on(ledger, job_id):
 
 def test_a_lease_is_no_longer_renewed_after_the_work(ledger, job_id):
     attempt = ledger.jobs.claim(job_id, S.ANALYSING, 0.3)
-    with pytest.raises(ValueError, match="work"), held(ledger, job_id, attempt, lease_s=0.3, limit_s=60):
+    with (
+        pytest.raises(ValueError, match="work"),
+        Claim(ledger, job_id, attempt, QueueSection(lease_s=0.3, task_limit_s=60)),
+    ):
         raise ValueError("work")
     wait_for(lambda: ledger.jobs.claim(job_id, S.ANALYSING, 30) is not None)
 
 
 def test_a_lost_lease_is_noticed_and_the_work_is_not_recorded(ledger, job_id, caplog):
     attempt = ledger.jobs.claim(job_id, S.ANALYSING, 0.15)
-    with held(ledger, job_id, attempt, lease_s=0.15, limit_s=60):
+    with Claim(ledger, job_id, attempt, QueueSection(lease_s=0.15, task_limit_s=60)):
         ledger.jobs.move(job_id, S.QUEUED, lease_until=0.0)
         wait_for(lambda: "lease lost" in caplog.text)
         with pytest.raises(LeaseLost):
@@ -79,7 +83,7 @@ def test_a_task_over_its_limit_ends_the_process(ledger, job_id, monkeypatch):
     codes = []
     monkeypatch.setattr(os, "_exit", codes.append)
     attempt = ledger.jobs.claim(job_id, S.ANALYSING, 30)
-    with held(ledger, job_id, attempt, lease_s=0.06, limit_s=0.05):
+    with Claim(ledger, job_id, attempt, QueueSection(lease_s=0.06, task_limit_s=0.05)):
         wait_for(lambda: codes)
     assert set(codes) == {70}
 

@@ -4,6 +4,8 @@ import pytest
 from support.clocks import Clock
 from support.records import open_ledger
 
+from node.ledger.ledger import Ledger
+
 
 @pytest.fixture
 def clock():
@@ -11,9 +13,12 @@ def clock():
     return Clock()
 
 
-@pytest.fixture
-def ledger(tmp_path, clock):
-    """An empty ledger on disk."""
-    opened = open_ledger(tmp_path, clock)
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.peer)])
+def ledger(request, tmp_path, clock):
+    """An empty ledger, on disk and in PostgreSQL."""
+    if request.param == "sqlite":
+        opened = open_ledger(tmp_path, clock)
+    else:
+        opened = Ledger(request.getfixturevalue("postgres").new_url(), clock)
     yield opened
     opened.close()

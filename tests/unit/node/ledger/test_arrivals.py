@@ -3,14 +3,14 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
-from support.jobs import put, received
+from support.jobs import delivering, put, received
 from support.places import ROOT
-from support.records import STUDY, instance
+from support.records import STUDY, instance, results
 
-from node.domain import JobState
+from node.domain import Cause, JobState
 from node.ledger.arrivals import Registration
 
 S = JobState
@@ -24,13 +24,59 @@ def test_register_enters_an_instance_as_it_is(ledger):
     assert ledger.arrivals.instances(job.job_id) == [sent]
 
 
-def test_the_same_bytes_again_change_nothing(ledger, clock):
+def test_the_same_bytes_again_are_activity_and_nothing_else(ledger, clock):
     ledger.arrivals.register(instance(1))
-    before = ledger.jobs.find()
+    (before,) = ledger.jobs.find()
     clock.now += 5
-    assert ledger.arrivals.register(instance(1, received=9.0, path=Path("/elsewhere"))) is Registration.SAME
+    assert ledger.arrivals.register(instance(1, received=9.0, key="elsewhere")) is Registration.SAME
+    assert ledger.jobs.find() == [replace(before, last_received=clock.now)]
+    assert ledger.arrivals.instances(before.job_id) == [instance(1)]
+
+
+def test_another_version_takes_the_place_of_the_first_and_both_are_known(ledger, clock):
+    first = received(ledger)
+    put(ledger, first, S.DELIVERED)
+    newer = instance(1, sha256="f" * 64)
+    assert ledger.arrivals.register(newer, replace=True) is Registration.NEW
+    (second,) = ledger.jobs.find([S.RECEIVING])
+    assert (second.cause, ledger.arrivals.instances(second.job_id)) == (Cause.CORRECTED, [newer])
+    assert ledger.arrivals.instances(first) == [instance(1)], "what was analysed then stays on record"
+    assert ledger.arrivals.current(newer.sop_instance_uid) == newer
+    assert ledger.arrivals.register(instance(1)) is Registration.SAME, "the first version again"
+
+
+def test_another_version_before_the_study_is_complete_replaces_the_first_in_its_job(ledger):
+    job_id = received(ledger)
+    newer = instance(1, sha256="f" * 64)
+    ledger.arrivals.register(newer, replace=True)
+    assert [job.job_id for job in ledger.jobs.find()] == [job_id]
+    assert ledger.arrivals.instances(job_id) == [newer]
+
+
+def test_a_version_that_is_set_aside_changes_no_job(ledger):
+    job_id = received(ledger)
+    other = instance(1, sha256="f" * 64)
+    ledger.arrivals.set_aside(other, "the first one counts")
+    assert ledger.arrivals.instances(job_id) == [instance(1)]
+    assert ledger.arrivals.register(other) is Registration.SAME, "it is known"
+
+
+def test_a_report_is_stored_and_opens_no_job(ledger):
+    report = instance(1, sop_class_uid="1.2.840.10008.5.1.4.1.1.88.67", modality="SR")
+    assert ledger.arrivals.register(report, image=False) is Registration.NEW
+    assert ledger.jobs.find() == []
+    assert ledger.arrivals.current(report.sop_instance_uid) == report
+    job_id = received(ledger, 2)
+    assert [i.modality for i in ledger.arrivals.instances(job_id)] == ["MG"]
+
+
+def test_an_own_result_that_comes_back_is_known(ledger):
+    job_id = delivering(ledger)
+    before = ledger.jobs.find()
+    back = instance(1, sop_instance_uid=results()[0].sop_instance_uid, modality="SEG")
+    assert ledger.arrivals.register(back, image=False) is Registration.OWN
     assert ledger.jobs.find() == before
-    assert ledger.arrivals.instances(before[0].job_id) == [instance(1)]
+    assert [i.modality for i in ledger.arrivals.instances(job_id)] == ["MG"]
 
 
 def test_other_bytes_under_a_known_uid_are_a_conflict_and_the_first_stays(ledger):
@@ -64,7 +110,9 @@ def test_a_late_instance_opens_a_new_job(ledger, clock, state):
     second = received(ledger, 2)
     assert second != first
     assert ledger.jobs.get(first).state is state
-    assert [i.sop_instance_uid for i in ledger.arrivals.instances(second)] == [f"{STUDY}.2"]
+    assert [i.sop_instance_uid for i in ledger.arrivals.instances(second)] == [f"{STUDY}.1", f"{STUDY}.2"]
+    assert [i.sop_instance_uid for i in ledger.arrivals.instances(first)] == [f"{STUDY}.1"]
+    assert ledger.jobs.get(second).cause is Cause.LATE
 
 
 def test_threads_that_bring_one_study_meet_in_one_job(ledger):
@@ -124,5 +172,5 @@ def test_processes_that_bring_one_study_meet_in_one_job(ledger):
 def test_a_refused_instance_is_noted(ledger, clock):
     ledger.arrivals.reject("1.2.3", "MODALITY", 0xA900, "mismatch", None)
     (row,) = ledger.arrivals.rejected()
-    assert (row["sop_instance_uid"], row["status"], row["reason"], row["path"]) == ("1.2.3", 0xA900, "mismatch", "")
+    assert (row["sop_instance_uid"], row["status"], row["reason"], row["key"]) == ("1.2.3", 0xA900, "mismatch", "")
     assert row["received"] == clock.now

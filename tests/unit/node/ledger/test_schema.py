@@ -1,9 +1,12 @@
 """The database of the ledger: its schema, and how each connection writes."""
 
+import re
+
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from support.jobs import received
+from support.records import open_ledger
 
 from node.ledger.schema import metadata
 
@@ -11,9 +14,11 @@ from node.ledger.schema import metadata
 def test_migrations_build_the_schema_that_the_code_declares(ledger):
     with ledger.database.engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
-        indexes = {row.name: row.sql for row in connection.execute(sa.text("select name, sql from sqlite_master"))}
+        sqlite = connection.dialect.name == "sqlite"
+        query = "select name, sql from sqlite_master" if sqlite else "select indexname, indexdef from pg_indexes"
+        indexes = dict(map(tuple, connection.execute(sa.text(query))))
     assert "UNIQUE" in indexes["one_receiving_job"]
-    assert "WHERE state = 'receiving'" in indexes["one_receiving_job"]
+    assert re.search(r"WHERE \(*state\)*(::text)? = 'receiving'", indexes["one_receiving_job"])
 
 
 def test_upgrade_again_keeps_everything(ledger):
@@ -22,7 +27,8 @@ def test_upgrade_again_keeps_everything(ledger):
     assert [job.job_id for job in ledger.jobs.find()] == [job_id]
 
 
-def test_every_connection_writes_ahead_and_syncs_fully(ledger):
+def test_every_connection_writes_ahead_and_syncs_fully(tmp_path):
+    ledger = open_ledger(tmp_path)
     with ledger.database.engine.connect() as first, ledger.database.engine.connect() as second:
         for connection in (first, second):
             pragma = {
@@ -30,3 +36,4 @@ def test_every_connection_writes_ahead_and_syncs_fully(ledger):
                 for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
             }
             assert pragma == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 30000}
+    ledger.close()
