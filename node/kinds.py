@@ -11,9 +11,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pydicom import uid
+# SOP Class UIDs of PS3.4 B.5, written out: importing pydicom for them would double the time that a command such as
+# `ftmtl jobs list` needs to start.
+_Segmentation = "1.2.840.10008.5.1.4.1.1.66.4"
+_Comprehensive3DSR = "1.2.840.10008.5.1.4.1.1.88.34"
+_ComprehensiveSR = "1.2.840.10008.5.1.4.1.1.88.33"
+_MammographyCADSR = "1.2.840.10008.5.1.4.1.1.88.50"
+_GrayscaleSoftcopyPresentationState = "1.2.840.10008.5.1.4.1.1.11.1"
+_SecondaryCaptureImage = "1.2.840.10008.5.1.4.1.1.7"
 
-LabelMapSegmentationStorage = uid.UID("1.2.840.10008.5.1.4.1.1.66.7")
+LabelMapSegmentationStorage = "1.2.840.10008.5.1.4.1.1.66.7"
 """PS3.4 B.5; pydicom 3.0 has no name for it."""
 
 
@@ -92,24 +99,24 @@ _K = ObjectKind
 _SEG, _SR = "node.results.seg", "node.results.sr"
 
 KINDS: Mapping[ObjectKind, Row] = {
-    _K.SEG: Row("Segmentation, masks", _SEG, (uid.SegmentationStorage,), 901, _K.PR),
-    _K.SEG_FRACTIONAL: Row("Segmentation, probabilities", _SEG, (uid.SegmentationStorage,), 1901, _K.PR),
+    _K.SEG: Row("Segmentation, masks", _SEG, (_Segmentation,), 901, _K.PR),
+    _K.SEG_FRACTIONAL: Row("Segmentation, probabilities", _SEG, (_Segmentation,), 1901, _K.PR),
     _K.SEG_LABELMAP: Row("Label Map Segmentation", _SEG, (LabelMapSegmentationStorage,), 2901, _K.SEG),
     _K.SEG_OHIF: Row(
         "Segmentation for OHIF",
         _SEG,
-        (uid.SegmentationStorage, LabelMapSegmentationStorage),
+        (_Segmentation, LabelMapSegmentationStorage),
         3901,
         _K.PR,
         profile="ohif",
         stands_for=_K.SEG,
         selectable=False,
     ),
-    _K.SR: Row("Measurement report", _SR, (uid.Comprehensive3DSRStorage,), 900, _K.SR_COMPREHENSIVE, refers_to=_K.SEG),
+    _K.SR: Row("Measurement report", _SR, (_Comprehensive3DSR,), 900, _K.SR_COMPREHENSIVE, refers_to=_K.SEG),
     _K.SR_COMPREHENSIVE: Row(
         "Measurement report, where Comprehensive 3D SR is refused",
         _SR,
-        (uid.ComprehensiveSRStorage,),
+        (_ComprehensiveSR,),
         900,
         _K.CAD,
         refers_to=_K.SEG,
@@ -118,7 +125,7 @@ KINDS: Mapping[ObjectKind, Row] = {
     _K.SR_OHIF: Row(
         "Measurement report for OHIF",
         _SR,
-        (uid.Comprehensive3DSRStorage,),
+        (_Comprehensive3DSR,),
         4901,
         _K.SC,
         refers_to=_K.SEG_OHIF,
@@ -126,9 +133,9 @@ KINDS: Mapping[ObjectKind, Row] = {
         stands_for=_K.SR,
         selectable=False,
     ),
-    _K.CAD: Row("Mammography CAD report", "node.results.cad", (uid.MammographyCADSRStorage,), 899, _K.SC),
-    _K.PR: Row("Presentation state", "node.results.pr", (uid.GrayscaleSoftcopyPresentationStateStorage,), 5901, _K.SC),
-    _K.SC: Row("Summary page", "node.results.sc", (uid.SecondaryCaptureImageStorage,), 898),
+    _K.CAD: Row("Mammography CAD report", "node.results.cad", (_MammographyCADSR,), 899, _K.SC),
+    _K.PR: Row("Presentation state", "node.results.pr", (_GrayscaleSoftcopyPresentationState,), 5901, _K.SC),
+    _K.SC: Row("Summary page", "node.results.sc", (_SecondaryCaptureImage,), 898),
 }
 
 CHOICES = tuple(kind for kind in ObjectKind if kind.row.selectable)

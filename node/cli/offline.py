@@ -22,6 +22,8 @@ from ftmtl.overlay import Mark, draw
 from ftmtl.predictor import Predictor
 from node.domain import Predecessor
 from node.errors import ResultRejected
+from node.intake import header as intake
+from node.intake.header import facts_of, identity_of
 from node.kinds import DEFAULT_OBJECTS, ObjectKind
 from node.results.readback import read_predecessor
 from node.results.summary import study_summary, summary
@@ -89,19 +91,25 @@ class FileAnalysis:
         self, study_uid: str, files: list[Path], predictor: Predictor, predecessor: Predecessor | None
     ) -> dict[str, Any]:
         """Analyse one study; return its entry in the summary, with paths relative to ``out``."""
+        if len({identity_of(facts_of(intake.read_header(file))) for file in files}) > 1:
+            reason = "the images of this study name different patients: it is not analysed"
+            return _failed(study_uid, reason)
         folder = self.out / _folder_name(study_uid)
         order = Order(tuple(self.kinds), self.secondary_capture, predecessor)
         try:
             analysis = analyse_study(files, predictor, folder, order)
         except ResultRejected as error:
-            outcome = {"study_uid": study_uid, "outcome": Outcome.FAILED, "reason": str(error)}
-            return {**outcome, "images": [], "objects": []}
+            return _failed(study_uid, str(error))
         if self.pictures:
             _draw(analysis, files, folder)
         entry = study_summary(analysis.result, analysis.objects)
         for made in entry["objects"]:
             made["path"] = str(Path(made["path"]).relative_to(self.out))
         return entry
+
+
+def _failed(study_uid: str, reason: str) -> dict[str, Any]:
+    return {"study_uid": study_uid, "outcome": Outcome.FAILED, "reason": reason, "images": [], "objects": []}
 
 
 def _in_words(entry: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset
 
 from ftmtl.acquisition import Acquisition, read_acquisition, why_not_analysed
 from node.dimse.status import StoreStatus
-from node.domain import Instance, StudyFacts
+from node.domain import Cause, Instance, StudyFacts
 from node.errors import LedgerError, SpoolError, SpoolFull
 from node.intake.header import facts_of, identity_of, is_image, is_uid, read_header
 from node.intake.values import Comparison, compare
@@ -175,7 +175,8 @@ class Intake:
             reason = "another version with the same UID was here first"
             self.ledger.arrivals.set_aside(instance, reason)
             return Outcome(StoreStatus.SUCCESS, f"set aside: {reason}")
-        self.ledger.arrivals.register(instance, facts, image=image, replace=True)
+        cause = Cause.CORRECTED if comparison is Comparison.OTHER else Cause.LATE
+        self.ledger.arrivals.register(instance, facts, image=image, replace=cause)
         return Outcome(StoreStatus.SUCCESS, f"takes the place of an earlier version: {comparison.value}")
 
 

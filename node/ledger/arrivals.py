@@ -36,7 +36,7 @@ class Arrivals:
         self.database = database
 
     def register(
-        self, instance: Instance, facts: StudyFacts | None = None, *, image: bool = True, replace: bool = False
+        self, instance: Instance, facts: StudyFacts | None = None, *, image: bool = True, replace: Cause | None = None
     ) -> Registration:
         """Record a received instance, and put an image into its study's open job, or into a new one.
 
@@ -47,13 +47,14 @@ class Arrivals:
         image
             False for objects that are stored only: reports, segmentations, presentation states.
         replace
-            Whether the instance takes the place of another version with the same UID.
+            If the instance takes the place of another version with the same UID: the reason of the analysis that
+            follows.
 
         Returns
         -------
         Registration
             ``SAME`` if this version is already known, ``OWN`` if it is a result object of this node, ``CONFLICT`` if
-            its UID is known with other content and ``replace`` is False; a conflict does not change the ledger.
+            its UID is known with other content and ``replace`` is None; a conflict does not change the ledger.
 
         Raises
         ------
@@ -88,16 +89,16 @@ class Arrivals:
         return None if row is None else _instance(row)
 
     def instances(self, job_id: str) -> list[Instance]:
-        """Return a job's instances, ordered by SOP Instance UID."""
+        """Return a job's instances in the order in which they were received."""
         return self.instances_of([job_id]).get(job_id, [])
 
     def instances_of(self, job_ids: Sequence[str]) -> dict[str, list[Instance]]:
-        """Return the instances of several jobs by job id, each list ordered by SOP Instance UID."""
+        """Return the instances of several jobs by job id, each list in the order of reception."""
         query = (
             sa.select(job_instances.c.job_id, instances)
             .join(instances, instances.c.instance_id == job_instances.c.instance_id)
             .where(job_instances.c.job_id.in_(list(job_ids)))
-            .order_by(instances.c.sop_instance_uid)
+            .order_by(instances.c.received, instances.c.instance_id)
         )
         found: dict[str, list[Instance]] = {}
         with self.database.read() as connection:
@@ -151,7 +152,7 @@ class Arrivals:
     # -- inside ------------------------------------------------------------------------------------------------
 
     def _register(
-        self, connection: sa.Connection, instance: Instance, facts: StudyFacts, image: bool, replace: bool
+        self, connection: sa.Connection, instance: Instance, facts: StudyFacts, image: bool, replace: Cause | None
     ) -> Registration:
         made = sa.select(objects.c.sop_instance_uid).where(objects.c.sop_instance_uid == instance.sop_instance_uid)
         if connection.execute(made.limit(1)).scalar() is not None:
@@ -161,14 +162,14 @@ class Arrivals:
         if any(row.sha256 == instance.sha256 for row in known):
             self._touch(connection, instance.study_uid)
             return Registration.SAME
-        if known and not replace:
+        if known and replace is None:
             return Registration.CONFLICT
         self._touch_study(connection, instance, facts)
         for row in (row for row in known if row.is_current):
             self._supersede(connection, row.instance_id)
         instance_id = self._insert(connection, instance)
         if image:
-            job_id = self._open_job(connection, instance.study_uid, Cause.CORRECTED if known else Cause.LATE)
+            job_id = self._open_job(connection, instance.study_uid, replace or Cause.LATE)
             link = {"job_id": job_id, "instance_id": instance_id}
             if connection.execute(job_instances.select().filter_by(**link)).first() is None:
                 connection.execute(job_instances.insert().values(**link))
@@ -224,8 +225,9 @@ class Arrivals:
             .with_for_update()  # PostgreSQL: the job must not be closed while this is added
         ).scalar()
         if job_id is not None:
+            values: dict[str, Any] = {"cause": cause} if cause is Cause.CORRECTED else {}
             connection.execute(
-                jobs.update().where(jobs.c.job_id == job_id).values(last_received=now, updated=now, due=now)
+                jobs.update().where(jobs.c.job_id == job_id).values(last_received=now, updated=now, due=now, **values)
             )
             return str(job_id)
         first = connection.execute(sa.select(jobs.c.job_id).where(jobs.c.study_uid == study_uid).limit(1)).first()

@@ -15,7 +15,7 @@ from ftmtl.findings import ImageResult, StudyResult
 from node.domain import Predecessor, ResultObject
 from node.kinds import DEFAULT_OBJECTS, ObjectKind
 from node.results.common.outcome import ANALYSED
-from node.results.common.source import read_source
+from node.results.common.source import read_source, with_patient_of
 from node.results.study import Display, Made, Study
 from node.store.spool import sync_folder
 
@@ -36,8 +36,9 @@ def build_results(
     result
         What was found.
     sources
-        Files of the study's images, in any order. Files of images that ``result`` does not name are ignored, and
-        so are files of images that were not analysed if their header cannot be read.
+        Files of the study's images, in the order in which they were received: if they disagree about the patient's
+        or the study's attributes, the study's reports carry those of the last one. Files of images that ``result``
+        does not name are ignored, and so are files of images that were not analysed if their header cannot be read.
     folder
         Where to write; created if needed. A file of the same name is replaced.
     kinds
@@ -83,12 +84,14 @@ def _study(
     result: StudyResult, known: Mapping[str, _Source], display: Display | None, predecessor: Predecessor | None
 ) -> Study:
     pairs = _analysed(result, known)
-    headers = {image.sop_instance_uid: header for header, image in pairs}
+    newest = [source.header for source in known.values()][-1:]
+    common = {uid: with_patient_of(source.header, *newest) for uid, source in known.items()}
+    headers = {image.sop_instance_uid: common[image.sop_instance_uid] for _, image in pairs}
     return Study(
         result=result,
         found=[(header, image) for header, image in pairs if image.findings],
         headers=headers,
-        missing={uid: source.header for uid, source in known.items() if uid not in headers},
+        missing={uid: header for uid, header in common.items() if uid not in headers},
         paths={uid: known[uid].path for uid in headers},
         display=display,
         predecessor=predecessor,

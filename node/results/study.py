@@ -70,11 +70,12 @@ class Study:
     result
         What was found.
     found
-        Header and result of each image with findings, in a fixed order.
+        Header and result of each image with findings, in a fixed order. An object of one image has its header.
     headers
-        By SOP Instance UID: normalised headers of the images that were analysed, in the same order.
+        By SOP Instance UID: normalised headers of the images that were analysed, in the same order, all with the
+        patient and study attributes of the image that was received last.
     missing
-        By SOP Instance UID: normalised headers of the images that were not.
+        By SOP Instance UID: such headers of the images that were not.
     paths
         By SOP Instance UID: files of the images that were analysed.
     display
@@ -97,6 +98,11 @@ class Study:
         if kind not in self._made:
             self._made[kind] = tuple(import_module(f"{kind.row.room}.build").make(self, kind))
         return self._made[kind]
+
+    def alone(self, image: ImageResult) -> Expected:
+        """Return what an object of one image with findings is compared with."""
+        headers = {other.sop_instance_uid: header for header, other in self.found}
+        return Expected(self.result, {image.sop_instance_uid: headers[image.sop_instance_uid]})
 
     def segmentations(self, kind: ObjectKind) -> dict[str, Any]:
         """Return the segmentations of a kind, by SOP Instance UID of the image."""

@@ -235,11 +235,21 @@ def test_two_patients_in_one_study_are_held_until_released(line: Line, study: Ca
 
 
 def test_another_spelling_of_the_name_is_the_same_patient(line: Line, study: Callable[[], Images]) -> None:
+    """The report carries the newest spelling; what is about one image has that image's."""
     images = study()
-    images[1].PatientName = "PHANTOM^TWO-HUNDRED-ELEVEN"
+    images[-1].PatientName = "PHANTOM^ZWEIHUNDERTELF Ä"
+    images[-1].SpecificCharacterSet = "ISO_IR 192"
     line.send(*images)
     (job,) = line.ended(images[0].StudyInstanceUID, 1)
     assert job["state"] == "delivered"
+    (report,) = line.reports(images[0].StudyInstanceUID)
+    assert report.PatientName == "PHANTOM^ZWEIHUNDERTELF Ä"
+    spelled = {ds.SOPInstanceUID: ds.PatientName for ds in images}
+    masks = [ds for ds in line.results(images[0].StudyInstanceUID) if ds.Modality == "SEG"]
+    for ds in masks:
+        source = ds.ReferencedSeriesSequence[0].ReferencedInstanceSequence[0].ReferencedSOPInstanceUID
+        assert ds.PatientName == spelled[source]
+    assert masks
 
 
 def test_a_dose_report_and_own_results_are_stored_and_not_counted(line: Line, study: Callable[[], Images]) -> None:

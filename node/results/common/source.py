@@ -69,6 +69,7 @@ COPIED = (
 """Keywords of everything that :func:`read_source` may copy."""
 
 _TAGS = {keyword: Tag(tag_for_keyword(keyword) or 0) for keyword in COPIED}
+_PATIENT_AND_STUDY_TAGS = frozenset(_TAGS[keyword] for keyword in PATIENT_AND_STUDY)
 _CHARSET = Tag("SpecificCharacterSet")
 _READ = [*_TAGS.values(), _CHARSET]
 
@@ -137,6 +138,22 @@ def read_source(source: str | PathLike[str] | Dataset) -> Dataset:
     header.file_meta = FileMetaDataset()
     header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     return header
+
+
+def with_patient_of(header: Dataset, other: Dataset) -> Dataset:
+    """Return a normalised header with the patient and study attributes of another one of the same study.
+
+    The images of a study may spell the patient's name differently. Its reports carry one header (PS3.3 C.7.1, C.7.2).
+    """
+    copy = Dataset()
+    copy.update({element.tag: element for element in header if element.tag not in _PATIENT_AND_STUDY_TAGS})
+    copy.update({element.tag: element for element in other if element.tag in _PATIENT_AND_STUDY_TAGS})
+    charset = _output_charset([str(header.get("SpecificCharacterSet") or "")], copy)
+    copy.pop(_CHARSET, None)
+    if charset:
+        copy.SpecificCharacterSet = charset
+    copy.file_meta = header.file_meta
+    return copy
 
 
 def _complete_patient(header: Dataset) -> None:

@@ -35,7 +35,7 @@ from node.results.common.labels import nearest, place_labels
 from node.results.common.naming import image_parts, object_uid, side_and_view, tracking_id, tracking_uid
 from node.results.common.outline import outline
 from node.results.common.stamp import NOTICE, equipment, nameless, stamp
-from node.results.study import Expected, Made, Study
+from node.results.study import Made, Study
 
 Points = NDArray[np.float64]
 """Shape (points, 2) = column, row."""
@@ -52,9 +52,8 @@ _NOTICE_BOX = (0.02, 0.95, 0.62, 0.99)
 
 def make(study: Study, kind: ObjectKind) -> Iterator[Made]:
     """Yield one presentation state per image with findings."""
-    expected = Expected(study.result, study.headers)
     for number, (header, image) in enumerate(study.found, start=kind.row.series_number):
-        yield Made(build_presentation(header, image, study.result.model, number), expected)
+        yield Made(build_presentation(header, image, study.result.model, number), study.alone(image))
 
 
 def build_presentation(source: Dataset, image: ImageResult, model: ModelIdentity, series_number: int) -> Dataset:

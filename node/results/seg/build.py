@@ -21,7 +21,7 @@ from node.results.common.colours import COLOURS
 from node.results.common.naming import image_parts, object_uid, side_and_view, tracking_id, tracking_uid
 from node.results.common.stamp import equipment, nameless, stamp
 from node.results.seg.frames import MAX_FRACTION, fraction_frames, label_frame, pack_frames, packed_size, padded
-from node.results.study import Expected, Made, Study
+from node.results.study import Made, Study
 
 Kind = ObjectKind
 
@@ -52,9 +52,8 @@ _CONTENT = {
 
 def make(study: Study, kind: ObjectKind) -> Iterator[Made]:
     """Yield one segmentation per image with findings."""
-    expected = Expected(study.result, study.headers)
     for number, (header, image) in enumerate(study.found, start=kind.row.series_number):
-        yield Made(build_segmentation(header, image, study.result.model, number, kind), expected)
+        yield Made(build_segmentation(header, image, study.result.model, number, kind), study.alone(image))
 
 
 def build_segmentation(

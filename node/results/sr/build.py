@@ -32,6 +32,7 @@ def _reports_ohif(study: Study) -> Iterator[Made]:
     """Yield one report per image; each is checked as if the study were only this image."""
     masks = study.segmentations(ObjectKind.SEG_OHIF)
     images = {image.sop_instance_uid: image for _, image in study.found}
-    for uid, report in build_reports_ohif(list(study.headers.values()), study.result, masks).items():
+    for uid, report in build_reports_ohif([header for header, _ in study.found], study.result, masks).items():
+        expected = study.alone(images[uid])
         alone = replace(study.result, images=(images[uid],))
-        yield Made(report, Expected(alone, {uid: study.headers[uid]}, {uid: masks[uid]}))
+        yield Made(report, replace(expected, result=alone, segmentations={uid: masks[uid]}))

@@ -9,7 +9,7 @@ from support.clocks import Clock
 from support.records import CT, STUDY, FakeQueue, instance, open_ledger, results
 
 from node.config import load_config
-from node.domain import Analysed, Delivery, DeliveryState, JobState
+from node.domain import Analysed, Cause, Delivery, DeliveryState, JobState
 from node.errors import IllegalTransition
 from node.flow.dispatch import ANALYSE, DELIVER
 from node.flow.service import Node
@@ -355,6 +355,34 @@ def test_two_patients_in_one_study_are_held_until_a_person_releases_them(node, l
     node.reconciler.reconcile()
     assert ledger.jobs.get(job.job_id).state is S.QUEUED
     assert [row["after"] for row in ledger.jobs.history(job.job_id)] == ["complete", "held", "complete", "queued"]
+
+
+def again(ledger, first, cause):
+    """Let a view arrive with other values; return the job that has it."""
+    ledger.arrivals.register(instance(0, sha256="another", laterality="L", view="CC"), replace=cause)
+    return max(ledger.jobs.find(), key=lambda job: (job.state is S.RECEIVING, job.job_id == first))
+
+
+@pytest.mark.parametrize("analysed", [False, True], ids=["still receiving", "analysed before"])
+def test_a_corrected_image_is_held_if_a_person_wants_to_be_asked(node, ledger, analysed):
+    node.handover.ask = True
+    first = queued(node) if analysed else four_views(ledger)
+    job = again(ledger, first, Cause.CORRECTED)
+    assert (job.job_id != first) == analysed
+    node.assemble()
+    assert ledger.jobs.get(job.job_id).state is S.HELD
+    ledger.deliveries.retry(job.job_id)
+    node.reconciler.reconcile()
+    assert ledger.jobs.get(job.job_id).state is S.QUEUED
+
+
+@pytest.mark.parametrize(("ask", "cause"), [(True, Cause.LATE), (False, Cause.CORRECTED)])
+def test_no_person_is_asked_for_more(node, ledger, ask, cause):
+    """A readable version of an unreadable image is no correction."""
+    node.handover.ask = ask
+    job = again(ledger, queued(node), cause)
+    node.assemble()
+    assert (ledger.jobs.get(job.job_id).state, ledger.jobs.get(job.job_id).cause) == (S.QUEUED, cause)
 
 
 def test_a_clock_that_is_set_back_stops_no_study(node, ledger, queue, clock):

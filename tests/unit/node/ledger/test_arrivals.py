@@ -37,7 +37,7 @@ def test_another_version_takes_the_place_of_the_first_and_both_are_known(ledger,
     first = received(ledger)
     put(ledger, first, S.DELIVERED)
     newer = instance(1, sha256="f" * 64)
-    assert ledger.arrivals.register(newer, replace=True) is Registration.NEW
+    assert ledger.arrivals.register(newer, replace=Cause.CORRECTED) is Registration.NEW
     (second,) = ledger.jobs.find([S.RECEIVING])
     assert (second.cause, ledger.arrivals.instances(second.job_id)) == (Cause.CORRECTED, [newer])
     assert ledger.arrivals.instances(first) == [instance(1)], "what was analysed then stays on record"
@@ -48,7 +48,7 @@ def test_another_version_takes_the_place_of_the_first_and_both_are_known(ledger,
 def test_another_version_before_the_study_is_complete_replaces_the_first_in_its_job(ledger):
     job_id = received(ledger)
     newer = instance(1, sha256="f" * 64)
-    ledger.arrivals.register(newer, replace=True)
+    ledger.arrivals.register(newer, replace=Cause.CORRECTED)
     assert [job.job_id for job in ledger.jobs.find()] == [job_id]
     assert ledger.arrivals.instances(job_id) == [newer]
 
