@@ -125,3 +125,17 @@ def test_weights_that_are_missing_or_damaged(phantom_study: list[tuple[Path, Pha
         assert done.returncode == 1
         assert name in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_two_patients_in_one_study_are_not_reported(phantom_study: list[tuple[Path, Phantom]], tmp_path: Path) -> None:
+    """A report has one patient: rather none than the wrong one."""
+    (tmp_path / "in").mkdir()
+    for number, (path, _) in enumerate(phantom_study):
+        ds = dcmread(path)
+        ds.PatientID = "ANOTHER" if number == 2 else ds.PatientID
+        ds.save_as(tmp_path / "in" / path.name)
+    done = analyze(tmp_path / "in", "--out", tmp_path / "out")
+    assert done.returncode == 1
+    assert "failed the images of this study name different patients: it is not analysed" in done.stdout
+    assert "ANOTHER" not in done.stdout + done.stderr
+    assert list((tmp_path / "out").rglob("*.dcm")) == []
