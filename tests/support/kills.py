@@ -66,7 +66,7 @@ class Studies:
 
     def assert_whole_and_once(self, orthanc: Orthanc, query: Callable[[str], list[tuple[Any, ...]]]) -> None:
         """Wait for the jobs, and compare what the archive holds with what was acknowledged and with the ledger."""
-        wait_for(lambda: set(query("SELECT state FROM jobs")) == {("delivered",)}, 180, "all jobs to end")
+        wait_for(lambda: set(query("SELECT state FROM jobs")) == {("delivered",)}, 120 + 20 * KILLS, "all jobs to end")
         arrived = orthanc.instances()
         held = Counter(str(ds.SOPInstanceUID) for ds in arrived)
         assert set(held.values()) == {1}
