@@ -25,16 +25,21 @@ from node.ledger.ledger import Ledger
 from node.web.entries import job_entries, job_entry
 
 _PAGE = Path(__file__).with_name("jobs.html")
-_PER_PAGE, _MOST = 50, 500
+_PER_PAGE, _MOST, _FURTHEST = 50, 500, 10**9
+_PARAMETERS = ("state", "since", "study", "patient", "accession", "text", "limit", "offset")
 
 
 def make_app(ledger: Ledger) -> Starlette:
     """Return the web application for a ledger."""
 
     def page(request: Request) -> Response:
-        chosen, limit, offset = _asked(request)
+        try:
+            chosen, limit, offset = _asked(request)
+        except ValueError as error:
+            return JSONResponse({"error": str(error)}, status_code=400)
         rows = "\n".join(_row(entry) for entry in job_entries(ledger, chosen, limit=limit, offset=offset))
-        empty = '<tr><td colspan="6">Nothing received yet.</td></tr>'
+        words = "Nothing received yet." if chosen == Filter() and offset == 0 else "No study matches."
+        empty = f'<tr><td colspan="6">{words}</td></tr>'
         filled = {
             "rows": rows or empty,
             "now": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
@@ -46,7 +51,10 @@ def make_app(ledger: Ledger) -> Starlette:
         return HTMLResponse(text)
 
     def listing(request: Request) -> Response:
-        chosen, limit, offset = _asked(request)
+        try:
+            chosen, limit, offset = _asked(request)
+        except ValueError as error:
+            return JSONResponse({"error": str(error)}, status_code=400)
         return JSONResponse(job_entries(ledger, chosen, limit=limit, offset=offset))
 
     def one(request: Request) -> Response:
@@ -120,16 +128,33 @@ def _row(entry: dict[str, Any]) -> str:
 
 
 def _asked(request: Request) -> tuple[Filter, int, int]:
-    """Read which jobs are asked for: ``state``, ``study``, ``text``, ``limit`` and ``offset``; nonsense is ignored."""
+    """Read which jobs are asked for, how many, and after how many.
+
+    ``state`` (may be repeated), ``since`` (ISO 8601), ``study``, ``patient``, ``accession`` and ``text`` restrict the
+    list; ``limit`` and ``offset`` choose a part of it.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is unknown, or its value is not one. A list that ignored it would show too much.
+    """
     given = request.query_params
-    states = tuple(state for state in JobState if state.value in given.getlist("state"))
-    chosen = Filter(states=states, study_uid=given.get("study", ""), text=given.get("text", ""))
-    limit, offset = (_number(given.get(name, ""), default) for name, default in (("limit", _PER_PAGE), ("offset", 0)))
-    return chosen, min(max(1, limit), _MOST), offset
-
-
-def _number(text: str, default: int) -> int:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else default
+    unknown = given.keys() - _PARAMETERS
+    if unknown:
+        raise ValueError(f"{min(unknown)!r} is not a parameter; choose from {', '.join(_PARAMETERS)}")
+    try:
+        chosen = Filter(
+            states=tuple(map(JobState, given.getlist("state"))),
+            since=datetime.fromisoformat(given["since"]).timestamp() if given.get("since") else None,
+            text=given.get("text", ""),
+            patient_id=given.get("patient", ""),
+            accession_number=given.get("accession", ""),
+            study_uid=given.get("study", ""),
+        )
+        limit, offset = int(given.get("limit", _PER_PAGE)), int(given.get("offset", 0))
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"a parameter has a value that it cannot have: {error}") from error
+    return chosen, min(max(1, limit), _MOST), min(max(0, offset), _FURTHEST)
 
 
 def _pages(request: Request, limit: int, offset: int, count: int) -> str:

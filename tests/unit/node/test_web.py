@@ -8,7 +8,8 @@ import urllib.request
 import pytest
 from support.records import PACS, instance, results
 
-from node.domain import Analysed, Destination, JobState
+from node.domain import Analysed, Destination, JobState, StudyFacts
+from node.ledger.jobs import Filter
 from node.web.app import WebServer
 
 EVIL = "<script>alert('x')</script>&"
@@ -73,6 +74,60 @@ def test_jobs_as_json(get, job_id):
     assert (status, kind) == (200, "application/json")
     assert (entry["job_id"], entry["state"]) == (job_id, "delivering")
     assert "objects" not in entry
+
+
+@pytest.fixture
+def found(get, ledger):
+    """Three studies of three patients; ask for some, get their numbers."""
+    for n in range(3):
+        facts = StudyFacts(patient_id=f"P{n}", patient_name=f"NAME^{n}", accession_number=f"A{n}")
+        ledger.arrivals.register(instance(n, study=f"1.2.{n}"), facts)
+    ledger.jobs.move(ledger.jobs.page(Filter(study_uid="1.2.2"))[0].job_id, JobState.COMPLETE)
+
+    def found(query):
+        status, _, text = get(f"/api/jobs?{query}")
+        assert status == 200, text
+        return sorted(job["study_uid"][-1] for job in json.loads(text))
+
+    return found
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", "012"), ("state=receiving", "01"), ("state=receiving&state=complete", "012"), ("state=failed", ""),
+        ("patient=P1", "1"), ("accession=A2", "2"), ("study=1.2.0", "0"), ("text=NAME%5E1", "1"),
+        ("since=2000-01-01", "012"), ("since=2999-01-01T12:00", ""), ("offset=3", ""),
+    ],
+)  # fmt: skip
+def test_a_list_is_restricted_by_parameters(found, query, expected):
+    assert found(query) == list(expected)
+
+
+def test_a_list_has_pages_newest_first(get, found, ledger):
+    listed = [json.loads(get(f"/api/jobs?limit=2&offset={offset}")[2]) for offset in (0, 2)]
+    assert [len(part) for part in listed] == [2, 1]
+    created = [job["created"] for part in listed for job in part]
+    assert created == sorted(created, reverse=True)
+    page = get("/?limit=2&text=NAME")[2]
+    assert "1–2 of 3" in page
+    assert 'href="?limit=2&amp;text=NAME&amp;offset=2"' in page
+    assert "NAME^" not in page
+    assert "No study matches." in get("/?patient=nobody")[2]
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("state=done", "'done' is not a valid JobState"), ("since=yesterday", "yesterday"), ("limit=many", "many"),
+        ("patinet=P1", "'patinet' is not a parameter; choose from state, since, study, patient"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("path", ["/", "/api/jobs"])
+def test_a_parameter_that_makes_no_sense_is_told(get, path, query, words):
+    status, kind, text = get(f"{path}?{query}")
+    assert (status, kind) == (400, "application/json")
+    assert words in json.loads(text)["error"]
 
 
 def test_one_job_as_json(get, job_id):
