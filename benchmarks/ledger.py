@@ -105,7 +105,7 @@ def queries(ledger: Ledger, url: str, folder: Path, count: int) -> Iterator[tupl
     yield "one study's page", lambda: [job_entry(ledger, job) for job in ledger.jobs.of_study(_uid("done", count // 2))]
     yield "assembly tick", node.assemble
     yield "reconcile tick", node.reconciler.reconcile
-    yield "page's list", lambda: (job_entries(ledger), ledger.jobs.count())
+    yield "page's list", lambda: (job_entries(ledger), ledger.jobs.count(Filter(), 10_000))
     yield "list of a state", lambda: job_entries(ledger, Filter(states=(JobState.FAILED,)))
     yield "list of a patient", lambda: job_entries(ledger, Filter(patient_id=f"P{count // 2}"))
     yield "list of an accession number", lambda: job_entries(ledger, Filter(accession_number=f"A{count // 2}"))

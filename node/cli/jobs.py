@@ -6,6 +6,7 @@ import argparse
 import json
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from node.cli.options import add_command, add_config, read_config
@@ -58,7 +59,9 @@ def _list(ledger: Ledger, arguments: argparse.Namespace) -> int:
         accession_number=arguments.accession,
         study_uid=arguments.study,
     )
-    entries = job_entries(ledger, chosen, limit=max(1, arguments.limit), offset=max(0, arguments.offset))
+    limit, offset = max(1, arguments.limit), max(0, arguments.offset)
+    listed = job_entries(ledger, chosen, limit=limit + 1, offset=offset)
+    entries, more = listed[:limit], len(listed) > limit
     if arguments.json:
         print(json.dumps(entries, indent=2))
         return 0
@@ -67,9 +70,9 @@ def _list(ledger: Ledger, arguments: argparse.Namespace) -> int:
         line = f"{entry['job_id'][:8]}  {entry['updated']}  {entry['state']:13}  {entry['study_uid']}  {where}"
         print(f"{line}  {entry['reason']}".rstrip())
     if not entries:
-        print("nothing received yet" if chosen == Filter() and not arguments.offset else "no such job")
-    elif len(entries) == arguments.limit and (count := ledger.jobs.count(chosen)) > arguments.offset + len(entries):
-        print(f"{arguments.offset + len(entries)} of {count}; --offset {arguments.offset + len(entries)} shows more")
+        print("nothing received yet" if chosen == Filter() and not offset else "no such job")
+    if more:
+        print(f"there are more: --offset {offset + limit}")
     return 0
 
 
@@ -89,7 +92,8 @@ def _retry(ledger: Ledger, arguments: argparse.Namespace) -> int:
 def _reanalyse(ledger: Ledger, arguments: argparse.Namespace) -> int:
     if not arguments.which:
         raise ConfigError(["jobs reanalyse: which study? Give its Study Instance UID"])
-    job_id = ledger.jobs.add(arguments.which, Cause.WISH, arguments.weights)
+    weights = str(Path(arguments.weights).resolve()) if arguments.weights else ""  # the worker runs elsewhere
+    job_id = ledger.jobs.add(arguments.which, Cause.WISH, weights)
     print(f"{job_id}: the node will analyse the study again")
     return 0
 

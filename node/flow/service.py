@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 _TICK_S = 1.0
 _HOLD_S = 5.0
-_STUDIES = 500
+_STUDIES = 200
 """How many open studies are looked at per tick, and how long another node leaves them alone, in seconds."""
 
 

@@ -81,9 +81,10 @@ class Jobs:
         with self.database.read() as connection:
             return [_job(row) for row in connection.execute(query.limit(limit))]
 
-    def count(self, chosen: Filter = Filter()) -> int:
-        """Return how many jobs there are."""
-        query = _matching(sa.select(sa.func.count()).select_from(jobs), chosen)
+    def count(self, chosen: Filter = Filter(), most: int | None = None) -> int:
+        """Return how many jobs there are; if there are more than ``most``, that is not counted further."""
+        found = _matching(sa.select(jobs.c.job_id), chosen).limit(None if most is None else most + 1)
+        query = sa.select(sa.func.count()).select_from(found.subquery())
         with self.database.read() as connection:
             return int(connection.execute(query).scalar_one())
 

@@ -26,6 +26,8 @@ from node.web.entries import job_entries, job_entry
 
 _PAGE = Path(__file__).with_name("jobs.html")
 _PER_PAGE, _MOST, _FURTHEST = 50, 500, 10**9
+_COUNTED = 10_000
+"""How many jobs after the ones on a page are counted; more would cost time on every reload."""
 _PARAMETERS = ("state", "since", "study", "patient", "accession", "text", "limit", "offset")
 
 
@@ -43,7 +45,7 @@ def make_app(ledger: Ledger) -> Starlette:
         filled = {
             "rows": rows or empty,
             "now": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
-            "pages": _pages(request, limit, offset, ledger.jobs.count(chosen)),
+            "pages": _pages(request, limit, offset, ledger.jobs.count(chosen, offset + _COUNTED)),
         }
         text = _PAGE.read_text()
         for name, value in filled.items():
@@ -160,7 +162,8 @@ def _asked(request: Request) -> tuple[Filter, int, int]:
 def _pages(request: Request, limit: int, offset: int, count: int) -> str:
     """Say which part of the list is shown, with links to the pages before and after it."""
     last = min(offset + limit, count)
-    parts = [f"{offset + 1 if last > offset else 0}–{max(last, 0)} of {count}"]
+    total = f"{count:,}" if count <= offset + _COUNTED else f"more than {count - 1:,}"
+    parts = [f"{offset + 1 if last > offset else 0}–{max(last, 0)} of {total}"]
     if offset > 0:
         parts.append(_link(request, max(0, offset - limit), "newer"))
     if last < count:
