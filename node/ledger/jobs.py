@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -102,27 +102,27 @@ class Jobs:
 
     # -- moving on ---------------------------------------------------------------------------------------------
 
-    def take_due(self, state: JobState, hold_s: float, limit: int = 100) -> list[Job]:
+    def take_due(self, state: JobState, hold_s: float, limit: int = 50) -> list[Job]:
         """Return jobs in a state that are due, and make them due again after ``hold_s`` seconds.
 
         Two nodes that ask at once get different jobs: the rows are locked while they are taken, and on PostgreSQL
         locked ones are skipped.
         """
+        if not self.is_due(state):
+            return []  # nothing to take: no transaction that writes
         now = self.database.clock()
         due = (
-            jobs.select()
+            sa.select(jobs.c.job_id)
             .where(jobs.c.state == state, jobs.c.due <= now)
             .order_by(jobs.c.due)
             .limit(limit)
             .with_for_update(skip_locked=True)
+            .cte("taken")
         )
-        if not self.is_due(state):
-            return []  # nothing to take: no transaction that writes
+        take = jobs.update().where(jobs.c.job_id.in_(sa.select(due.c.job_id))).values(due=now + hold_s)
         with self.database.write() as connection:
-            taken = [_job(row) for row in connection.execute(due)]
-            ids = [job.job_id for job in taken]
-            connection.execute(jobs.update().where(jobs.c.job_id.in_(ids)).values(due=now + hold_s))
-        return [replace(job, due=now + hold_s) for job in taken]
+            taken = [_job(row) for row in connection.execute(take.returning(*jobs.c))]
+        return sorted(taken, key=lambda job: job.created)
 
     def is_due(self, state: JobState) -> bool:
         """Return whether any job in a state is due."""
