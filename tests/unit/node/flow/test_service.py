@@ -1,78 +1,15 @@
 """The reconciler: what the ledger says is unfinished goes on, whatever was lost on the way."""
 
 import time
-from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
-from support.clocks import Clock
-from support.records import CT, STUDY, FakeQueue, instance, open_ledger, results
+from support.flow import LEASE_S, S, delivering, four_views, queued
+from support.records import CT, STUDY, instance
 
-from node.config import load_config
-from node.domain import Analysed, Cause, Delivery, DeliveryState, JobState
+from node.domain import Delivery, DeliveryState
 from node.errors import IllegalTransition
 from node.flow.dispatch import ANALYSE, DELIVER
-from node.flow.service import Node
 from node.ledger.schema import jobs
-from node.store.spool import Spool
-
-S = JobState
-LEASE_S = 30.0
-PACS = {"name": "archive", "ae_title": "PACS", "host": "127.0.0.1", "port": 104}
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def queue():
-    return FakeQueue()
-
-
-@pytest.fixture
-def ledger(tmp_path, clock):
-    ledger = open_ledger(tmp_path, clock)
-    yield ledger
-    ledger.close()
-
-
-@pytest.fixture
-def node(tmp_path, ledger, queue):
-    config = load_config(
-        None,
-        {
-            "node": {"data": str(tmp_path), "port": 0},
-            "queue": {"lease_s": LEASE_S, "max_attempts": 3},
-            "assembly": {"quiet_s": 10, "deadline_s": 100},
-            "destinations": [PACS],
-        },
-        {},
-    )
-    return Node(config, ledger, Spool(tmp_path / "spool"), queue)
-
-
-def four_views(ledger, study=STUDY):
-    for n, (side, view) in enumerate([("L", "CC"), ("R", "CC"), ("L", "MLO"), ("R", "MLO")]):
-        ledger.arrivals.register(instance(n, study=study, laterality=side, view=view))
-    return next(job.job_id for job in ledger.jobs.find() if job.study_uid == study)
-
-
-def queued(node, study=STUDY):
-    job_id = four_views(node.ledger, study)
-    node.assemble()
-    return job_id
-
-
-def delivering(node, clock):
-    job_id = queued(node)
-    attempt = node.ledger.jobs.claim(job_id, S.ANALYSING, LEASE_S)
-    node.ledger.deliveries.begin(job_id, attempt, Analysed(results(), 1.0))
-    node.dispatcher.waiting.clear()
-    clock.now += 60
-    return job_id
-
 
 # -- assembly and routing ------------------------------------------------------------------------------------------
 
@@ -339,87 +276,3 @@ def test_start_removes_what_was_never_acknowledged(node):
 
 def test_a_node_that_never_started_can_be_stopped(node):
     node.stop()
-
-
-# -- what waits for a person, and for the clock -------------------------------------------------------------------
-
-
-def test_two_patients_in_one_study_are_held_until_a_person_releases_them(node, ledger, queue):
-    for n, (side, view) in enumerate([("L", "CC"), ("R", "CC"), ("L", "MLO"), ("R", "MLO")]):
-        ledger.arrivals.register(instance(n, laterality=side, view=view, identity="a" * 64 if n else "b" * 64))
-    node.assemble()
-    (job,) = ledger.jobs.find()
-    assert (job.state, queue.waiting) == (S.HELD, [])
-    assert "aaaaaaaaaaaa and bbbbbbbbbbbb" in job.reason
-    ledger.deliveries.retry(job.job_id)
-    node.reconciler.reconcile()
-    assert ledger.jobs.get(job.job_id).state is S.QUEUED
-    assert [row["after"] for row in ledger.jobs.history(job.job_id)] == ["complete", "held", "complete", "queued"]
-
-
-def again(ledger, first, cause):
-    """Let a view arrive with other values; return the job that has it."""
-    ledger.arrivals.register(instance(0, sha256="another", laterality="L", view="CC"), replace=cause)
-    return max(ledger.jobs.find(), key=lambda job: (job.state is S.RECEIVING, job.job_id == first))
-
-
-@pytest.mark.parametrize("analysed", [False, True], ids=["still receiving", "analysed before"])
-def test_a_corrected_image_is_held_if_a_person_wants_to_be_asked(node, ledger, analysed):
-    node.handover.ask = True
-    first = queued(node) if analysed else four_views(ledger)
-    job = again(ledger, first, Cause.CORRECTED)
-    assert (job.job_id != first) == analysed
-    node.assemble()
-    assert ledger.jobs.get(job.job_id).state is S.HELD
-    ledger.deliveries.retry(job.job_id)
-    node.reconciler.reconcile()
-    assert ledger.jobs.get(job.job_id).state is S.QUEUED
-
-
-@pytest.mark.parametrize(("ask", "cause"), [(True, Cause.LATE), (False, Cause.CORRECTED)])
-def test_no_person_is_asked_for_more(node, ledger, ask, cause):
-    """A readable version of an unreadable image is no correction."""
-    node.handover.ask = ask
-    job = again(ledger, queued(node), cause)
-    node.assemble()
-    assert (ledger.jobs.get(job.job_id).state, ledger.jobs.get(job.job_id).cause) == (S.QUEUED, cause)
-
-
-def test_a_clock_that_is_set_back_stops_no_study(node, ledger, queue, clock):
-    waiting = queued(node)
-    queue.waiting.clear()  # lost
-    ledger.arrivals.register(instance(1, study="1.2.3"))
-    clock.now += 5
-    node.watch_clock()
-    clock.now -= 3600
-    node.watch_clock()
-    clock.now += LEASE_S + 10
-    node.watch_clock()
-    node.reconciler.reconcile()
-    node.assemble()
-    assert sorted(queue.waiting) == sorted((ANALYSE, job.job_id) for job in ledger.jobs.find([S.QUEUED]))
-    assert waiting in {job.job_id for job in ledger.jobs.find([S.QUEUED])}
-    assert len(ledger.jobs.find([S.QUEUED])) == 2
-
-
-@pytest.mark.parametrize("count", [1, 60])
-def test_a_tick_asks_the_ledger_as_often_with_many_jobs_as_with_one(node, ledger, clock, count):
-    """Of studies that are open, of jobs that wait in the queue, and of deliveries to a PACS that is away."""
-    for n in range(count):
-        ledger.arrivals.register(instance(1, study=f"1.2.1{n:03d}"))
-        queued(node, f"1.2.2{n:03d}")
-        job_id = queued(node, f"1.2.3{n:03d}")
-        attempt = ledger.jobs.claim(job_id, S.ANALYSING, LEASE_S)
-        ledger.deliveries.begin(job_id, attempt, Analysed(results(Path(f"results/{n}")), 1.0))
-    clock.now += 9
-    statements = []
-
-    def count_statement(_connection, _cursor, statement, *_):
-        statements.append(statement)
-
-    sa.event.listen(ledger.database.engine, "before_cursor_execute", count_statement)
-    node.listener.beat()
-    node.assemble()
-    node.reconciler.reconcile()
-    sa.event.remove(ledger.database.engine, "before_cursor_execute", count_statement)
-    assert len([s for s in statements if not s.startswith("BEGIN")]) <= 25
