@@ -32,12 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         for fault in error.faults:
             print(f"ftmtl: {fault}", file=sys.stderr)
         return 2
-    except (NodeError, FtmtlError) as error:
-        print(f"ftmtl: {error}", file=sys.stderr)
-        return 1
     except BrokenPipeError:
         return 1
-    except OSError as error:
+    except (NodeError, FtmtlError, OSError) as error:
         print(f"ftmtl: {error}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:

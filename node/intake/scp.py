@@ -87,10 +87,6 @@ class Listener:
             self._server.shutdown()
             self._server = None
 
-    def open_studies(self) -> set[str]:
-        """Return the studies that an open association of any node on this ledger has sent instances of."""
-        return self.intake.ledger.associations.open_studies()
-
     def beat(self) -> None:
         """Show the other nodes that this one is alive, and which of its associations carry data."""
         with self._lock:

@@ -31,14 +31,15 @@ _COUNTED = 10_000
 _PARAMETERS = ("state", "since", "study", "patient", "accession", "text", "limit", "offset")
 
 
+class _ParameterError(ValueError):
+    """A request with a parameter that makes no sense; answered 400."""
+
+
 def make_app(ledger: Ledger) -> Starlette:
     """Return the web application for a ledger."""
 
     def page(request: Request) -> Response:
-        try:
-            chosen, limit, offset = _asked(request)
-        except ValueError as error:
-            return JSONResponse({"error": str(error)}, status_code=400)
+        chosen, limit, offset = _asked(request)
         rows = "\n".join(_row(entry) for entry in job_entries(ledger, chosen, limit=limit, offset=offset))
         words = "Nothing received yet." if chosen == Filter() and offset == 0 else "No study matches."
         empty = f'<tr><td colspan="6">{words}</td></tr>'
@@ -53,10 +54,7 @@ def make_app(ledger: Ledger) -> Starlette:
         return HTMLResponse(text)
 
     def listing(request: Request) -> Response:
-        try:
-            chosen, limit, offset = _asked(request)
-        except ValueError as error:
-            return JSONResponse({"error": str(error)}, status_code=400)
+        chosen, limit, offset = _asked(request)
         return JSONResponse(job_entries(ledger, chosen, limit=limit, offset=offset))
 
     def one(request: Request) -> Response:
@@ -72,13 +70,17 @@ def make_app(ledger: Ledger) -> Starlette:
             return JSONResponse({"status": "ledger unavailable", "error": type(error).__name__}, status_code=503)
         return JSONResponse({"status": "ok"})
 
+    def refusal(request: Request, error: Exception) -> Response:
+        return JSONResponse({"error": str(error)}, status_code=400)
+
     return Starlette(
+        exception_handlers={_ParameterError: refusal},
         routes=[
             Route("/", page),
             Route("/api/jobs", listing),
             Route("/api/jobs/{job_id}", one),
             Route("/healthz", health),
-        ]
+        ],
     )
 
 
@@ -137,13 +139,13 @@ def _asked(request: Request) -> tuple[Filter, int, int]:
 
     Raises
     ------
-    ValueError
+    _ParameterError
         If a parameter is unknown, or its value is not one. A list that ignored it would show too much.
     """
     given = request.query_params
     unknown = given.keys() - _PARAMETERS
     if unknown:
-        raise ValueError(f"{min(unknown)!r} is not a parameter; choose from {', '.join(_PARAMETERS)}")
+        raise _ParameterError(f"{min(unknown)!r} is not a parameter; choose from {', '.join(_PARAMETERS)}")
     try:
         chosen = Filter(
             states=tuple(map(JobState, given.getlist("state"))),
@@ -155,7 +157,7 @@ def _asked(request: Request) -> tuple[Filter, int, int]:
         )
         limit, offset = int(given.get("limit", _PER_PAGE)), int(given.get("offset", 0))
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"a parameter has a value that it cannot have: {error}") from error
+        raise _ParameterError(f"a parameter has a value that it cannot have: {error}") from error
     return chosen, min(max(1, limit), _MOST), min(max(0, offset), _FURTHEST)
 
 

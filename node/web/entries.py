@@ -25,7 +25,10 @@ def job_entries(
 def job_entry(ledger: Ledger, job: Job) -> dict[str, Any]:
     """Return all that is known of one job as JSON: its instances, its objects with each answer, and its history."""
     deliveries = ledger.deliveries.of(job.job_id)
-    entry = _entry(job, ledger.deliveries.states([job.job_id])[job.job_id])
+    states: dict[str, set[DeliveryState]] = {}
+    for delivery in deliveries:
+        states.setdefault(delivery.destination, set()).add(delivery.state)
+    entry = _entry(job, states)
     entry["cause"], entry["model"], entry["weights"] = job.cause.value, job.model, job.weights
     entry["attempt"] = job.attempt
     entry["forward_seconds"] = round(job.forward_seconds, 3)

@@ -48,28 +48,21 @@ class Pair:
     def __init__(self, folder: Path, ledger_url: str, queue_url: str, pacs_port: int) -> None:
         self.ports = (free_port(), free_port())
         self.engine = sa.create_engine(ledger_url)
-        self.processes = [
-            Process(folder / f"node{n}.log", "listens on", "serve", "--config", self._config(folder, n, ledger_url))
-            for n in (0, 1)
-        ]
-        self.queue_url, self.pacs_port = queue_url, pacs_port
-        for n in (0, 1):
-            path = folder / f"node{n}.toml"
+        configs = [folder / f"node{n}.toml" for n in (0, 1)]
+        for n, path in enumerate(configs):
             path.write_text(
                 f'[node]\nport = {self.ports[n]}\ndata = "{folder / f"data{n}"}"\nspool = "{folder / "spool"}"\n'
                 f'min_free_gb = 0\n[ledger]\nurl = "{ledger_url}"\n[queue]\nurl = "{queue_url}"\nlease_s = 3\n'
                 "[assembly]\nquiet_s = 2\nsettle_s = 1\n[delivery]\nfirst_retry_s = 0.5\nlongest_retry_s = 2\n"
                 f'[[destinations]]\nname = "PACS"\nae_title = "ORTHANC"\nhost = "127.0.0.1"\nport = {pacs_port}\n'
             )
-        config = folder / "node0.toml"
+        self.processes = [
+            Process(path.with_suffix(".log"), "listens on", "serve", "--config", path) for path in configs
+        ]
         self.processes += [
-            Process(folder / f"{queue}.log", " ready.", "worker", "--config", config, "--queue", queue)
+            Process(folder / f"{queue}.log", " ready.", "worker", "--config", configs[0], "--queue", queue)
             for queue in ("gpu", "dicom")
         ]
-
-    @staticmethod
-    def _config(folder: Path, n: int, _url: str) -> Path:
-        return folder / f"node{n}.toml"
 
     def start(self) -> None:
         """Start everything."""

@@ -43,7 +43,7 @@ def listen(spool, ledger, monkeypatch):
         return listener
 
     yield start
-    wait_for(lambda: not any(listener.open_studies() for listener in started))
+    wait_for(lambda: not any(listener.intake.ledger.associations.open_studies() for listener in started))
     for listener in started:
         listener.stop()
     wait_for(lambda: list(spool.incoming.iterdir()) == [])

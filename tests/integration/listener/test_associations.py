@@ -22,21 +22,21 @@ def test_answers_c_echo(listener):
 
 def test_open_studies_follows_the_association(listener):
     with Sender(listener.port) as sender:
-        assert listener.open_studies() == set(), "it has brought nothing yet"
+        assert listener.intake.ledger.associations.open_studies() == set(), "it has brought nothing yet"
         sender.store(encode(data_set()))
-        assert listener.open_studies() == {STUDY}
+        assert listener.intake.ledger.associations.open_studies() == {STUDY}
         with Sender(listener.port) as other:
             other.store(encode(data_set(5, StudyInstanceUID="1.2.3")), f"{STUDY}.2.5")
-            assert listener.open_studies() == {STUDY, "1.2.3"}
-        wait_for(lambda: listener.open_studies() == {STUDY})
-    wait_for(lambda: listener.open_studies() == set())
+            assert listener.intake.ledger.associations.open_studies() == {STUDY, "1.2.3"}
+        wait_for(lambda: listener.intake.ledger.associations.open_studies() == {STUDY})
+    wait_for(lambda: listener.intake.ledger.associations.open_studies() == set())
 
 
 def test_an_aborted_association_is_closed(listener):
     with Sender(listener.port) as sender:
         sender.store(encode(data_set()))
         sender.assoc.abort()
-    wait_for(lambda: listener.open_studies() == set())
+    wait_for(lambda: listener.intake.ledger.associations.open_studies() == set())
 
 
 def test_a_sender_that_leaves_before_its_answer_is_not_waited_for(listen, ledger, monkeypatch):
@@ -57,7 +57,7 @@ def test_a_sender_that_leaves_before_its_answer_is_not_waited_for(listen, ledger
     wait_for(lambda: closed)
     hung_up.append(True)
     wait_for(lambda: kept(ledger))
-    wait_for(lambda: (listener.beat(), listener.open_studies()) == (None, set()))
+    wait_for(lambda: (listener.beat(), listener.intake.ledger.associations.open_studies()) == (None, set()))
 
 
 def test_a_sender_that_leaves_halfway_leaves_nothing_behind(listener, spool):
