@@ -8,6 +8,7 @@ Columns\\Rows at the bottom-right corner of the last one (PS3.3 C.18.6, 2D spati
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -22,6 +23,8 @@ class Outcome(StrEnum):
 
     FINDINGS = "findings"
     NO_FINDINGS = "no_findings"
+    PARTLY_READ = "partly_read"
+    """Of a study: no findings on the images that were read, but not every view of both breasts was."""
     NOT_PROCESSED = "not_processed"
     FAILED = "failed"
 
@@ -162,6 +165,11 @@ class ImageResult:
         What the spacing describes: ``calibrated``, ``corrected``, ``detector plane`` or empty.
     version
         Digest of the image's file if it took the place of an earlier one under the same UID, otherwise empty.
+    notes
+        Sentences about what a reader has to know: contradictions in the header, an unusual grey scale and so on.
+    window
+        Center and width of the window in which the model saw the image in place of the image's own grey scale, in units
+        of the modality LUT's output; None if it was the image's own.
     """
 
     sop_instance_uid: str
@@ -173,11 +181,18 @@ class ImageResult:
     spacing_mm: tuple[float, float] | None = None
     spacing_source: str = ""
     version: str = ""
+    notes: tuple[str, ...] = ()
+    window: tuple[float, float] | None = None
+
+    @property
+    def was_read(self) -> bool:
+        """Whether the model analysed the image."""
+        return self.outcome in (Outcome.FINDINGS, Outcome.NO_FINDINGS)
 
     @property
     def score(self) -> float | None:
         """Largest p(lesion) * p(malignant) of the findings: 0 if there are none, None if the image was not analysed."""
-        if self.outcome in (Outcome.NOT_PROCESSED, Outcome.FAILED):
+        if not self.was_read:
             return None
         return max((f.cancer_probability for f in self.findings), default=0.0)
 
@@ -205,12 +220,48 @@ class StudyResult:
 
     @property
     def outcome(self) -> Outcome:
-        """The first outcome that an image has, in the order findings, no findings, failed, not processed."""
+        """The first outcome that an image has, in the order findings, no findings, failed, not processed.
+
+        No findings is said only if both breasts were read, in every view that came of them; else partly read.
+        """
         outcomes = {image.outcome for image in self.images}
         for outcome in (Outcome.FINDINGS, Outcome.NO_FINDINGS, Outcome.FAILED):
             if outcome in outcomes:
-                return outcome
+                return Outcome.PARTLY_READ if outcome is Outcome.NO_FINDINGS and not self._is_whole else outcome
         return Outcome.NOT_PROCESSED
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """Side and view of the images that were read, such as ``L CC``, each once and in order."""
+        return _places(image for image in self.images if image.was_read)
+
+    @property
+    def not_read(self) -> tuple[str, ...]:
+        """Side and view of the images that were not, as far as no other image of the same side and view was read.
+
+        Images without side and view are not listed: they may be no mammograms.
+        """
+        missing = _places(image for image in self.images if not image.was_read)
+        return tuple(place for place in missing if place not in self.read)
+
+    @property
+    def coverage(self) -> str:
+        """What was read and what was not, in a sentence or two; empty if nothing was."""
+        if not self.read:
+            return ""
+        missing = [*self.not_read, *(f"{name} breast" for name in self._absent_breasts)]
+        return f"Read: {', '.join(self.read)}." + (f" Not read: {', '.join(missing)}." if missing else "")
+
+    @property
+    def _absent_breasts(self) -> tuple[str, ...]:
+        sides = {image.laterality for image in self.images}
+        if None in sides:
+            return ()
+        return tuple(name for side, name in (("R", "right"), ("L", "left")) if side not in sides)
+
+    @property
+    def _is_whole(self) -> bool:
+        return not self.not_read and {"L", "R"} <= {image.laterality for image in self.images if image.was_read}
 
     @property
     def breast_scores(self) -> dict[str, float]:
@@ -229,6 +280,16 @@ class StudyResult:
     @property
     def reason(self) -> str:
         """Why no image was analysed: the distinct reasons of the images; empty if one was analysed."""
-        if self.outcome not in (Outcome.NOT_PROCESSED, Outcome.FAILED):
+        if any(image.was_read for image in self.images):
             return ""
         return "; ".join(dict.fromkeys(image.reason for image in self.images if image.reason))
+
+
+def _places(images: Iterable[ImageResult]) -> tuple[str, ...]:
+    """Return side and view of images, in the order in which they are hung; an unknown view is said to be unknown."""
+    known = {(i.view or "~", {"R": 0, "L": 1}.get(i.laterality or "", 2), i.laterality, i.view) for i in images}
+    return tuple(
+        " ".join(filter(None, (side, view or "unknown view")))
+        for *_, side, view in sorted(known, key=lambda k: k[:2])
+        if side or view
+    )

@@ -147,6 +147,8 @@ class Predictor:
             findings=tuple(findings),
             spacing_mm=mammogram.spacing_mm,
             spacing_source=mammogram.spacing_source,
+            notes=mammogram.notes,
+            window=mammogram.window,
         )
 
 

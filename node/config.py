@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from ftmtl.header.suitability import Reading
 from node.domain import Destination
 from node.errors import ConfigError
 from node.kinds import DEFAULT_OBJECTS, ObjectKind, object_kinds
@@ -120,11 +121,19 @@ class ModelSection(_Section):
         ``cpu``, ``cuda`` or ``cuda:1``; empty for the GPU if there is one, else the CPU.
     secondary_capture
         Whether Secondary Capture images with Modality MG (digitised film) are analysed.
+    synthetic_2d
+        What becomes of 2D images that were generated from tomosynthesis: ``analyse`` reads those of a breast and view
+        of which the study has no full-field image, ``refuse`` reads none. The model was not trained on such images.
     """
 
     weights: str = ""
     device: str = ""
     secondary_capture: bool = True
+    synthetic_2d: Literal["analyse", "refuse"] = "analyse"
+
+    def reading(self) -> Reading:
+        """Return which kinds of images are analysed."""
+        return Reading(self.secondary_capture, self.synthetic_2d)
 
 
 class DeliverySection(_Section):

@@ -14,9 +14,10 @@ from typing import NamedTuple
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from ftmtl.acquisition import Acquisition, read_header
 from ftmtl.errors import NotAnalysable
 from ftmtl.findings import FindingType, ImageResult, ModelIdentity, Outcome, StudyResult
+from ftmtl.header.acquisition import Acquisition, read_header
+from ftmtl.header.suitability import LEFT_ASIDE, USUAL, Reading, is_image, is_synthetic
 from ftmtl.mammogram.load import Mammogram, load_mammogram
 from ftmtl.mammogram.pixels import display_pixels
 from ftmtl.phantom.dicom import write_study
@@ -57,8 +58,8 @@ class Order:
     ----------
     kinds
         The kinds of objects to write.
-    secondary_capture
-        Whether to analyse Secondary Capture images with Modality MG (digitised film).
+    reading
+        Which kinds of images to analyse.
     predecessor
         The report of an earlier analysis that the study's report replaces.
     known
@@ -68,7 +69,7 @@ class Order:
     """
 
     kinds: tuple[ObjectKind, ...] = DEFAULT_OBJECTS
-    secondary_capture: bool = True
+    reading: Reading = USUAL
     predecessor: Predecessor | None = None
     known: Mapping[str, ImageResult] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -93,12 +94,11 @@ def analyse_study(paths: Sequence[Path], predictor: Predictor, folder: Path, ord
     ValueError
         If the instances belong to several studies.
     """
-    headers = [read_header(path) for path in paths]
-    study_uid, *others = sorted({header.study_instance_uid for header in headers})
+    headers = {path: read_header(path) for path in paths}
+    study_uid, *others = sorted({header.study_instance_uid for header in headers.values()})
     if others:
         raise ValueError(f"instances of several studies: {', '.join([study_uid, *others])}")
-    with ThreadPoolExecutor(2) as pool:
-        loaded = list(pool.map(partial(_load, order=order), paths, headers))
+    loaded = _load_all({path: header for path, header in headers.items() if is_image(header.sop_class_uid)}, order)
     mammograms = [m for m in loaded if isinstance(m, Mammogram)]
     predicted = _predict(study_uid, mammograms, predictor)
     analysed = iter(predicted.images)
@@ -108,12 +108,37 @@ def analyse_study(paths: Sequence[Path], predictor: Predictor, folder: Path, ord
     return Analysis(result, tuple(_build(result, paths, folder, order)))
 
 
+def _load_all(headers: Mapping[Path, Acquisition], order: Order) -> list[Mammogram | ImageResult]:
+    """Load the images of a study, in the order given; generated 2D ones only of views that no other image shows."""
+    loaded: dict[Path, Mammogram | ImageResult] = {}
+    load = partial(_load, order=order)
+    with ThreadPoolExecutor(2) as pool:
+        full_field = [path for path, header in headers.items() if not is_synthetic(header)]
+        loaded |= zip(full_field, pool.map(load, full_field, map(headers.__getitem__, full_field)), strict=True)
+        shown = {_place(headers[path]) for path, image in loaded.items() if _is_read(image)}
+        generated = {path: header for path, header in headers.items() if is_synthetic(header)}
+        aside = [path for path, header in generated.items() if _place(header) in shown]
+        loaded |= {path: _not_processed(headers[path], LEFT_ASIDE) for path in aside}
+        wanted = [path for path in generated if path not in loaded]
+        loaded |= zip(wanted, pool.map(load, wanted, map(headers.__getitem__, wanted)), strict=True)
+    return [loaded[path] for path in headers]
+
+
+def _place(header: Acquisition) -> tuple[str | None, str | None]:
+    return header.laterality, header.view
+
+
+def _is_read(image: Mammogram | ImageResult) -> bool:
+    return isinstance(image, Mammogram) or image.was_read
+
+
 def _load(path: Path, header: Acquisition, *, order: Order) -> Mammogram | ImageResult:
     """Return an image as the network reads it, or its known result, or why it can't be analysed or referred to."""
-    if header.sop_instance_uid in order.known:
-        return order.known[header.sop_instance_uid]
+    known = order.known.get(header.sop_instance_uid)
+    if known is not None and known.reason != LEFT_ASIDE:
+        return known
     try:
-        mammogram = load_mammogram(path, secondary_capture=order.secondary_capture)
+        mammogram = load_mammogram(path, reading=order.reading)
     except NotAnalysable as error:
         return _not_processed(header, str(error))
     try:
@@ -215,7 +240,7 @@ class AnalysisTask:
         replacing = self.ledger.arrivals.replacing(claim.job_id)
         order = Order(
             kinds=self._kinds(job),
-            secondary_capture=self.config.model.secondary_capture,
+            reading=self.config.model.reading(),
             predecessor=earlier.predecessor,
             known=earlier.known,
             versions={i.sop_instance_uid: i.sha256[:16] for i in instances if i.sop_instance_uid in replacing},
@@ -300,4 +325,11 @@ def _predecessor(
 
 
 def _not_processed(header: Acquisition, reason: str) -> ImageResult:
-    return ImageResult(header.sop_instance_uid, header.laterality, header.view, Outcome.NOT_PROCESSED, reason)
+    return ImageResult(
+        header.sop_instance_uid,
+        header.laterality,
+        header.view,
+        Outcome.NOT_PROCESSED,
+        reason,
+        notes=header.contradictions,
+    )

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydicom.errors import InvalidDicomError
 
-from ftmtl.acquisition import ODD_VALUE, read_acquisition
 from ftmtl.datasets.annotated import Lesion
 from ftmtl.errors import DatasetError, NotAnalysable
 from ftmtl.findings import FindingType
+from ftmtl.header.acquisition import read_acquisition
+from ftmtl.header.elements import ODD_VALUE
 from ftmtl.mammogram.load import Mammogram, load_mammogram
 
 log = logging.getLogger(__name__)

@@ -18,10 +18,16 @@ from tempfile import NamedTemporaryFile
 
 import numpy as np
 
-import ftmtl.acquisition
 import ftmtl.datasets.annotated
 import ftmtl.datasets.files
 import ftmtl.datasets.sample
+import ftmtl.header.acquisition
+import ftmtl.header.elements
+import ftmtl.header.frames
+import ftmtl.header.marks
+import ftmtl.header.suitability
+import ftmtl.header.view_codes
+import ftmtl.header.views
 import ftmtl.mammogram.breast
 import ftmtl.mammogram.geometry
 import ftmtl.mammogram.grayscale
@@ -38,10 +44,16 @@ from ftmtl.preprocess import INPUT_SIZE
 log = logging.getLogger(__name__)
 
 _PIXEL_CHAIN = (
-    ftmtl.acquisition,
     ftmtl.datasets.annotated,
     ftmtl.datasets.files,
     ftmtl.datasets.sample,
+    ftmtl.header.acquisition,
+    ftmtl.header.elements,
+    ftmtl.header.frames,
+    ftmtl.header.marks,
+    ftmtl.header.suitability,
+    ftmtl.header.view_codes,
+    ftmtl.header.views,
     ftmtl.mammogram.breast,
     ftmtl.mammogram.geometry,
     ftmtl.mammogram.grayscale,

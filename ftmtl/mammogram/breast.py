@@ -15,6 +15,10 @@ THUMBNAIL = 256
 _SMALLEST_BREAST = 0.01
 _MARGIN = 0.01
 _ROOT = 0.5
+_ANOTHER = 0.25
+"""Size of a second region, as a fraction of the largest, from which it is another breast and not a label."""
+_WIDE = 0.72
+"""Width by height from which tissue that is widest in the middle is two breasts and not one."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +32,19 @@ class Breast:
     contact
         Fraction of the ``left``, ``right``, ``top`` and ``bottom`` ends of the box that is breast, 0 to 1: near 1 at
         the chest wall, small at the nipple.
+    thumbnail
+        float32: the image, averaged over blocks of pixels, its longest side about `THUMBNAIL` long.
+    mask
+        bool, the shape of `thumbnail`: the breast.
+    several
+        Whether the tissue looks like that of more than one breast or view.
     """
 
     box: tuple[int, int, int, int]
     contact: Mapping[str, float]
+    thumbnail: NDArray[np.float32]
+    mask: NDArray[np.bool_]
+    several: bool = False
 
 
 def stride_for(shape: tuple[int, int]) -> int:
@@ -59,16 +72,18 @@ def find_breast(sampled: NDArray[Any], stride: int = 1, shape: tuple[int, int] |
     rows, columns = shape or (sampled.shape[0], sampled.shape[1])
     factor = max(1, round(max(sampled.shape) / THUMBNAIL))
     thumbnail = _block_mean(sampled, factor)
-    mask = _largest_tissue(thumbnail)
-    if mask is None:
+    regions = _tissue(thumbnail)
+    if regions is None:
         return None
+    mask, second = regions
     ys, xs = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     y0, y1, x0, x1 = int(ys[0]), int(ys[-1]) + 1, int(xs[0]), int(xs[-1]) + 1
     scale, margin = stride * factor, round(_MARGIN * max(rows, columns))
     right = columns if x1 == mask.shape[1] else min(columns, x1 * scale + margin)
     bottom = rows if y1 == mask.shape[0] else min(rows, y1 * scale + margin)
     box = (max(0, x0 * scale - margin), max(0, y0 * scale - margin), right, bottom)
-    return Breast(box, _contact(mask[y0:y1, x0:x1]))
+    several = second >= _ANOTHER or _is_pair(mask)
+    return Breast(box, _contact(mask[y0:y1, x0:x1]), thumbnail, mask, several)
 
 
 def breast_region(pixels: NDArray[Any]) -> tuple[int, int, int, int]:
@@ -90,8 +105,11 @@ def _block_mean(image: NDArray[Any], factor: int) -> NDArray[np.float32]:
     return means
 
 
-def _largest_tissue(thumbnail: NDArray[np.float32]) -> NDArray[np.bool_] | None:
-    """Return the largest region that is brighter than the background, ignoring film frames and labels."""
+def _tissue(thumbnail: NDArray[np.float32]) -> tuple[NDArray[np.bool_], float] | None:
+    """Return the largest region that is brighter than the background, ignoring film frames and labels.
+
+    And how large the second largest one is, as a fraction of it.
+    """
     threshold = _tissue_threshold(thumbnail)
     if threshold is None:
         return None
@@ -101,13 +119,37 @@ def _largest_tissue(thumbnail: NDArray[np.float32]) -> NDArray[np.bool_] | None:
     if count == 0:
         return None
     areas = np.bincount(labels.ravel())[1:].astype(float)
+    largest_two = np.sort(areas)[::-1][:2]
     band = max(1, round(0.03 * max(labels.shape)))
     edge = np.concatenate([labels[:, :band].ravel(), labels[:, -band:].ravel()])
     edge = np.concatenate([edge, labels[:band].ravel(), labels[-band:].ravel()])
     areas[np.setdiff1d(np.unique(edge), 0) - 1] *= 2  # the breast reaches the edge of the film, a label need not
     best = int(areas.argmax()) + 1
     largest: NDArray[np.bool_] = labels == best
-    return largest if largest.mean() >= _SMALLEST_BREAST else None
+    second = float(largest_two[1] / largest_two[0]) if count > 1 else 0.0
+    return (largest, second) if largest.mean() >= _SMALLEST_BREAST else None
+
+
+def _is_pair(mask: NDArray[np.bool_]) -> bool:
+    """Return whether one region looks like two breasts side by side.
+
+    Back to back they are widest in the middle, where the chest walls meet, and reach neither side of the image. Nipple
+    to nipple they reach both sides and are narrowest in the middle.
+    """
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    width, height = columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1
+    if width < 20:
+        return False
+    profile = ndimage.uniform_filter1d(mask.sum(axis=0)[columns[0] : columns[-1] + 1].astype(float), 5)
+    profile /= profile.max()
+    end, band = max(1, width // 20), max(1, round(0.03 * mask.shape[1]))
+    left, right = profile[:end].mean(), profile[-end:].mean()
+    reaches = columns[0] < band, columns[-1] >= mask.shape[1] - band
+    if not any(reaches):
+        widest = (np.flatnonzero(profile >= 0.9).mean() + 0.5) / width
+        return bool(max(left, right) < 0.45 and 0.35 <= widest <= 0.65 and width >= _WIDE * height)
+    waist = profile[round(0.3 * width) : round(0.7 * width)].min()
+    return bool(all(reaches) and min(left, right) > 0.4 and waist < 0.5 * min(left, right))
 
 
 def _tissue_threshold(thumbnail: NDArray[np.float32]) -> float | None:

@@ -14,8 +14,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ftmtl.acquisition import CC_FAMILY, Acquisition
 from ftmtl.findings import Box
+from ftmtl.header.acquisition import Acquisition
+from ftmtl.header.views import CC_FAMILY
 
 Pixel = TypeVar("Pixel", bound=np.generic)
 

@@ -10,12 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from ftmtl.acquisition import HEADER_TAGS, Acquisition, read_acquisition, why_not_analysed
 from ftmtl.errors import NotAnalysable
 from ftmtl.findings import Box
+from ftmtl.header.acquisition import HEADER_TAGS, Acquisition, read_acquisition
+from ftmtl.header.frames import flattened
+from ftmtl.header.suitability import USUAL, Reading, remarks, why_not_analysed
+from ftmtl.mammogram.appearance import NO_BREAST, appearance
 from ftmtl.mammogram.breast import Breast, find_breast, stride_for
 from ftmtl.mammogram.geometry import Geometry, Pixel, choose_turn
-from ftmtl.mammogram.grayscale import codes, display_table
+from ftmtl.mammogram.grayscale import codes
 from ftmtl.mammogram.pixels import LOSSY, decode, is_lossy, read_file
 from ftmtl.mammogram.spacing import read_spacing
 
@@ -41,6 +44,8 @@ class Mammogram:
         What the spacing describes: ``calibrated``, ``corrected`` (for magnification), ``detector plane`` or empty.
     notes
         Sentences about what was unusual.
+    window
+        Center and width of the window that was used in place of the image's own grey scale, or None.
     """
 
     pixels: NDArray[np.float32]
@@ -51,6 +56,7 @@ class Mammogram:
     spacing_mm: tuple[float, float] | None = None
     spacing_source: str = ""
     notes: tuple[str, ...] = ()
+    window: tuple[float, float] | None = None
 
     @property
     def canonical_spacing_mm(self) -> tuple[float, float] | None:
@@ -80,7 +86,7 @@ class Mammogram:
         return self.orientation.mask_to_source(mask, column, row)
 
 
-def load_mammogram(source: Path | Dataset, *, voi_window: int = 0, secondary_capture: bool = True) -> Mammogram:
+def load_mammogram(source: Path | Dataset, *, voi_window: int = 0, reading: Reading = USUAL) -> Mammogram:
     """Read, decode, window, turn and crop one mammogram.
 
     Parameters
@@ -89,8 +95,8 @@ def load_mammogram(source: Path | Dataset, *, voi_window: int = 0, secondary_cap
         A DICOM file, or a data set with pixel data.
     voi_window
         Index of the VOI LUT or window to use, where there are several.
-    secondary_capture
-        Whether Secondary Capture images of modality MG are accepted.
+    reading
+        Which kinds of images are accepted.
 
     Raises
     ------
@@ -100,31 +106,24 @@ def load_mammogram(source: Path | Dataset, *, voi_window: int = 0, secondary_cap
         If the file can't be read; trying again may help.
     """
     if not isinstance(source, Dataset):
-        _refuse(
-            read_acquisition(read_file(Path(source), specific_tags=HEADER_TAGS, stop_before_pixels=True)),
-            secondary_capture,
-        )
-    ds = source if isinstance(source, Dataset) else read_file(Path(source))
+        _refuse(read_acquisition(read_file(Path(source), specific_tags=HEADER_TAGS, stop_before_pixels=True)), reading)
+    ds = flattened(source if isinstance(source, Dataset) else read_file(Path(source)))
     acq = read_acquisition(ds)
-    _refuse(acq, secondary_capture)
-    stored = decode(ds)
-    table, notes = display_table(ds, stored, voi_window)
-    patterns = codes(stored)
-    stride = stride_for(stored.shape)
-    breast = find_breast(table[patterns[::stride, ::stride]], stride, stored.shape)
-    if breast is None:
-        raise NotAnalysable("No breast was found on this image; it is empty or nearly uniform.")
+    _refuse(acq, reading)
+    stored, odd_bits = decode(ds)
+    grey, breast = appearance(ds, stored, voi_window)
     geometry, turning = _geometry(acq, breast, stored.shape)
-    spacing, meaning = read_spacing(ds)
+    spacing = read_spacing(ds)
     return Mammogram(
-        pixels=np.ascontiguousarray(np.take(table, geometry.apply(patterns))),
+        pixels=np.ascontiguousarray(np.take(grey.table, geometry.apply(codes(stored)))),
         acquisition=acq,
         rows=stored.shape[0],
         columns=stored.shape[1],
         orientation=geometry,
-        spacing_mm=spacing,
-        spacing_source=meaning,
-        notes=(*notes, *turning, *((LOSSY,) if is_lossy(ds) else ())),
+        spacing_mm=spacing.mm,
+        spacing_source=spacing.source,
+        notes=(*remarks(acq), *odd_bits, *grey.notes, *turning, *spacing.notes, *((LOSSY,) if is_lossy(ds) else ())),
+        window=grey.window,
     )
 
 
@@ -155,7 +154,7 @@ def from_array(
     stride = stride_for((rows, columns))
     breast = find_breast(pixels[::stride, ::stride], stride, (rows, columns))
     if breast is None:
-        raise NotAnalysable("No breast was found on this image; it is empty or nearly uniform.")
+        raise NotAnalysable(NO_BREAST)
     acq = Acquisition(modality="MG", laterality=laterality, view=view)
     geometry, notes = _geometry(acq, breast, (rows, columns))
     turned = np.ascontiguousarray(geometry.apply(pixels), dtype=np.float32)
@@ -163,8 +162,8 @@ def from_array(
     return Mammogram(turned, acq, rows, columns, geometry, spacing_mm, meaning, notes)
 
 
-def _refuse(acq: Acquisition, secondary_capture: bool) -> None:
-    if reason := why_not_analysed(acq, secondary_capture=secondary_capture):
+def _refuse(acq: Acquisition, reading: Reading) -> None:
+    if reason := why_not_analysed(acq, reading):
         raise NotAnalysable(reason)
 
 

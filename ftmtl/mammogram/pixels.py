@@ -14,10 +14,14 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.utils import pixel_array
 
-from ftmtl.acquisition import ODD_VALUE
 from ftmtl.errors import DecoderMissing, NotAnalysable
-from ftmtl.mammogram.grayscale import codes, display_table
+from ftmtl.header.elements import ODD_VALUE
+from ftmtl.header.frames import flattened
+from ftmtl.mammogram.appearance import appearance
+from ftmtl.mammogram.bits import stored_values
+from ftmtl.mammogram.grayscale import codes, own_grey_scale
 
 LOSSY = "The image was compressed with loss."
 _LOSSY_SYNTAXES = {f"1.2.840.10008.1.2.4.{n}" for n in ("50", "51", "81", "91", "203")}
@@ -25,7 +29,9 @@ _SIDES_PX = (64, 20_000)
 
 
 def display_pixels(path: Path, *, voi_window: int = 0) -> NDArray[np.float32]:
-    """Decode and window an image as a workstation displays it: the whole stored matrix, neither turned nor cropped.
+    """Decode and window an image as the model saw it: the whole stored matrix, neither turned nor cropped.
+
+    If the model refused the image because of its grey scale, the image is shown as a workstation displays it.
 
     Returns
     -------
@@ -37,10 +43,13 @@ def display_pixels(path: Path, *, voi_window: int = 0) -> NDArray[np.float32]:
     NotAnalysable
         If the file is not DICOM or can't be decoded.
     """
-    ds = read_file(path)
-    stored = decode(ds)
-    table, _ = display_table(ds, stored, voi_window)
-    return np.take(table, codes(stored))
+    ds = flattened(read_file(path))
+    stored, _ = decode(ds)
+    try:
+        grey, _ = appearance(ds, stored, voi_window)
+    except NotAnalysable:
+        grey = own_grey_scale(ds, stored, voi_window)
+    return np.take(grey.table, codes(stored))
 
 
 def read_file(path: Path, **options: Any) -> Dataset:
@@ -63,8 +72,8 @@ def read_file(path: Path, **options: Any) -> Dataset:
         raise NotAnalysable("This DICOM file is damaged.") from error
 
 
-def decode(ds: Dataset) -> NDArray[Any]:
-    """Return the stored values of an image, shape (rows, columns), in the machine's byte order.
+def decode(ds: Dataset) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """Return the stored values of an image, shape (rows, columns), in the machine's byte order, and notes.
 
     Raises
     ------
@@ -83,15 +92,15 @@ def decode(ds: Dataset) -> NDArray[Any]:
     if not all(_SIDES_PX[0] <= side <= _SIDES_PX[1] for side in (rows, columns)):
         raise NotAnalysable(f"The image is {columns} x {rows} pixels; that is not a mammogram.")
     try:
-        stored: NDArray[Any] = ds.pixel_array
+        decoded: NDArray[Any] = pixel_array(ds, correct_unused_bits=False)
     except (*ODD_VALUE, EOFError, MemoryError) as error:
         if _lacks_decoder(ds):
             words = f"no decoder for {_syntax(ds)} is installed; pip install 'ftmtl-node[worker]' brings one"
             raise DecoderMissing(words) from error
         raise NotAnalysable(f"The pixels can't be decoded (transfer syntax {_syntax(ds)}).") from error
-    if stored.shape != (rows, columns):
-        raise NotAnalysable(f"The pixel data have the shape {stored.shape}, not one image of {columns} x {rows}.")
-    return stored.astype(stored.dtype.newbyteorder("="), copy=False)
+    if decoded.shape != (rows, columns):
+        raise NotAnalysable(f"The pixel data have the shape {decoded.shape}, not one image of {columns} x {rows}.")
+    return stored_values(ds, decoded.astype(decoded.dtype.newbyteorder("="), copy=False))
 
 
 def _lacks_decoder(ds: Dataset) -> bool:

@@ -2,45 +2,49 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from pydicom.dataset import Dataset
 
-from ftmtl.acquisition import ODD_VALUE
+from ftmtl.header.elements import number, text
+from ftmtl.header.sizes import implausible, plausible_spacing
 
-_SPACING_MM = (0.005, 5.0)
+
+class Spacing(NamedTuple):
+    """A pixel spacing.
+
+    Attributes
+    ----------
+    mm
+        (row, column) in mm, or None.
+    source
+        What it refers to: ``calibrated``, ``corrected`` (for magnification), ``detector plane`` or empty.
+    notes
+        Sentences about what was unusual.
+    """
+
+    mm: tuple[float, float] | None
+    source: str = ""
+    notes: tuple[str, ...] = ()
 
 
-def read_spacing(ds: Dataset) -> tuple[tuple[float, float] | None, str]:
-    """Return the (row, column) spacing in mm, and what it refers to (PS3.3 10.7).
+def read_spacing(ds: Dataset) -> Spacing:
+    """Return the pixel spacing (PS3.3 10.7).
 
     If Pixel Spacing differs from Imager Pixel Spacing, it has already been calibrated or corrected; if
-    they are equal, it has not. So the magnification is never corrected twice.
-
-    Returns
-    -------
-    tuple
-        The spacing or None, and ``calibrated``, ``corrected``, ``detector plane`` or an empty string.
+    they are equal, it has not. So the magnification is never corrected twice. A spacing with which the image would be
+    larger than a detector is none.
     """
-    pixel, imager = _pair(ds, "PixelSpacing"), _pair(ds, "ImagerPixelSpacing")
-    kind = str(ds.get("PixelSpacingCalibrationType") or "").strip().upper()
+    notes = implausible(ds)
+    pixel, imager = plausible_spacing(ds, "PixelSpacing"), plausible_spacing(ds, "ImagerPixelSpacing")
+    kind = text(ds, "PixelSpacingCalibrationType").upper()
     if pixel and (kind or imager) and not (imager and np.allclose(pixel, imager, rtol=1e-3)):
-        return pixel, "corrected" if kind == "GEOMETRY" else "calibrated"
-    plane = imager or pixel or _pair(ds, "NominalScannedPixelSpacing")
+        return Spacing(pixel, "corrected" if kind == "GEOMETRY" else "calibrated", notes)
+    plane = imager or pixel or plausible_spacing(ds, "NominalScannedPixelSpacing")
     if plane is None:
-        return None, ""
-    try:
-        factor = float(ds.get("EstimatedRadiographicMagnificationFactor") or 0)
-    except ODD_VALUE:
-        factor = 0.0
+        return Spacing(None, "", notes)
+    factor = number(ds, "EstimatedRadiographicMagnificationFactor") or 0.0
     if imager and 1 <= factor <= 2.5:
-        return (plane[0] / factor, plane[1] / factor), "corrected"
-    return plane, "detector plane"
-
-
-def _pair(ds: Dataset, keyword: str) -> tuple[float, float] | None:
-    try:
-        row, column = (float(value) for value in ds.get(keyword) or ())
-    except ODD_VALUE:
-        return None
-    low, high = _SPACING_MM
-    return (row, column) if low <= row <= high and low <= column <= high else None
+        return Spacing((plane[0] / factor, plane[1] / factor), "corrected", notes)
+    return Spacing(plane, "detector plane", notes)

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from ftmtl.header.suitability import Reading
 from node.cli.extras import ANALYSIS, require
 from node.cli.options import add_command
 from node.errors import ConfigError
@@ -38,6 +39,13 @@ def add(commands: Any) -> None:
     analyze.add_argument("--device", help="cpu, cuda or cuda:1 (default: the GPU if there is one)")
     analyze.add_argument("--pictures", action="store_true", help="draw the findings on each image as PNG")
     analyze.add_argument("--no-secondary-capture", action="store_true", help="do not analyse digitised film")
+    analyze.add_argument(
+        "--synthetic-2d",
+        choices=["analyse", "refuse"],
+        default="analyse",
+        help="what becomes of 2D images generated from tomosynthesis: analyse those of views that no full-field image "
+        "shows (default), or none",
+    )
 
 
 def _analyze(arguments: argparse.Namespace) -> int:
@@ -55,5 +63,5 @@ def _analyze(arguments: argparse.Namespace) -> int:
         weights=arguments.weights,
         device=arguments.device,
         pictures=arguments.pictures,
-        secondary_capture=not arguments.no_secondary_capture,
+        reading=Reading(not arguments.no_secondary_capture, arguments.synthetic_2d),
     ).run(arguments.paths)

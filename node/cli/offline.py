@@ -14,9 +14,10 @@ from typing import Any
 
 from pydicom.errors import InvalidDicomError
 
-from ftmtl.acquisition import read_header
 from ftmtl.errors import NotAnalysable
 from ftmtl.findings import Outcome
+from ftmtl.header.acquisition import read_header
+from ftmtl.header.suitability import USUAL, Reading
 from ftmtl.mammogram.pixels import display_pixels
 from ftmtl.overlay import Mark, draw
 from ftmtl.predictor import Predictor
@@ -46,8 +47,8 @@ class FileAnalysis:
         The model and where it runs; None for the shipped weights, and for the GPU if there is one.
     pictures
         Whether to draw the findings on each image.
-    secondary_capture
-        Whether to analyse digitised film.
+    reading
+        Which kinds of images to analyse.
     """
 
     out: Path
@@ -56,7 +57,7 @@ class FileAnalysis:
     weights: Path | None = None
     device: str | None = None
     pictures: bool = False
-    secondary_capture: bool = True
+    reading: Reading = USUAL
 
     def run(self, paths: Sequence[Path]) -> int:
         """Analyse files and folders.
@@ -95,7 +96,7 @@ class FileAnalysis:
             reason = "the images of this study name different patients: it is not analysed"
             return _failed(study_uid, reason)
         folder = self.out / _folder_name(study_uid)
-        order = Order(tuple(self.kinds), self.secondary_capture, predecessor)
+        order = Order(tuple(self.kinds), self.reading, predecessor)
         try:
             analysis = analyse_study(files, predictor, folder, order)
         except ResultRejected as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ftmtl.acquisition import STANDARD_VIEWS
+from ftmtl.header.acquisition import STANDARD_VIEWS
 from node.domain import Instance, Job
 
 

@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 from pydicom.uid import UID
 
-from ftmtl.acquisition import HEADER_TAGS
+from ftmtl.header.acquisition import HEADER_TAGS
 from node.domain import StudyFacts
 
 _FACTS = {
@@ -29,19 +29,11 @@ _TAGS = [
         "SpecificCharacterSet", *_FACTS.values(),
     )
 ]  # fmt: skip
-_STORED_ONLY = tuple(f"1.2.840.10008.5.1.4.1.1.{family}" for family in ("88.", "66", "11.", "104.", "67", "68."))
-"""Beginnings of SOP Class UIDs of objects that refer to images and are none: reports and key objects, segmentations
-and registrations, presentation states, encapsulated documents, real world value maps, surfaces (PS3.4 B.5)."""
 
 
 def read_header(path: Path) -> Dataset:
     """Read the attributes that the node needs to know before it answers; pixels are not read."""
     return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
-
-
-def is_image(sop_class_uid: str) -> bool:
-    """Return whether objects of a SOP class are images, which a study is analysed or refused by."""
-    return not sop_class_uid.startswith(_STORED_ONLY)
 
 
 def is_uid(value: str) -> bool:

@@ -14,11 +14,12 @@ from typing import NamedTuple
 
 from pydicom.dataset import Dataset
 
-from ftmtl.acquisition import Acquisition, read_acquisition, why_not_analysed
+from ftmtl.header.acquisition import Acquisition, read_acquisition
+from ftmtl.header.suitability import USUAL, Reading, is_image, why_not_analysed
 from node.dimse.status import StoreStatus
 from node.domain import Cause, Instance, StudyFacts
 from node.errors import LedgerError, SpoolError, SpoolFull
-from node.intake.header import facts_of, identity_of, is_image, is_uid, read_header
+from node.intake.header import facts_of, identity_of, is_uid, read_header
 from node.intake.values import Comparison, compare
 from node.ledger.arrivals import Registration
 from node.ledger.ledger import Ledger
@@ -34,12 +35,12 @@ class Policy:
     duplicates
         What becomes of other values under a known UID: ``newest`` takes the newer version, ``first`` keeps the older
         one, ``ask`` takes the newer one and holds its study until a person releases it.
-    secondary_capture
-        Whether digitised film is analysed, and so counts for a complete study.
+    reading
+        Which kinds of images are analysed, and so count for a complete study.
     """
 
     duplicates: str = "newest"
-    secondary_capture: bool = True
+    reading: Reading = USUAL
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ class Intake:
 
     def _instance(self, arrival: Arrival, header: Dataset, acquisition: Acquisition, stored: Stored) -> Instance:
         series_uid = str(header.get("SeriesInstanceUID") or "")
-        refusal = why_not_analysed(acquisition, secondary_capture=self.policy.secondary_capture)
+        refusal = why_not_analysed(acquisition, self.policy.reading)
         return Instance(
             sop_instance_uid=str(header.SOPInstanceUID),
             sop_class_uid=str(header.SOPClassUID),

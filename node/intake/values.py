@@ -16,7 +16,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.pixels.utils import pixel_array
 from pydicom.tag import Tag
 
-from ftmtl.acquisition import ODD_VALUE
+from ftmtl.header.elements import ODD_VALUE
 from node.errors import SpoolError
 
 _PIXELS = Tag("PixelData")

@@ -10,11 +10,10 @@ from typing import NamedTuple
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
-from ftmtl.acquisition import ODD_VALUE
 from ftmtl.findings import ImageResult, StudyResult
+from ftmtl.header.elements import ODD_VALUE
 from node.domain import Predecessor, ResultObject
 from node.kinds import DEFAULT_OBJECTS, ObjectKind
-from node.results.common.outcome import ANALYSED
 from node.results.common.source import read_source, with_patient_of
 from node.results.study import Display, Made, Study
 from node.store.spool import sync_folder
@@ -117,7 +116,7 @@ def _headers(result: StudyResult, sources: Sequence[Path]) -> dict[str, _Source]
 
 def _analysed(result: StudyResult, known: Mapping[str, _Source]) -> list[tuple[Dataset, ImageResult]]:
     """Return header and result of each analysed image, in an order that does not depend on how they arrived."""
-    images = {image.sop_instance_uid: image for image in result.images if image.outcome in ANALYSED}
+    images = {image.sop_instance_uid: image for image in result.images if image.was_read}
     lost = images.keys() - known.keys()
     if lost:
         raise ValueError(f"no readable file for {', '.join(sorted(lost))}")

@@ -90,6 +90,8 @@ def _image(number: int, image: ImageResult, arrays: Arrays) -> dict[str, Any]:
         "spacing_mm": image.spacing_mm and [float(mm) for mm in image.spacing_mm],
         "spacing_source": image.spacing_source,
         "version": image.version,
+        "notes": list(image.notes),
+        "window": image.window and [float(edge) for edge in image.window],
     }
 
 
@@ -122,4 +124,6 @@ def _read_image(number: int, entry: dict[str, Any], arrays: Mapping[str, NDArray
         None if spacing is None else (spacing[0], spacing[1]),
         entry["spacing_source"],
         entry.get("version", ""),  # a result that an earlier version kept has none
+        tuple(entry.get("notes", ())),
+        None if (window := entry.get("window")) is None else (window[0], window[1]),
     )

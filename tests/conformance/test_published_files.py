@@ -12,8 +12,8 @@ from support.every_kind import OF_THE_STUDY
 from support.realdata import edge_files, real_data
 from support.validators import Run
 
-from ftmtl.acquisition import MG_FOR_PRESENTATION
 from ftmtl.findings import ImageResult, Outcome
+from ftmtl.header.suitability import MG_FOR_PRESENTATION
 from node.domain import ResultObject
 from node.kinds import ObjectKind as Kind
 from workers.analyse import Analysis

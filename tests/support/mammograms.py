@@ -8,7 +8,7 @@ import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian
 
-from ftmtl.acquisition import MG_FOR_PRESENTATION
+from ftmtl.header.suitability import MG_FOR_PRESENTATION
 
 
 def dataset(stored: np.ndarray, bits: int = 12, **values: object) -> Dataset:

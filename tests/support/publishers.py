@@ -12,10 +12,10 @@ import numpy as np
 from PIL import Image
 from pydicom.dataset import Dataset
 
-from ftmtl.acquisition import SECONDARY_CAPTURE
 from ftmtl.datasets.annotated import AnnotatedImage, Lesion
 from ftmtl.datasets.sample import to_sample
 from ftmtl.findings import FindingType
+from ftmtl.header.suitability import SECONDARY_CAPTURE
 from ftmtl.phantom.dicom import phantom_dataset
 from ftmtl.phantom.make import LesionSpec, Phantom, make_phantom
 

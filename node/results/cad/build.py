@@ -13,8 +13,8 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence as Items
 from pydicom.uid import UID, ExplicitVRLittleEndian, MammographyCADSRStorage
 
-from ftmtl.acquisition import read_acquisition
 from ftmtl.findings import Finding, ImageResult, ModelIdentity, StudyResult
+from ftmtl.header.acquisition import read_acquisition
 from node.kinds import ObjectKind
 from node.results.common import codes
 from node.results.common.content import (

@@ -9,16 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence as Items
-from pydicom.tag import BaseTag, Tag
+
+from ftmtl.header.grayscale import Window, is_inverse, luts, windows
 
 LUTS = ("ModalityLUTSequence", "VOILUTSequence")
-"""Sequences of which :func:`first_lut` copies the first item."""
+"""Sequences of which :func:`usable_lut` copies the first item."""
 
 SHUTTER_SHAPES = {
     "RECTANGULAR": (
@@ -40,16 +37,14 @@ ATTRIBUTES = (
 )  # fmt: skip
 """Attributes, in addition to the sequences, that a normalised header carries for this module."""
 
-_DESCRIPTOR, _DATA = Tag("LUTDescriptor"), Tag("LUTData")
 
-
-def first_lut(source: Dataset, keyword: str) -> Dataset | None:
-    """Return the first item of a LUT sequence, reduced to the table (PS3.3 C.11.1.1, C.11.2.1.1).
+def usable_lut(source: Dataset, keyword: str) -> Dataset | None:
+    """Return the first item of a LUT sequence, reduced to the table.
 
     Parameters
     ----------
     source
-        The image as it was read; its tables may be US, SS, OW or, in Implicit VR, undeclared.
+        The image as it was read.
     keyword
         One of :data:`LUTS`.
 
@@ -59,66 +54,39 @@ def first_lut(source: Dataset, keyword: str) -> Dataset | None:
         LUT Descriptor, LUT Data as OW, little-endian, and for a modality LUT its type; None if there is no
         table, or descriptor and data do not match.
     """
-    sequence = source.get(keyword)
-    if not isinstance(sequence, Items) or not sequence:
+    table = next(iter(luts(source, keyword)), None)
+    if table is None:
         return None
-    item = sequence[0]
-    descriptor, data = _words(item, _DESCRIPTOR), _words(item, _DATA)
-    if len(descriptor) != 3:
-        return None
-    entries, first, bits = (int(word) for word in descriptor)
-    if not 8 <= bits <= 16 or len(data) not in ((entries or 65536), -(-entries // 2) if bits == 8 else -1):
-        return None
-    lut = Dataset()
-    if first > 32767 and _is_signed(source, item):
-        entries, first = entries - 65536 if entries > 32767 else entries, first - 65536
-    lut.add_new(_DESCRIPTOR, "SS" if first < 0 else "US", [entries, first, bits])
-    lut.add_new(_DATA, "OW", data.astype("<u2").tobytes())
+    item = table.item()
     if keyword == "ModalityLUTSequence":
-        lut.ModalityLUTType = "US"
-    return lut
+        item.ModalityLUTType = "US"
+    return item
 
 
-def _words(item: Dataset, tag: BaseTag) -> NDArray[np.uint16]:
-    """Return an element's 16-bit words; an empty array if it is absent or has another form."""
-    element = item.get_item(tag)
-    value: Any = element.value if element is not None else None
-    if isinstance(value, bytes):
-        little = not isinstance(element, RawDataElement) or element.is_little_endian
-        return np.frombuffer(value[: len(value) // 2 * 2], dtype="<u2" if little else ">u2").astype(np.uint16)
-    try:
-        return (np.atleast_1d(np.asarray(value, dtype=np.int64)) & 0xFFFF).astype(np.uint16)
-    except (TypeError, ValueError):
-        return np.zeros(0, dtype=np.uint16)
-
-
-def _is_signed(source: Dataset, item: Dataset) -> bool:
-    """Return whether the second value of a LUT Descriptor is signed: by its VR, else like the pixels."""
-    declared = getattr(item.get_item(_DESCRIPTOR), "VR", None)
-    return declared == "SS" or (declared != "US" and source.get("PixelRepresentation") == 1)
-
-
-def transformations(source: Dataset) -> Dataset:
-    """Return the modules of a Grayscale Softcopy Presentation State that make an image look as it does on its own.
+def transformations(source: Dataset, window: tuple[float, float] | None = None) -> Dataset:
+    """Return the modules of a Grayscale Softcopy Presentation State that make an image look as the model saw it.
 
     Parameters
     ----------
     source
         Normalised header of the image (:func:`node.results.common.source.read_source`).
+    window
+        Center and width of the window in which the model saw the image, if it was not the image's own grey scale.
 
     Returns
     -------
     Dataset
-        Modality LUT, Softcopy VOI LUT (PS3.3 C.11.8; the VOI LUT if there is one, else the first window),
+        Modality LUT, Softcopy VOI LUT (PS3.3 C.11.8; the VOI LUT if there is one, else the first window, unless another
+        is given),
         Presentation State Shutter (C.11.12), Softcopy Presentation LUT (C.11.6) and Displayed Area (C.10.4).
         Whatever the image does not have is absent.
     """
     ds = _modality_lut(source)
-    voi = _voi_lut(source)
+    voi = _voi_lut(source) if window is None else _window(Window(*window, "LINEAR_EXACT"))
     if voi:
         ds.SoftcopyVOILUTSequence = Items([voi])
     ds.update(_shutter(source))
-    ds.PresentationLUTShape = "INVERSE" if _is_inverse(source) else "IDENTITY"
+    ds.PresentationLUTShape = "INVERSE" if is_inverse(source) else "IDENTITY"
     ds.DisplayedAreaSelectionSequence = Items([_displayed_area(source)])
     return ds
 
@@ -137,40 +105,20 @@ def _modality_lut(source: Dataset) -> Dataset:
 def _voi_lut(source: Dataset) -> Dataset:
     """Return one VOI LUT or one window, as C.11.8 allows; empty if the image has neither."""
     ds = Dataset()
-    if source.get("VOILUTSequence"):
-        ds.VOILUTSequence = Items([_to_16_bits(source.VOILUTSequence[0])])
+    table = next(iter(luts(source, "VOILUTSequence")), None)
+    if table is not None:
+        ds.VOILUTSequence = Items([table.stretched().item()])  # readers expect 8 or 16 bits, of which all are used
         return ds
-    center, width = _first(source.get("WindowCenter")), _first(source.get("WindowWidth"))
-    function = source.get("VOILUTFunction") or "LINEAR"
-    if _is_number(center) and _is_number(width) and (width >= 1 or (function != "LINEAR" and width > 0)):
-        ds.WindowCenter, ds.WindowWidth = center, width
-        if function != "LINEAR":
-            ds.VOILUTFunction = function
+    window = next(iter(windows(source)), None)
+    return ds if window is None else _window(window)
+
+
+def _window(window: Window) -> Dataset:
+    ds = Dataset()
+    ds.WindowCenter, ds.WindowWidth = (f"{edge:.10g}" for edge in window[:2])
+    if window.function != "LINEAR":
+        ds.VOILUTFunction = window.function
     return ds
-
-
-def _to_16_bits(lut: Dataset) -> Dataset:
-    """Stretch a table of 9 to 15 bits to 16. Mammograms may have one (PS3.3 C.8.11.5), but readers expect 8 or 16."""
-    entries, first, bits = lut.LUTDescriptor
-    if bits in (8, 16):
-        return lut
-    table = np.frombuffer(lut.LUTData, dtype="<u2").astype(np.float64)
-    wide = Dataset()
-    wide.add_new(_DESCRIPTOR, lut[_DESCRIPTOR].VR, [entries, first, 16])
-    stretched = np.rint(table * (65535 / (2**bits - 1))).clip(0, 65535)
-    wide.add_new(_DATA, "OW", stretched.astype("<u2").tobytes())
-    return wide
-
-
-def _is_inverse(source: Dataset) -> bool:
-    """Return whether an image is inverted, by MONOCHROME1 or by the shape INVERSE.
-
-    The two mean the same; a presentation state has only the shape (PS3.4 N.2.1.4).
-    """
-    inverse = (
-        source.get("PhotometricInterpretation") == "MONOCHROME1" or source.get("PresentationLUTShape") == "INVERSE"
-    )
-    return bool(inverse)
 
 
 def _shutter(source: Dataset) -> Dataset:
@@ -204,10 +152,6 @@ def _displayed_area(source: Dataset) -> Dataset:
     else:
         area.PresentationPixelAspectRatio = aspect if min(aspect) > 0 else [1, 1]
     return area
-
-
-def _first(value: Any) -> Any:
-    return value[0] if isinstance(value, (MultiValue, list)) else value
 
 
 def _is_number(value: Any) -> bool:

@@ -22,8 +22,16 @@ def object_uid(kind: str, sources: Iterable[str], model: ModelIdentity) -> str:
 
 
 def image_parts(image: ImageResult) -> list[str]:
-    """Return what the UIDs of an image's result objects depend on, besides the model: a corrected image has its own."""
-    return [image.sop_instance_uid, *filter(None, [image.version])]
+    """Return what the UIDs of an image's result objects depend on, besides the model.
+
+    A corrected image has its own, and so has one that was seen in another grey scale or with another remark.
+    """
+    return [image.sop_instance_uid, *filter(None, [image.version]), *seen_as(image)]
+
+
+def seen_as(image: ImageResult) -> list[str]:
+    """Return the notes on an image, and the window in which the model saw it if that was not the image's own."""
+    return [*image.notes, *(f"{edge:.10g}" for edge in image.window or ())]
 
 
 def device_uid(model: ModelIdentity) -> str:

@@ -7,11 +7,8 @@ from typing import NamedTuple
 
 from pydicom.dataset import Dataset
 
-from ftmtl.findings import ImageResult, Outcome, StudyResult
+from ftmtl.findings import ImageResult, StudyResult
 from node.results.common import codes
-
-ANALYSED = (Outcome.FINDINGS, Outcome.NO_FINDINGS)
-"""Outcomes of the images that were analysed."""
 
 
 class Known(NamedTuple):

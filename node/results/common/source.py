@@ -221,7 +221,7 @@ def _copy(source: Dataset, target: Dataset, keyword: str, tag: BaseTag, encoding
         return
     vr = dictionary_VR(tag)
     if keyword in display.LUTS:
-        lut = display.first_lut(source, keyword)
+        lut = display.usable_lut(source, keyword)
         if lut is not None:
             setattr(target, keyword, Items([lut]))
         return

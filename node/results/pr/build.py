@@ -107,7 +107,7 @@ def build_presentation(source: Dataset, image: ImageResult, model: ModelIdentity
         ],
         **equipment(model),
     )
-    state.update(display.transformations(source))
+    state.update(display.transformations(source, image.window))
     stamp(state, [source], model)
     del state.ContentDate, state.ContentTime  # for images and documents; this object has its own
     state.Laterality = image.laterality

@@ -48,7 +48,7 @@ def presentation_faults(ds: Dataset, image: ImageResult, source: Dataset, model:
         The model that found it.
     """
     yield from _source_faults(ds, source)
-    yield from _display_faults(ds, source)
+    yield from _display_faults(ds, source, image.window)
     annotations = list(ds.get("GraphicAnnotationSequence") or ())
     layers = {layer.GraphicLayer for layer in ds.get("GraphicLayerSequence") or ()}
     for annotation in annotations:
@@ -81,9 +81,9 @@ def _source_faults(ds: Dataset, source: Dataset) -> Iterator[str]:
         yield "does not reference the source's series"
 
 
-def _display_faults(ds: Dataset, source: Dataset) -> Iterator[str]:
-    """Compare every transformation with the image's own; an absent one means identity (PS3.4 N.2)."""
-    due = display.transformations(source)
+def _display_faults(ds: Dataset, source: Dataset, window: tuple[float, float] | None) -> Iterator[str]:
+    """Compare every transformation with what the model saw; an absent one means identity (PS3.4 N.2)."""
+    due = display.transformations(source, window)
     told = (
         "ModalityLUTSequence",
         "SoftcopyVOILUTSequence",

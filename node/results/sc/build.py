@@ -25,7 +25,6 @@ from node.kinds import ObjectKind
 from node.results.common import codes
 from node.results.common.dates import parse_date
 from node.results.common.naming import image_parts, object_uid, side_and_view
-from node.results.common.outcome import ANALYSED
 from node.results.common.outline import contour
 from node.results.common.stamp import NOTICE, equipment, patient_of, stamp
 from node.results.sc.contents import Mark, Page, Row, View
@@ -103,7 +102,7 @@ def build_capture(
         raise ValueError("a page needs the header of at least one image")
     places = {uid: place(image, headers.get(uid)) for uid, image in images.items()}
     order = sorted(images.values(), key=lambda image: _hanging(image, *places[image.sop_instance_uid]))
-    analysed = [image for image in order if image.outcome in ANALYSED]
+    analysed = [image for image in order if image.was_read]
     for image in analysed:
         if image.sop_instance_uid not in headers or image.sop_instance_uid not in pixels:
             raise ValueError(f"no header or no pixels for {image.sop_instance_uid}")
@@ -222,8 +221,8 @@ def _page(
     pixels: Mapping[str, NDArray[np.float32]],
 ) -> Page:
     names = _names({image.sop_instance_uid: places[image.sop_instance_uid] for image in images})
-    analysed = [image for image in images if image.outcome in ANALYSED]
-    refused = [image for image in images if image.outcome not in ANALYSED]
+    analysed = [image for image in images if image.was_read]
+    refused = [image for image in images if not image.was_read]
     views = []
     for image in analysed:
         uid = image.sop_instance_uid
@@ -342,7 +341,7 @@ def _scores(result: StudyResult) -> Iterator[tuple[str, str]]:
 
 def _score(images: Sequence[ImageResult], score: float | None) -> str:
     """Return a score in words, with the number of images that it is based on if some were not analysed."""
-    analysed = sum(image.outcome in ANALYSED for image in images)
+    analysed = sum(image.was_read for image in images)
     if score is None or not analysed:
         return "not analysed"
     part = f", {analysed} of {len(images)} images" if analysed < len(images) else ""

@@ -15,7 +15,6 @@ from ftmtl.findings import Outcome, StudyResult
 from node.results.common.checks import CONTENT_TIME, absent_faults
 from node.results.common.colours import COLOURS
 from node.results.common.naming import side_and_view
-from node.results.common.outcome import ANALYSED
 from node.results.common.stamp import NOTICE
 from node.results.sc.build import MAX_REASONS, MORE, UNKNOWN_VIEW, place, printable_reason
 from node.results.sc.page import draw_banner
@@ -64,7 +63,7 @@ def _told_faults(text: str, result: StudyResult, sources: Sequence[Dataset]) -> 
         yield f"does not report about {view}: {what}"
     for view, what in sorted((told - due).keys()):
         yield f"reports something about {view} that was not found: {what}"
-    refused = [image for image in result.images if image.outcome not in ANALYSED]
+    refused = [image for image in result.images if not image.was_read]
     unsaid = {printable_reason(image) for image in refused} - {said.partition(" not analysed: ")[2] for said in lines}
     if complete and len(unsaid) > max(0, len({printable_reason(image) for image in refused}) - MAX_REASONS):
         yield f"does not say why images were not analysed: {', '.join(sorted(unsaid))}"

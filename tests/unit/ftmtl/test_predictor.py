@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from ftmtl.acquisition import Acquisition
 from ftmtl.errors import WeightsError
 from ftmtl.evaluation.metrics import dice, iou
 from ftmtl.findings import LESION_TYPES, FindingType, Outcome
+from ftmtl.header.acquisition import Acquisition
 from ftmtl.mammogram.geometry import Geometry
 from ftmtl.mammogram.load import Mammogram, load_mammogram
 from ftmtl.network.targets import Detections

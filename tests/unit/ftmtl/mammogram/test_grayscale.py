@@ -8,13 +8,13 @@ from pydicom.pixels.processing import apply_modality_lut, apply_voi, apply_voi_l
 from support.mammograms import changed, dataset, film
 from support.realdata import real_data
 
-from ftmtl.mammogram.grayscale import codes, display_table
+from ftmtl.mammogram.grayscale import NO_VOI, codes, own_grey_scale
 from ftmtl.mammogram.load import load_mammogram
 
 
 def shown(ds: Dataset, voi_window: int = 0) -> np.ndarray:
     stored = ds.pixel_array
-    return display_table(ds, stored, voi_window)[0][codes(stored)]
+    return own_grey_scale(ds, stored, voi_window).table[codes(stored)]
 
 
 @pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", "SIGMOID"])
@@ -49,9 +49,9 @@ def test_real_voi_luts_equal_pydicoms(gh133):
 
 
 def test_an_absent_window_falls_back_to_the_first(gh133):
-    table, notes = display_table(gh133, gh133.pixel_array, 9)
-    np.testing.assert_array_equal(table, display_table(gh133, gh133.pixel_array)[0])
-    assert any("window 9" in note for note in notes)
+    grey = own_grey_scale(gh133, gh133.pixel_array, 9)
+    np.testing.assert_array_equal(grey.table, own_grey_scale(gh133, gh133.pixel_array).table)
+    assert any("window 9" in note for note in grey.notes)
 
 
 @pytest.mark.parametrize("lut", [True, False])
@@ -79,12 +79,12 @@ def test_modality_lut_and_voi_lut_from_published_files():
     for name in ("mlut_18.dcm", "vlut_04.dcm"):
         ds = pydicom.dcmread(real_data(f"edge/pydicom-data/data_store/data/{name}"))
         stored = ds.pixel_array
-        table, notes = display_table(ds, stored)
+        grey = own_grey_scale(ds, stored)
         reference = apply_modality_lut(stored, ds)
         reference = apply_voi(reference, ds) if "VOILUTSequence" in ds else reference
         # In both files the display value rises with what pydicom computes.
         order = np.argsort(reference, axis=None)
-        assert (np.diff(table[codes(stored)].ravel()[order]) >= 0).all(), notes
+        assert (np.diff(grey.table[codes(stored)].ravel()[order]) >= 0).all(), grey.notes
 
 
 def test_padding_is_black_and_outside_the_statistics():
@@ -118,3 +118,43 @@ def test_padding_of_signed_pixels_read_as_unsigned():
 def test_an_unusable_window_is_as_none(values):
     ds = dataset(film(), **values)
     np.testing.assert_array_equal(shown(ds), shown(dataset(film())))
+
+
+def eight_bits(form: str) -> Dataset:
+    """Return an item of a VOI LUT with 4096 entries of 8 bits."""
+    table = np.arange(4096) // 16
+    packed, words = table.astype("u1").tobytes(), table.astype("<u2").tobytes()
+    item = Dataset()
+    item.add_new("LUTDescriptor", "US", [4096, 0, 8])
+    data = {
+        "packed": ("OW", packed),
+        "words": ("OW", words),
+        "numbers": ("US", table.tolist()),
+        "bytes": ("OB", packed),
+    }
+    item.add_new("LUTData", *data[form])
+    return item
+
+
+@pytest.mark.parametrize("form", ["packed", "words", "numbers", "bytes"])
+def test_tables_of_8_bits_in_every_form(form):
+    stored = film()
+    whole = dataset(stored, WindowCenter=2048, WindowWidth=4096)
+    ds = dataset(stored, VOILUTSequence=[eight_bits(form)])
+    np.testing.assert_allclose(shown(ds), shown(whole), atol=1 / 128)
+
+
+def test_a_table_that_claims_more_bits_than_it_uses_is_as_bright_as_one_that_does_not():
+    stored = film()
+    item = Dataset()
+    item.add_new("LUTDescriptor", "US", [4096, 0, 16])
+    item.add_new("LUTData", "OW", (np.arange(4096) * 4).astype("<u2").tobytes())
+    ds = dataset(stored, VOILUTSequence=[item])
+    np.testing.assert_allclose(shown(ds), shown(dataset(stored, WindowCenter=2048, WindowWidth=4096)), atol=1e-3)
+    assert "The VOI LUT uses fewer bits than it declares." in own_grey_scale(ds, stored).notes
+
+
+def test_without_a_voi_transform_the_grey_scale_is_stretched_and_said():
+    grey = own_grey_scale(dataset(film()), film())
+    assert grey.notes == (NO_VOI,)
+    assert grey.window is not None

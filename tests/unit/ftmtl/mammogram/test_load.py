@@ -12,10 +12,11 @@ from pydicom.uid import ExplicitVRBigEndian
 from support.mammograms import changed, dataset, film
 from support.realdata import edge_files, real_data
 
-from ftmtl.acquisition import MG_FOR_PRESENTATION, MG_FOR_PROCESSING, SECONDARY_CAPTURE
 from ftmtl.errors import DecoderMissing, NotAnalysable
+from ftmtl.header.acquisition import MG_FOR_PROCESSING
+from ftmtl.header.suitability import MG_FOR_PRESENTATION, SECONDARY_CAPTURE
 from ftmtl.mammogram.load import load_mammogram
-from ftmtl.mammogram.pixels import LOSSY
+from ftmtl.mammogram.pixels import LOSSY, decode
 
 
 def test_big_endian_pixels_are_read_the_right_way(tmp_path):
@@ -128,11 +129,23 @@ def test_edge_files_load_or_say_why():
 @pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
 def test_edge_pixels_load_or_say_why():
     """Call every edge file a mammogram, so that its pixels go through the whole chain."""
-    loaded = set()
+    decoded = set()
     for path in edge_files():
         ds = pydicom.dcmread(path, force=True)
         ds.SOPClassUID, ds.Modality = MG_FOR_PRESENTATION, "MG"
         with suppress(NotAnalysable):
+            decode(ds)
+            decoded.add(path.name)
+        with suppress(NotAnalysable):
             assert np.isfinite(load_mammogram(ds).pixels).all()
-            loaded.add(path.name)
-    assert {"RG3_J2KR.dcm", "MR2_J2KI.dcm", "693_J2KR.dcm"} <= loaded
+    assert {"RG3_J2KR.dcm", "MR2_J2KI.dcm", "693_J2KR.dcm"} <= decoded
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
+@pytest.mark.parametrize("name", ["RG3_J2KR.dcm", "MR2_J2KI.dcm", "mlut_18.dcm", "explicit_VR-UN.dcm"])
+def test_radiographs_and_slices_that_claim_to_be_mammograms_are_refused(name):
+    (path,) = (path for path in edge_files() if path.name == name)
+    ds = pydicom.dcmread(path, force=True)
+    ds.SOPClassUID, ds.Modality = MG_FOR_PRESENTATION, "MG"
+    with pytest.raises(NotAnalysable):
+        load_mammogram(ds)

@@ -8,7 +8,7 @@ from support.mammograms import changed, dataset, film
 
 from ftmtl.findings import LesionMask
 from ftmtl.mammogram.geometry import CONTRADICTION, Geometry
-from ftmtl.mammogram.grayscale import codes, display_table
+from ftmtl.mammogram.grayscale import codes, own_grey_scale
 from ftmtl.mammogram.load import from_array, load_mammogram
 
 TURNS = list(product((False, True), repeat=3))
@@ -95,7 +95,7 @@ def test_a_mask_lands_on_the_lesion(gh133):
     mammogram = load_mammogram(gh133)
     mask = mammogram.pixels > 0.8
     piece, column, row = mammogram.mask_to_source(mask, 0, 0)
-    table, _ = display_table(gh133, gh133.pixel_array)
+    table = own_grey_scale(gh133, gh133.pixel_array).table
     bright = table[codes(gh133.pixel_array)] > 0.8
     x0, y0, x1, y1 = mammogram.orientation.crop
     outside = bright.copy()

@@ -10,7 +10,7 @@ from ftmtl.mammogram.spacing import read_spacing
 
 def test_calibrated_spacing_of_the_published_pattern():
     ds = pydicom.dcmread(real_data("mg/spacing_pattern_102.dcm"))
-    assert read_spacing(ds) == ((0.25, 0.25), "calibrated")
+    assert read_spacing(ds)[:2] == ((0.25, 0.25), "calibrated")
 
 
 @pytest.mark.parametrize(
@@ -61,4 +61,14 @@ def test_magnification_is_divided_out_once(values, expected):
     ds = Dataset()
     for keyword, value in values.items():
         setattr(ds, keyword, value)
-    assert read_spacing(ds) == expected
+    assert read_spacing(ds)[:2] == expected
+
+
+def test_a_spacing_that_makes_the_image_larger_than_a_detector_is_none():
+    ds = Dataset()
+    ds.Rows, ds.Columns, ds.PixelSpacing = 2400, 1800, [1, 1]
+    mm, source, (note,) = read_spacing(ds)
+    assert (mm, source) == (None, "")
+    assert "2400 mm long" in note
+    ds.ImagerPixelSpacing = [0.1, 0.1]
+    assert read_spacing(ds)[:2] == ((0.1, 0.1), "detector plane")
