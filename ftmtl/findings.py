@@ -239,25 +239,19 @@ class StudyResult:
     def not_read(self) -> tuple[str, ...]:
         """Side and view of the images that were not, as far as no other image of the same side and view was read.
 
-        Images without side and view are not listed: they may be no mammograms.
+        And a breast of which there is no image. Images without side and view are not listed: they may be no mammograms.
         """
         missing = _places(image for image in self.images if not image.was_read)
-        return tuple(place for place in missing if place not in self.read)
+        sides = {image.laterality for image in self.images}
+        absent = [name for side, name in (("R", "right breast"), ("L", "left breast")) if side not in sides]
+        return (*(place for place in missing if place not in self.read), *(absent if None not in sides else ()))
 
     @property
     def coverage(self) -> str:
         """What was read and what was not, in a sentence or two; empty if nothing was."""
         if not self.read:
             return ""
-        missing = [*self.not_read, *(f"{name} breast" for name in self._absent_breasts)]
-        return f"Read: {', '.join(self.read)}." + (f" Not read: {', '.join(missing)}." if missing else "")
-
-    @property
-    def _absent_breasts(self) -> tuple[str, ...]:
-        sides = {image.laterality for image in self.images}
-        if None in sides:
-            return ()
-        return tuple(name for side, name in (("R", "right"), ("L", "left")) if side not in sides)
+        return f"Read: {', '.join(self.read)}." + (f" Not read: {', '.join(self.not_read)}." if self.not_read else "")
 
     @property
     def _is_whole(self) -> bool:

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from ftmtl.header.suitability import Reading
+from ftmtl.header.reading import Reading
 from node.domain import Destination
 from node.errors import ConfigError
 from node.kinds import DEFAULT_OBJECTS, ObjectKind, object_kinds

@@ -17,7 +17,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from ftmtl.errors import NotAnalysable
 from ftmtl.findings import FindingType, ImageResult, ModelIdentity, Outcome, StudyResult
 from ftmtl.header.acquisition import Acquisition, read_header
-from ftmtl.header.suitability import LEFT_ASIDE, USUAL, Reading, is_image, is_synthetic
+from ftmtl.header.reading import USUAL, Reading
+from ftmtl.header.suitability import LEFT_ASIDE, is_image, is_synthetic
 from ftmtl.mammogram.load import Mammogram, load_mammogram
 from ftmtl.mammogram.pixels import display_pixels
 from ftmtl.phantom.dicom import write_study

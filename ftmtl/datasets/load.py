@@ -24,10 +24,14 @@ import ftmtl.datasets.sample
 import ftmtl.header.acquisition
 import ftmtl.header.elements
 import ftmtl.header.frames
+import ftmtl.header.grayscale
 import ftmtl.header.marks
+import ftmtl.header.sizes
 import ftmtl.header.suitability
 import ftmtl.header.view_codes
 import ftmtl.header.views
+import ftmtl.mammogram.appearance
+import ftmtl.mammogram.bits
 import ftmtl.mammogram.breast
 import ftmtl.mammogram.geometry
 import ftmtl.mammogram.grayscale
@@ -51,9 +55,13 @@ _PIXEL_CHAIN = (
     ftmtl.header.elements,
     ftmtl.header.frames,
     ftmtl.header.marks,
+    ftmtl.header.grayscale,
+    ftmtl.header.sizes,
     ftmtl.header.suitability,
     ftmtl.header.view_codes,
     ftmtl.header.views,
+    ftmtl.mammogram.appearance,
+    ftmtl.mammogram.bits,
     ftmtl.mammogram.breast,
     ftmtl.mammogram.geometry,
     ftmtl.mammogram.grayscale,

@@ -9,6 +9,7 @@ from pydicom import uid
 
 from ftmtl.header.acquisition import Acquisition
 from ftmtl.header.marks import ImageKind
+from ftmtl.header.reading import USUAL, Reading
 
 MG_FOR_PRESENTATION = uid.DigitalMammographyXRayImageStorageForPresentation
 SECONDARY_CAPTURE = uid.SecondaryCaptureImageStorage
@@ -26,26 +27,6 @@ LEFT_ASIDE = "This is a generated 2D image, and the study has a full-field image
 _STORED_ONLY = tuple(f"1.2.840.10008.5.1.4.1.1.{family}" for family in ("88.", "66", "11.", "104.", "67", "68."))
 """Beginnings of SOP Class UIDs of objects that refer to images and are none: reports and key objects, segmentations
 and registrations, presentation states, encapsulated documents, real world value maps, surfaces (PS3.4 B.5)."""
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What may be read.
-
-    Attributes
-    ----------
-    secondary_capture
-        Whether Secondary Capture images with Modality MG (digitised film) are analysed.
-    synthetic_2d
-        What becomes of 2D images that were generated from tomosynthesis: ``analyse`` reads those of a breast and view
-        of which the study has no full-field image, ``refuse`` reads none.
-    """
-
-    secondary_capture: bool = True
-    synthetic_2d: str = "analyse"
-
-
-USUAL = Reading()
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from ftmtl.errors import NotAnalysable
 from ftmtl.findings import Box
 from ftmtl.header.acquisition import HEADER_TAGS, Acquisition, read_acquisition
 from ftmtl.header.frames import flattened
-from ftmtl.header.suitability import USUAL, Reading, remarks, why_not_analysed
+from ftmtl.header.reading import USUAL, Reading
+from ftmtl.header.suitability import remarks, why_not_analysed
 from ftmtl.mammogram.appearance import NO_BREAST, appearance
 from ftmtl.mammogram.breast import Breast, find_breast, stride_for
 from ftmtl.mammogram.geometry import Geometry, Pixel, choose_turn

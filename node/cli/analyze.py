@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from ftmtl.header.suitability import Reading
+from ftmtl.header.reading import Reading
 from node.cli.extras import ANALYSIS, require
 from node.cli.options import add_command
 from node.errors import ConfigError

@@ -17,7 +17,7 @@ from pydicom.errors import InvalidDicomError
 from ftmtl.errors import NotAnalysable
 from ftmtl.findings import Outcome
 from ftmtl.header.acquisition import read_header
-from ftmtl.header.suitability import USUAL, Reading
+from ftmtl.header.reading import USUAL, Reading
 from ftmtl.mammogram.pixels import display_pixels
 from ftmtl.overlay import Mark, draw
 from ftmtl.predictor import Predictor

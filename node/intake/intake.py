@@ -15,7 +15,8 @@ from typing import NamedTuple
 from pydicom.dataset import Dataset
 
 from ftmtl.header.acquisition import Acquisition, read_acquisition
-from ftmtl.header.suitability import USUAL, Reading, is_image, why_not_analysed
+from ftmtl.header.reading import USUAL, Reading
+from ftmtl.header.suitability import is_image, why_not_analysed
 from node.dimse.status import StoreStatus
 from node.domain import Cause, Instance, StudyFacts
 from node.errors import LedgerError, SpoolError, SpoolFull

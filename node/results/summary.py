@@ -37,6 +37,7 @@ def study_summary(result: StudyResult, objects: Sequence[ResultObject]) -> dict[
         "study_uid": result.study_uid,
         "outcome": result.outcome.value,
         "reason": result.reason,
+        "coverage": result.coverage,
         "score": result.score,
         "breast_scores": result.breast_scores,
         "images": [_image(image, result.model) for image in result.images],
@@ -53,6 +54,7 @@ def _image(image: ImageResult, model: ModelIdentity) -> dict[str, Any]:
         "view": image.view,
         "outcome": image.outcome.value,
         "reason": image.reason,
+        "notes": list(image.notes),
         "score": image.score,
         "findings": [
             _finding(finding, tracking_uid(image.sop_instance_uid, model, n))

@@ -37,8 +37,8 @@ from node.results.common.content import (
     time,
     uid_reference,
 )
-from node.results.common.naming import object_uid, side_and_view, tracking_id, tracking_uid
-from node.results.common.outcome import known_images, outcome_code, outcome_parts, reason_of
+from node.results.common.naming import object_uid, tracking_id, tracking_uid
+from node.results.common.outcome import known_images, outcome_code, outcome_parts, reason_of, remarks, where
 from node.results.common.outline import outline
 from node.results.common.source import PATIENT_AND_STUDY, UTF8
 from node.results.common.stamp import RESEARCH_NOTICE, algorithm_parameters, equipment, nameless, stamp
@@ -205,13 +205,14 @@ def _overall_impression(library: list[Entry], result: StudyResult) -> Dataset:
 
 
 def _in_words(analysed: list[Entry], result: StudyResult) -> str:
-    """Return the research notice, the number of analysed images, and why others were not; one line each."""
+    """Return the research notice, what was analysed and why the rest was not, and what else a reader has to know."""
     uids = {entry.image.sop_instance_uid for entry in analysed}
     lines = [RESEARCH_NOTICE, f"{len(uids)} of {len(result.images)} images analysed."]
     for other in sorted(result.images, key=lambda image: image.sop_instance_uid):
         if other.sop_instance_uid not in uids:
-            where = side_and_view(other.laterality, other.view) or "One image"
-            lines.append(f"{where} not analysed: {reason_of(other)}")
+            lines.append(f"{where(other)} not analysed: {reason_of(other)}")
+    lines += [result.coverage] if result.coverage else []
+    lines += [f"{where(image)}: {said}" for image, said in remarks(result)]
     return "\r\n".join(lines)
 
 

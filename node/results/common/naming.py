@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ftmtl.findings import ImageResult, ModelIdentity
+from ftmtl.findings import ImageResult, ModelIdentity, StudyResult
 from node.identity import MANUFACTURER, derived_uid, software_version
 
 
@@ -27,6 +27,12 @@ def image_parts(image: ImageResult) -> list[str]:
     A corrected image has its own, and so has one that was seen in another grey scale or with another remark.
     """
     return [image.sop_instance_uid, *filter(None, [image.version]), *seen_as(image)]
+
+
+def study_parts(result: StudyResult) -> list[str]:
+    """Return what was remarkable about each image of a study: part of the UIDs of its reports."""
+    images = sorted(result.images, key=lambda image: image.sop_instance_uid)
+    return [part for image in images if (seen := seen_as(image)) for part in (image.sop_instance_uid, *seen)]
 
 
 def seen_as(image: ImageResult) -> list[str]:

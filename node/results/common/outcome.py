@@ -9,6 +9,7 @@ from pydicom.dataset import Dataset
 
 from ftmtl.findings import ImageResult, StudyResult
 from node.results.common import codes
+from node.results.common.naming import side_and_view, study_parts
 
 
 class Known(NamedTuple):
@@ -65,7 +66,7 @@ def outcome_parts(analysed: Sequence[str], listed: Collection[str], result: Stud
     for other in others:
         parts += [other.sop_instance_uid, str(other.sop_instance_uid in listed), other.outcome, other.reason]
     versions = sorted((image.sop_instance_uid, image.version) for image in result.images if image.version)
-    return [*parts, *(part for version in versions for part in version)]
+    return [*parts, *(part for version in versions for part in version), *study_parts(result)]
 
 
 def outcome_code(analysed: Iterable[ImageResult], result: StudyResult) -> codes.Code:
@@ -77,6 +78,17 @@ def outcome_code(analysed: Iterable[ImageResult], result: StudyResult) -> codes.
     if len(images) < len(result.images):
         return codes.NOT_ALL_SUCCEEDED_WITH_FINDINGS if found else codes.NOT_ALL_SUCCEEDED_WITHOUT_FINDINGS
     return codes.ALL_SUCCEEDED_WITH_FINDINGS if found else codes.ALL_SUCCEEDED_WITHOUT_FINDINGS
+
+
+def remarks(result: StudyResult) -> list[tuple[ImageResult, str]]:
+    """Return the images that a reader has to know something about, in the order in which they are hung, and what."""
+    order = sorted(result.images, key=lambda i: (i.view or "~", i.laterality or "~", i.sop_instance_uid))
+    return [(image, " ".join(image.notes)) for image in order if image.notes]
+
+
+def where(image: ImageResult) -> str:
+    """Return side and view of an image for a sentence about it."""
+    return side_and_view(image.laterality, image.view) or "One image"
 
 
 def reason_of(image: ImageResult) -> str:

@@ -60,7 +60,7 @@ COPIED = (
     "SOPClassUID", "SOPInstanceUID", "TimezoneOffsetFromUTC", "AcquisitionDate", "AcquisitionTime",
     "ContentDate", "ContentTime", "FrameOfReferenceUID", "PositionReferenceIndicator", "Laterality",
     "ImageLaterality", "ViewPosition", "ViewCodeSequence", "ViewModifierCodeSequence",
-    "Rows", "Columns", "PixelSpacing", "ImagerPixelSpacing",
+    "Rows", "Columns", "PixelSpacing", "ImagerPixelSpacing", "BurnedInAnnotation",
     "EstimatedRadiographicMagnificationFactor", "LossyImageCompression", "LossyImageCompressionRatio",
     "LossyImageCompressionMethod",
     # How it is displayed
@@ -312,6 +312,7 @@ _TERMS = {
     "TimezoneOffsetFromUTC": r"[+-]\d{4}",
     "Laterality": "[LRB]",
     "ImageLaterality": "[LRB]",
+    "BurnedInAnnotation": "YES|NO",
 }
 _FORMS = {
     "UI": "[0-9.]{1,64}",

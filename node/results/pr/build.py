@@ -48,6 +48,7 @@ MAX_POINTS = 8191
 _AMBER = CIELabColor(l_star=82.0, a_star=12.0, b_star=70.0)
 _LINES_PER_IMAGE, _LEAST_HEIGHT, _CHARACTER_WIDTH = 60, 12.0, 0.6
 _NOTICE_BOX = (0.02, 0.95, 0.62, 0.99)
+_LONGEST_TEXT = 1024  # characters of an ST
 
 
 def make(study: Study, kind: ObjectKind) -> Iterator[Made]:
@@ -102,7 +103,7 @@ def build_presentation(source: Dataset, image: ImageResult, model: ModelIdentity
                 referenced_images=[plain],
                 graphic_layer=layer,
                 graphic_objects=list(_graphics(lines, image, model)),
-                text_objects=[*_labels(lines, source, image, model), _notice(source, model)],
+                text_objects=[*_labels(lines, source, image, model), _notice(source, image, model)],
             )
         ],
         **equipment(model),
@@ -178,17 +179,18 @@ def _bounds(points: Points) -> Box:
     return float(x0), float(y0), float(x1), float(y1)
 
 
-def notice(model: ModelIdentity) -> str:
-    """Return the notice in the corner of the image: what the findings may be used for, and what found them."""
-    return f"{NOTICE}\r\n{model.name} {model.version}"
+def notice(image: ImageResult, model: ModelIdentity) -> str:
+    """Return the notice in the corner of the image: what the findings may be used for, what found them, and notes."""
+    return "\r\n".join((NOTICE, f"{model.name} {model.version}", *image.notes))[:_LONGEST_TEXT]
 
 
-def _notice(source: Dataset, model: ModelIdentity) -> TextObject:
+def _notice(source: Dataset, image: ImageResult, model: ModelIdentity) -> TextObject:
     """Put the notice into the lower corner away from the chest wall; on the left, if its side is not known."""
     left, top, right, bottom = _NOTICE_BOX
+    top -= (bottom - top) / 2 * len(image.notes)
     anterior_right = str((source.get("PatientOrientation") or [""])[0]).startswith("A")
     return TextObject(
-        text_value=notice(model),
+        text_value=notice(image, model),
         units=AnnotationUnitsValues.DISPLAY,
         bounding_box=(1 - right, top, 1 - left, bottom) if anterior_right else (left, top, right, bottom),
         text_justification=TextJustificationValues.RIGHT if anterior_right else TextJustificationValues.LEFT,

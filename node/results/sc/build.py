@@ -1,13 +1,13 @@
 """A study's findings as one page of pixels: a Secondary Capture (PS3.3 A.8.1), which every PACS client can show.
 
-The patient is not named on the page, so Burned In Annotation is NO (PS3.3 C.7.6.1); the header names them.
+The patient is not named on the page, so Burned In Annotation is what the source images say (PS3.3 C.7.6.1).
 The text of the page is also in Image Comments, for searching and for those who cannot see it.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 
@@ -25,6 +25,7 @@ from node.kinds import ObjectKind
 from node.results.common import codes
 from node.results.common.dates import parse_date
 from node.results.common.naming import image_parts, object_uid, side_and_view
+from node.results.common.outcome import remarks
 from node.results.common.outline import contour
 from node.results.common.stamp import NOTICE, equipment, patient_of, stamp
 from node.results.sc.contents import Mark, Page, Row, View
@@ -132,6 +133,7 @@ def _hanging(image: ImageResult, laterality: str | None, view: str | None) -> tu
 def _new(headers: Sequence[Dataset], images: Sequence[ImageResult], model: ModelIdentity) -> SOPClass:
     """Return the object without its image: patient, study, series, equipment."""
     parts = [part for image in images for part in (*image_parts(image), image.outcome.value, image.reason)]
+    parts += [f"burned in: {_burned_in(headers)}"] if _burned_in(headers) != "NO" else []
     first = patient_of(headers[0])
     ds = SOPClass(
         study_instance_uid=first.StudyInstanceUID,
@@ -156,7 +158,15 @@ def _new(headers: Sequence[Dataset], images: Sequence[ImageResult], model: Model
     )
     ds.copy_patient_and_study_information(first)
     stamp(ds, list(headers), model)
+    if _burned_in(headers):
+        ds.BurnedInAnnotation = _burned_in(headers)
     return ds
+
+
+def _burned_in(headers: Sequence[Dataset]) -> str:
+    """Return Burned In Annotation: YES if any source says so, NO if all do, else empty, as nobody knows."""
+    said = {str(header.get("BurnedInAnnotation") or "") for header in headers}
+    return "YES" if "YES" in said else "NO" if said == {"NO"} else ""
 
 
 def _add_image(ds: Dataset, page: Page, result: StudyResult) -> None:
@@ -165,7 +175,6 @@ def _add_image(ds: Dataset, page: Page, result: StudyResult) -> None:
     ds.ConversionType = "WSD"
     ds.ImageType = ["DERIVED", "SECONDARY"]
     ds.PatientOrientation = ds.Laterality = None  # a page has neither
-    ds.BurnedInAnnotation = "NO"
     ds.DerivationDescription = (
         f"Views with the findings of {result.model.name} {result.model.version} drawn on a page. {NOTICE}."
     )[:1024]
@@ -208,6 +217,7 @@ def tell(page: Page) -> Iterator[str]:
         if view.pixels is not None and not view.marks:
             yield f"{view.name}: no findings"
     yield from (f"{name} not analysed: {reason}" for name, reason in page.refused)
+    yield from (f"{name}, remark: {said}" for name, said in page.remarks)
 
 
 # --- what the page says ------------------------------------------------------------------------------------
@@ -235,8 +245,9 @@ def _page(
             for n, finding in enumerate(image.findings, start=1)
         ),
         scores=tuple(_scores(result)),
-        refused=tuple(_refusals(refused, names)),
-        facts=tuple(_facts(result.model, headers[min(headers)])),
+        refused=tuple(_grouped((names[image.sop_instance_uid], printable_reason(image)) for image in refused)),
+        remarks=tuple(_grouped((names[image.sop_instance_uid], printable(said)) for image, said in remarks(result))),
+        facts=tuple(_facts(result, headers[min(headers)])),
         notes=tuple(_notes(analysed)),
     )
 
@@ -253,18 +264,23 @@ def _names(places: Mapping[str, tuple[str | None, str | None]]) -> dict[str, str
 
 
 def printable_reason(image: ImageResult) -> str:
-    """Return why an image was not analysed: one line of ASCII, at most 300 characters."""
-    return " ".join(image.reason.split()).encode("ascii", "replace").decode()[:300] or "no reason was given"
+    """Return why an image was not analysed, in a form that can be printed."""
+    return printable(image.reason)[:300] or "no reason was given"
 
 
-def _refusals(refused: Sequence[ImageResult], names: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield the names of the images for each reason; if there are very many images or reasons, the first ones."""
+def printable(said: str) -> str:
+    """Return a text as one line of ASCII."""
+    return " ".join(said.split()).encode("ascii", "replace").decode()
+
+
+def _grouped(told: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Yield the names of the images for each sentence; if there are very many images or sentences, the first ones."""
     groups: dict[str, list[str]] = {}
-    for image in refused:
-        groups.setdefault(printable_reason(image), []).append(names[image.sop_instance_uid])
-    for reason, called in list(groups.items())[:MAX_REASONS]:
+    for name, said in told:
+        groups.setdefault(said, []).append(name)
+    for said, called in list(groups.items())[:MAX_REASONS]:
         more = f" and {len(called) - _MAX_NAMES} more" if len(called) > _MAX_NAMES else ""
-        yield ", ".join(called[:_MAX_NAMES]) + more, reason
+        yield ", ".join(called[:_MAX_NAMES]) + more, said
     if len(groups) > MAX_REASONS:
         rest = sum(len(called) for called in list(groups.values())[MAX_REASONS:])
         yield f"{rest} more image{'s' * (rest > 1)}", "for other reasons"
@@ -348,12 +364,16 @@ def _score(images: Sequence[ImageResult], score: float | None) -> str:
     return (f"{score:.0%}" if any(image.findings for image in images) else "no findings") + part
 
 
-def _facts(model: ModelIdentity, header: Dataset) -> Iterator[tuple[str, str]]:
-    yield "Model", f"{model.name} {model.version}"
-    yield "Weights", model.weights_sha256[:8]
+def _facts(result: StudyResult, header: Dataset) -> Iterator[tuple[str, str]]:
+    yield "Model", f"{result.model.name} {result.model.version}"
+    yield "Weights", result.model.weights_sha256[:8]
     yield "Software", f"{MANUFACTURER} {software_version()}"
     day: datetime | None = parse_date(str(header.get("StudyDate") or ""))
     yield "Study date", f"{day:%Y-%m-%d}" if day else "unknown"
+    if result.read:
+        yield "Read", ", ".join(result.read)
+    if result.not_read:
+        yield "Not read", ", ".join(result.not_read)
 
 
 def _notes(images: Sequence[ImageResult]) -> Iterator[str]:

@@ -23,7 +23,7 @@ from node.results.study import Expected
 PAGE = {
     "SamplesPerPixel": 3, "PhotometricInterpretation": "RGB", "PlanarConfiguration": 0, "BitsAllocated": 8,
     "BitsStored": 8, "HighBit": 7, "PixelRepresentation": 0, "ConversionType": "WSD",
-    "ImageType": ["DERIVED", "SECONDARY"], "BurnedInAnnotation": "NO", "Modality": "OT",
+    "ImageType": ["DERIVED", "SECONDARY"], "Modality": "OT",
 }  # fmt: skip
 
 

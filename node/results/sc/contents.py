@@ -83,6 +83,8 @@ class Page:
         The name of what is scored, and the score in words.
     refused
         Images that were not analysed, and why.
+    remarks
+        Images that a reader has to know something about, and what.
     facts
         Names and values: model, version and so on.
     notes
@@ -93,5 +95,6 @@ class Page:
     rows: tuple[Row, ...]
     scores: tuple[tuple[str, str], ...]
     refused: tuple[tuple[str, str], ...]
+    remarks: tuple[tuple[str, str], ...]
     facts: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]

@@ -60,8 +60,8 @@ def height_of(lines: Sequence[Line]) -> int:
 
 def _panel(page: Page, size: int, shown: int, brief: bool = False) -> Iterator[Line]:
     """Yield the panel's lines, from the title to the small print."""
-    title = round(size * 1.4)
-    yield Line(round(title * 1.4), (Piece(0, "AI mammography summary", title),))
+    headline = round(size * 1.4)
+    yield Line(round(headline * 1.4), (Piece(0, "AI mammography summary", headline),))
     column = max((lettering.length(name, size) for name, _ in page.facts), default=0.0) + size
     for name, value in page.facts:
         fact = Piece(column, lettering.cut(value, size, PANEL_WIDTH - column), size)
@@ -70,10 +70,11 @@ def _panel(page: Page, size: int, shown: int, brief: bool = False) -> Iterator[L
     for name, score in page.scores:
         large = round(size * 1.15)
         yield Line(round(size * 1.6), (Piece(0, name, large), Piece(PANEL_WIDTH, score, large, right=True)))
-    if page.refused:
-        yield from _heading("Not analysed", size, WARNING)
-        for name, reason in page.refused:
-            text = f"{name}: {reason}"
+    for title, told in (("Not analysed", page.refused), ("Remarks", page.remarks)):
+        if told:
+            yield from _heading(title, size, WARNING)
+        for name, said in told:
+            text = f"{name}: {said}"
             yield from _paragraph(lettering.cut(text, size, PANEL_WIDTH - size) if brief else text, size, WARNING, size)
     yield from _heading("Findings", size)
     yield from _table(page, size, shown)

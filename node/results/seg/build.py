@@ -118,6 +118,8 @@ def build_segmentation(
     seg = _header(source, image, model, series_number, kind, encoding, crop)
     seg.Rows, seg.Columns, seg.PixelData = rows, columns, pixels
     seg.PatientOrientation = source.PatientOrientation
+    if image.notes:
+        seg.ImageComments = " ".join(image.notes)
     if encoding is FRACTIONAL and len(image.findings) > 1:
         seg.SegmentsOverlap = "UNDEFINED"
     if kind == Kind.SEG_OHIF:

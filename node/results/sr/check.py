@@ -17,7 +17,7 @@ from node.results.common.content import ROUNDING, TOLERANCE, Item, children, nam
 from node.results.common.naming import device_uid, tracking_uid
 from node.results.common.outcome import outcome_code
 from node.results.common.stamp import algorithm_parameters
-from node.results.sr.measurement_report import comment, impression, spacing_note
+from node.results.sr.measurement_report import comment, impression, is_commented, spacing_note
 from node.results.study import Expected
 
 IMAGING_MEASUREMENTS, TRACKING_UID, FINDING = "126010", "112040", "121071"
@@ -99,7 +99,7 @@ def _evaluation_faults(
     due = Counter(
         (comment(image, uid in sources), *([uid] if uid in sources or uid in missing else []))
         for image in result.images
-        if (uid := image.sop_instance_uid) not in sources or not image.findings
+        if is_commented(image, (uid := image.sop_instance_uid) in sources)
     )
     for words, *_ in sorted((due - comments).keys()):
         yield f"does not report about an image: {words}"

@@ -60,7 +60,7 @@ from node.results.common.content import (
     text,
 )
 from node.results.common.naming import device_uid, object_uid, side_and_view, tracking_id, tracking_uid
-from node.results.common.outcome import Known, known_images, outcome_code, outcome_parts, reason_of
+from node.results.common.outcome import Known, known_images, outcome_code, outcome_parts, reason_of, where
 from node.results.common.source import UTF8
 from node.results.common.stamp import RESEARCH_NOTICE, algorithm_parameters, equipment, patient_of, stamp
 
@@ -203,29 +203,37 @@ def _evaluations(images: Sequence[Known], result: StudyResult) -> Dataset:
 
 
 def impression(analysed: Sequence[ImageResult], result: StudyResult) -> str:
-    """Return the research notice, how many images were analysed, and how many findings they have."""
+    """Return the research notice, how many images were analysed, how many findings they have, and what was read."""
     found = sum(len(image.findings) for image in analysed)
-    return f"{RESEARCH_NOTICE}\r\n{len(analysed)} of {len(result.images)} images analysed; findings: {found}."
+    count = f"{len(analysed)} of {len(result.images)} images analysed; findings: {found}."
+    return "\r\n".join(filter(None, (RESEARCH_NOTICE, count, result.coverage)))
 
 
 def _comments(images: Sequence[Known], result: StudyResult) -> Iterator[Dataset]:
-    """Yield a comment on each image without findings, inferred from the image if it has a header."""
+    """Yield a comment on each image without findings or with notes, inferred from the image if it has a header."""
     by_uid = {known.image.sop_instance_uid: known for known in images}
     order = sorted(result.images, key=lambda i: (i.view or "~", i.laterality or "~", i.sop_instance_uid))
     for image in order:
         known = by_uid.get(image.sop_instance_uid)
         analysed = known is not None and known.analysed
-        if not (analysed and image.findings):
+        if is_commented(image, analysed):
             of = [] if known is None else [image_item(INFERRED_FROM, known.header, name=codes.SOURCE)]
             yield text(CONTAINS, codes.COMMENT, comment(image, analysed), of)
 
 
+def is_commented(image: ImageResult, analysed: bool) -> bool:
+    """Return whether a report has a comment on an image: it has no findings, or a reader has to know something."""
+    return not (analysed and image.findings) or bool(image.notes)
+
+
 def comment(image: ImageResult, analysed: bool) -> str:
-    """Return the comment on an image without findings, such as ``L CC not processed: ...``."""
-    where = side_and_view(image.laterality, image.view) or "One image"
+    """Return the comment on an image, such as ``L CC not processed: ...``, with its notes."""
     if analysed:
-        return f"{where}: no findings"
-    return f"{where} {'failed' if image.outcome is Outcome.FAILED else 'not processed'}: {reason_of(image)}"
+        said = f"{where(image)}: no findings" if not image.findings else f"{where(image)}:"
+    else:
+        said = f"{where(image)} {'failed' if image.outcome is Outcome.FAILED else 'not processed'}: {reason_of(image)}"
+    stop = "" if not image.notes or said.endswith((":", ".")) else "."
+    return " ".join((said + stop, *image.notes))
 
 
 def _observer(model: ModelIdentity) -> ObservationContext:
@@ -333,11 +341,11 @@ def spacing_note(image: ImageResult) -> str:
 def _image_group(known: Known, model: ModelIdentity) -> Group:
     """Return the group of an image on which nothing was found, or that was not analysed (TID 1501)."""
     source, image, analysed = known
-    where = side_and_view(image.laterality, image.view)
+    called = side_and_view(image.laterality, image.view)
     summary = codes.ALL_SUCCEEDED_WITHOUT_FINDINGS if analysed else codes.NONE_SUCCEEDED
     group = MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(
-            uid=derived_image_uid(image, model), identifier=f"{where} image".strip()
+            uid=derived_image_uid(image, model), identifier=f"{called} image".strip()
         ),
         source_images=[SourceImageForMeasurementGroup(source.SOPClassUID, source.SOPInstanceUID)],
         finding_sites=[FindingSite(codes.breast(image.laterality))] if analysed else None,

@@ -7,6 +7,7 @@ from pydicom import uid
 from pydicom.dataset import Dataset
 
 from ftmtl.header.acquisition import Acquisition, read_acquisition
+from ftmtl.header.reading import Reading
 from ftmtl.header.suitability import (
     IMPLANT,
     LOW_ENERGY,
@@ -17,7 +18,6 @@ from ftmtl.header.suitability import (
     SECONDARY_CAPTURE,
     SYNTHETIC_2D,
     TOMOSYNTHESIS,
-    Reading,
     is_image,
     is_synthetic,
     remarks,
