@@ -15,9 +15,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from ftmtl.header.reading import Reading
+from node.charsets import CODECS, DEFAULT
 from node.domain import Destination
 from node.errors import ConfigError
 from node.kinds import DEFAULT_OBJECTS, ObjectKind, object_kinds
@@ -136,6 +137,26 @@ class ModelSection(_Section):
         return Reading(self.secondary_capture, self.synthetic_2d)
 
 
+class DicomSection(_Section):
+    """How received headers are read.
+
+    Attributes
+    ----------
+    default_charset
+        The character set of text that is not UTF-8 where a header declares none, or declares one that does not fit; a
+        defined term of Specific Character Set without code extensions.
+    """
+
+    default_charset: str = DEFAULT
+
+    @field_validator("default_charset")
+    @classmethod
+    def _is_known(cls, value: str) -> str:
+        if value not in CODECS:
+            raise ValueError(f"use one of {', '.join(CODECS)}")
+        return value
+
+
 class DeliverySection(_Section):
     """How results are sent.
 
@@ -200,6 +221,7 @@ class Config(_Section):
     ledger: LedgerSection = LedgerSection()
     assembly: AssemblySection = AssemblySection()
     model: ModelSection = ModelSection()
+    dicom: DicomSection = DicomSection()
     delivery: DeliverySection = DeliverySection()
     peers: tuple[Peer, ...] = ()
     destinations: tuple[DestinationSection, ...] = ()

@@ -69,6 +69,8 @@ class Instance:
         Why it will not be analysed, as far as its header tells; empty if it will.
     identity
         Digest of Patient ID and issuer; empty if an earlier version received it.
+    substitute
+        Whether it is analysed only if no better image of its breast and view arrives: a generated 2D image.
     """
 
     sop_instance_uid: str
@@ -86,6 +88,7 @@ class Instance:
     received: float
     refusal: str = ""
     identity: str = ""
+    substitute: bool = False
 
 
 @dataclass(frozen=True)
@@ -165,6 +168,8 @@ class Analysed:
         ends in that state too, once the objects are delivered.
     model
         Which model it was: name, version and digest of its weights.
+    remarks
+        What was read, and what a reader has to know of the images; one line each.
     """
 
     objects: Sequence[ResultObject]
@@ -172,6 +177,7 @@ class Analysed:
     outcome: str = ""
     reason: str = ""
     model: str = ""
+    remarks: str = ""
 
 
 @dataclass(frozen=True)
@@ -237,6 +243,8 @@ class Job:
     outcome, outcome_reason
         How the analysis ended (:class:`ftmtl.findings.Outcome`) and why, once there are results to deliver; otherwise
         empty.
+    remarks
+        What was read, and what a reader has to know of the images; one line each.
     """
 
     job_id: str
@@ -254,6 +262,7 @@ class Job:
     plan: Mapping[str, tuple[ObjectKind, ...]]
     outcome: str = ""
     outcome_reason: str = ""
+    remarks: str = ""
     cause: Cause = Cause.ARRIVAL
     weights: str = ""
     model: str = ""

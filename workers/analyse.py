@@ -17,13 +17,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from ftmtl.errors import NotAnalysable
 from ftmtl.findings import FindingType, ImageResult, ModelIdentity, Outcome, StudyResult
 from ftmtl.header.acquisition import Acquisition, read_header
+from ftmtl.header.classes import is_image
 from ftmtl.header.reading import USUAL, Reading
-from ftmtl.header.suitability import LEFT_ASIDE, is_image, is_synthetic
+from ftmtl.header.suitability import LEFT_ASIDE, is_synthetic
 from ftmtl.mammogram.load import Mammogram, load_mammogram
 from ftmtl.mammogram.pixels import display_pixels
 from ftmtl.phantom.dicom import write_study
 from ftmtl.phantom.make import LesionSpec
 from ftmtl.predictor import Predictor
+from node.charsets import DEFAULT
 from node.config import Config
 from node.domain import Analysed, Instance, Job, JobState, Predecessor, ResultObject
 from node.errors import LeaseLost, QueueUnavailable, ResultRejected
@@ -31,7 +33,9 @@ from node.flow.dispatch import DELIVER, Dispatcher
 from node.kinds import DEFAULT_OBJECTS, ObjectKind
 from node.ledger.ledger import Ledger
 from node.results.build import build_results
-from node.results.common.source import read_source
+from node.results.common.outcome import remarks as remarks_on
+from node.results.common.outcome import where
+from node.results.common.source import source_notes
 from node.results.kept import keep_result, read_result
 from node.results.summary import study_summary, summary
 from node.store.spool import Spool
@@ -61,6 +65,8 @@ class Order:
         The kinds of objects to write.
     reading
         Which kinds of images to analyse.
+    charset
+        The character set of text where none is declared, as a defined term.
     predecessor
         The report of an earlier analysis that the study's report replaces.
     known
@@ -71,6 +77,7 @@ class Order:
 
     kinds: tuple[ObjectKind, ...] = DEFAULT_OBJECTS
     reading: Reading = USUAL
+    charset: str = DEFAULT
     predecessor: Predecessor | None = None
     known: Mapping[str, ImageResult] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -143,10 +150,10 @@ def _load(path: Path, header: Acquisition, *, order: Order) -> Mammogram | Image
     except NotAnalysable as error:
         return _not_processed(header, str(error))
     try:
-        read_source(path)
+        notes = source_notes(path, order.charset)
     except ValueError as error:
         return _not_processed(header, f"Results can't refer to this image: {error}.")
-    return mammogram
+    return replace(mammogram, notes=(*mammogram.notes, *notes))
 
 
 def _predict(study_uid: str, mammograms: Sequence[Mammogram], predictor: Predictor) -> StudyResult:
@@ -162,7 +169,15 @@ def _predict(study_uid: str, mammograms: Sequence[Mammogram], predictor: Predict
 
 
 def _build(result: StudyResult, paths: Sequence[Path], folder: Path, order: Order) -> list[ResultObject]:
-    return build_results(result, paths, folder, order.kinds, display=display_pixels, predecessor=order.predecessor)
+    return build_results(
+        result,
+        paths,
+        folder,
+        order.kinds,
+        display=display_pixels,
+        predecessor=order.predecessor,
+        charset=order.charset,
+    )
 
 
 def rehearse(predictor: Predictor) -> None:
@@ -242,6 +257,7 @@ class AnalysisTask:
         order = Order(
             kinds=self._kinds(job),
             reading=self.config.model.reading(),
+            charset=self.config.dicom.default_charset,
             predecessor=earlier.predecessor,
             known=earlier.known,
             versions={i.sop_instance_uid: i.sha256[:16] for i in instances if i.sop_instance_uid in replacing},
@@ -261,7 +277,10 @@ class AnalysisTask:
             claim.finish(JobState(result.outcome.value), result.reason)
             return False
         kept = tuple(replace(made, path=Path(self.spool.key(made.path))) for made in objects)
-        claim.begin(Analysed(kept, result.forward_seconds, result.outcome.value, result.reason, model))
+        remarks = "\n".join(
+            [*filter(None, [result.coverage]), *(f"{where(i)}: {said}" for i, said in remarks_on(result))]
+        )
+        claim.begin(Analysed(kept, result.forward_seconds, result.outcome.value, result.reason, model, remarks))
         return True
 
     def _predictor(self, weights: str) -> Predictor:

@@ -124,7 +124,15 @@ class DeliveryTask:
             folder = self.spool.results(claim.job_id)
             result, predecessor = read_result(folder)
             paths = [self.spool.path(instance.key) for instance in self.ledger.arrivals.instances(claim.job_id)]
-            built = build_results(result, paths, folder, [kind], display=display_pixels, predecessor=predecessor)
+            built = build_results(
+                result,
+                paths,
+                folder,
+                [kind],
+                display=display_pixels,
+                predecessor=predecessor,
+                charset=self.config.dicom.default_charset,
+            )
             objects = [replace(made, path=Path(self.spool.key(made.path))) for made in built]
         words = f"{comment}; sent as {kind} instead"
         claim.replace(Replacement(destination, refused, objects, words))

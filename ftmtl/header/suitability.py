@@ -24,10 +24,6 @@ NO_SIDE = "The header does not say which breast this is."
 NO_VIEW = "The header does not say which view this is."
 LEFT_ASIDE = "This is a generated 2D image, and the study has a full-field image of that breast and view."
 
-_STORED_ONLY = tuple(f"1.2.840.10008.5.1.4.1.1.{family}" for family in ("88.", "66", "11.", "104.", "67", "68."))
-"""Beginnings of SOP Class UIDs of objects that refer to images and are none: reports and key objects, segmentations
-and registrations, presentation states, encapsulated documents, real world value maps, surfaces (PS3.4 B.5)."""
-
 
 @dataclass(frozen=True)
 class Rule:
@@ -61,11 +57,6 @@ def remarks(acq: Acquisition) -> tuple[str, ...]:
 def is_synthetic(acq: Acquisition) -> bool:
     """Return whether an image was generated from tomosynthesis."""
     return acq.mark(ImageKind.SYNTHETIC_2D) is not None
-
-
-def is_image(sop_class_uid: str) -> bool:
-    """Return whether objects of a SOP class are images, which a study is analysed or refused by."""
-    return not sop_class_uid.startswith(_STORED_ONLY)
 
 
 def _remarks(acq: Acquisition) -> Iterator[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ftmtl.header.reading import Reading
+from node.charsets import CODECS, DEFAULT
 from node.cli.extras import ANALYSIS, require
 from node.cli.options import add_command
 from node.errors import ConfigError
@@ -40,6 +41,13 @@ def add(commands: Any) -> None:
     analyze.add_argument("--pictures", action="store_true", help="draw the findings on each image as PNG")
     analyze.add_argument("--no-secondary-capture", action="store_true", help="do not analyse digitised film")
     analyze.add_argument(
+        "--charset",
+        choices=CODECS,
+        default=DEFAULT,
+        metavar="TERM",
+        help=f"the character set of headers that declare none and are not UTF-8 (default: {DEFAULT})",
+    )
+    analyze.add_argument(
         "--synthetic-2d",
         choices=["analyse", "refuse"],
         default="analyse",
@@ -64,4 +72,5 @@ def _analyze(arguments: argparse.Namespace) -> int:
         device=arguments.device,
         pictures=arguments.pictures,
         reading=Reading(not arguments.no_secondary_capture, arguments.synthetic_2d),
+        charset=arguments.charset,
     ).run(arguments.paths)

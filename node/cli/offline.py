@@ -21,6 +21,7 @@ from ftmtl.header.reading import USUAL, Reading
 from ftmtl.mammogram.pixels import display_pixels
 from ftmtl.overlay import Mark, draw
 from ftmtl.predictor import Predictor
+from node.charsets import DEFAULT
 from node.domain import Predecessor
 from node.errors import ResultRejected
 from node.intake import header as intake
@@ -49,6 +50,8 @@ class FileAnalysis:
         Whether to draw the findings on each image.
     reading
         Which kinds of images to analyse.
+    charset
+        The character set of text where none is declared, as a defined term.
     """
 
     out: Path
@@ -58,6 +61,7 @@ class FileAnalysis:
     device: str | None = None
     pictures: bool = False
     reading: Reading = USUAL
+    charset: str = DEFAULT
 
     def run(self, paths: Sequence[Path]) -> int:
         """Analyse files and folders.
@@ -92,11 +96,11 @@ class FileAnalysis:
         self, study_uid: str, files: list[Path], predictor: Predictor, predecessor: Predecessor | None
     ) -> dict[str, Any]:
         """Analyse one study; return its entry in the summary, with paths relative to ``out``."""
-        if len({identity_of(facts_of(intake.read_header(file))) for file in files}) > 1:
+        if len({identity_of(facts_of(intake.read_header(file), self.charset)) for file in files}) > 1:
             reason = "the images of this study name different patients: it is not analysed"
             return _failed(study_uid, reason)
         folder = self.out / _folder_name(study_uid)
-        order = Order(tuple(self.kinds), self.reading, predecessor)
+        order = Order(tuple(self.kinds), self.reading, self.charset, predecessor)
         try:
             analysis = analyse_study(files, predictor, folder, order)
         except ResultRejected as error:

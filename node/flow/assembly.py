@@ -56,5 +56,6 @@ def look_again_at(job: Job, instances: Sequence[Instance], *, sender_connected: 
 
 
 def has_all_views(instances: Sequence[Instance]) -> bool:
-    """Return whether the four standard views are there, each as an image that will be analysed."""
-    return {(i.laterality, i.view) for i in instances if not i.refusal} >= STANDARD_VIEWS
+    """Return whether the four standard views are there, each as an image that will be analysed in any case."""
+    certain = (i for i in instances if not i.refusal and not i.substitute)
+    return {(i.laterality, i.view) for i in certain} >= STANDARD_VIEWS

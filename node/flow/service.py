@@ -50,7 +50,7 @@ class Node:
         self._last_seen = ledger.clock()
         self.handover = Handover(ledger, dispatcher, config)
         self.reconciler = Reconciler(ledger, self.handover, config.queue)
-        policy = Policy(config.node.duplicates, config.model.reading())
+        policy = Policy(config.node.duplicates, config.model.reading(), config.dicom.default_charset)
         self.listener = Listener(
             Intake(spool, ledger, on_received=self._wake.set, policy=policy),
             ae_title=config.node.ae_title,

@@ -6,12 +6,12 @@ import hashlib
 from pathlib import Path
 
 import pydicom
-from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 from pydicom.uid import UID
 
 from ftmtl.header.acquisition import HEADER_TAGS
+from node.charsets import DEFAULT, Decoder
 from node.domain import StudyFacts
 
 _FACTS = {
@@ -41,9 +41,16 @@ def is_uid(value: str) -> bool:
     return len(value) <= 64 and UID(value).is_valid
 
 
-def facts_of(header: Dataset) -> StudyFacts:
-    """Return what people search a study by, decoded; without pydicom's warnings, which quote the values."""
-    found = {name: _text(header, keyword) for name, keyword in _FACTS.items()}
+def facts_of(header: Dataset, charset: str = DEFAULT) -> StudyFacts:
+    """Return what people search a study by, decoded; without pydicom's warnings, which quote the values.
+
+    ``charset`` is the character set to try where the header declares none and its text is not UTF-8.
+    """
+    declared = header.get_item("SpecificCharacterSet")
+    terms = b"" if declared is None else declared.value or b""
+    names = terms.decode("ascii", "replace").split("\\") if isinstance(terms, bytes) else list(map(str, [terms]))
+    decoder = Decoder(names, charset)
+    found = {name: _text(header, keyword, decoder) for name, keyword in _FACTS.items()}
     date = found["study_date"].replace(".", "")
     found["study_date"] = date if len(date) == 8 and date.isdigit() else ""
     return StudyFacts(**found)
@@ -54,13 +61,9 @@ def identity_of(facts: StudyFacts) -> str:
     return hashlib.sha256(f"{facts.patient_id}\0{facts.issuer}".encode()).hexdigest()
 
 
-def _text(header: Dataset, keyword: str) -> str:
+def _text(header: Dataset, keyword: str, decoder: Decoder) -> str:
     element = header.get_item(keyword)
     value = None if element is None else element.value
     if isinstance(value, bytes):
-        declared = header.get_item("SpecificCharacterSet")
-        terms = b"" if declared is None else declared.value or b""
-        names = terms.decode("ascii", "replace").split("\\") if isinstance(terms, bytes) else list(map(str, [terms]))
-        encodings = convert_encodings([name.strip(" \0") for name in names])
-        value = decode_bytes(value, encodings, {0x5C, 0x5E, 0x3D})
+        value = decoder.decode(value, frozenset({0x5C, 0x5E, 0x3D}))
     return "" if value is None else str(value).strip(" \0")[:1024]

@@ -15,8 +15,10 @@ from typing import NamedTuple
 from pydicom.dataset import Dataset
 
 from ftmtl.header.acquisition import Acquisition, read_acquisition
+from ftmtl.header.classes import is_image
 from ftmtl.header.reading import USUAL, Reading
-from ftmtl.header.suitability import is_image, why_not_analysed
+from ftmtl.header.suitability import is_synthetic, why_not_analysed
+from node.charsets import DEFAULT
 from node.dimse.status import StoreStatus
 from node.domain import Cause, Instance, StudyFacts
 from node.errors import LedgerError, SpoolError, SpoolFull
@@ -38,10 +40,13 @@ class Policy:
         one, ``ask`` takes the newer one and holds its study until a person releases it.
     reading
         Which kinds of images are analysed, and so count for a complete study.
+    charset
+        The character set of text where none is declared, as a defined term.
     """
 
     duplicates: str = "newest"
     reading: Reading = USUAL
+    charset: str = DEFAULT
 
 
 @dataclass(frozen=True)
@@ -127,7 +132,7 @@ class Intake:
             header = read_header(arrival.path)
             fault = _mismatch(arrival, header)
             acquisition = read_acquisition(header)
-            facts = facts_of(header)
+            facts = facts_of(header, self.policy.charset)
         except Exception as error:  # noqa: BLE001 - the boundary: pydicom raises whatever the bytes provoke
             reason = f"cannot be parsed: {type(error).__name__}"  # its message may quote patient data
             return self.refuse(arrival, Outcome(StoreStatus.CANNOT_UNDERSTAND, reason))
@@ -158,6 +163,7 @@ class Intake:
             calling_ae=arrival.sender,
             received=time.time(),
             refusal=refusal or "",
+            substitute=is_synthetic(acquisition),
         )
 
     def _enter(self, instance: Instance, facts: StudyFacts) -> Outcome:

@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
+from ftmtl.header.classes import is_image
 from node.domain import Cause, Instance, JobState, StudyFacts
 from node.errors import LedgerError
 from node.ledger.database import Database
@@ -168,12 +169,24 @@ class Arrivals:
         for row in (row for row in known if row.is_current):
             self._supersede(connection, row.instance_id)
         instance_id = self._insert(connection, instance)
-        if image:
+        if image and not self._changes_nothing(connection, instance, replace):
             job_id = self._open_job(connection, instance.study_uid, replace or Cause.LATE)
             link = {"job_id": job_id, "instance_id": instance_id}
             if connection.execute(job_instances.select().filter_by(**link)).first() is None:
                 connection.execute(job_instances.insert().values(**link))
         return Registration.NEW
+
+    def _changes_nothing(self, connection: sa.Connection, instance: Instance, replace: Cause | None) -> bool:
+        """Return whether an image would only add a refusal to a study that has been analysed.
+
+        Such as the secondary capture of another reader: two readers behind one PACS must not answer each other for ever.
+        """
+        if not instance.refusal or replace is not None:
+            return False
+        states = (
+            connection.execute(sa.select(jobs.c.state).where(jobs.c.study_uid == instance.study_uid)).scalars().all()
+        )
+        return bool(states) and JobState.RECEIVING not in states
 
     def _insert(self, connection: sa.Connection, instance: Instance) -> int:
         added = connection.execute(instances.insert().values(**_row(instance), is_current=True))
@@ -248,17 +261,12 @@ def add_job(connection: sa.Connection, study_uid: str, state: JobState, cause: C
 
 
 def take_current(connection: sa.Connection, job_id: str, study_uid: str) -> None:
-    """Put every image of a study that was in one of its jobs, in the version in force, into a job."""
-    before = (
-        sa.select(instances.c.sop_instance_uid)
-        .join(job_instances, job_instances.c.instance_id == instances.c.instance_id)
-        .join(jobs, jobs.c.job_id == job_instances.c.job_id)
-        .where(jobs.c.study_uid == study_uid)
-    )
-    current = sa.select(sa.literal(job_id), instances.c.instance_id).where(
-        instances.c.study_uid == study_uid, instances.c.is_current, instances.c.sop_instance_uid.in_(before)
-    )
-    connection.execute(job_instances.insert().from_select(["job_id", "instance_id"], current))
+    """Put every image of a study, in the version in force, into a job."""
+    query = sa.select(instances.c.instance_id, instances.c.sop_class_uid)
+    rows = connection.execute(query.where(instances.c.study_uid == study_uid, instances.c.is_current)).all()
+    links = [{"job_id": job_id, "instance_id": row.instance_id} for row in rows if is_image(row.sop_class_uid)]
+    if links:
+        connection.execute(job_instances.insert(), links)
 
 
 def _row(instance: Instance) -> dict[str, Any]:

@@ -124,6 +124,7 @@ class Deliveries:
                 forward_seconds=analysed.forward_seconds,
                 outcome=analysed.outcome,
                 outcome_reason=analysed.reason,
+                remarks=analysed.remarks,
                 model=analysed.model,
             )
 

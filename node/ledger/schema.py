@@ -19,6 +19,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -59,6 +60,7 @@ instances = Table(
     Column("received", Float, nullable=False),
     Column("is_current", Boolean, nullable=False, default=True),
     Column("set_aside", Text, nullable=False, default=""),
+    Column("substitute", Boolean, nullable=False, default=False, server_default=false()),
     UniqueConstraint("sop_instance_uid", "sha256", name="one_version"),
 )
 
@@ -95,6 +97,7 @@ jobs = Table(
     Column("plan", Text, nullable=False, default="{}", server_default="{}"),
     Column("outcome", String(16), nullable=False, default="", server_default=""),
     Column("outcome_reason", Text, nullable=False, default="", server_default=""),
+    Column("remarks", Text, nullable=False, default="", server_default=""),
 )
 
 Index("jobs_due", jobs.c.state, jobs.c.due)

@@ -12,6 +12,7 @@ from pydicom.errors import InvalidDicomError
 
 from ftmtl.findings import ImageResult, StudyResult
 from ftmtl.header.elements import ODD_VALUE
+from node.charsets import DEFAULT
 from node.domain import Predecessor, ResultObject
 from node.kinds import DEFAULT_OBJECTS, ObjectKind
 from node.results.common.source import read_source, with_patient_of
@@ -27,6 +28,7 @@ def build_results(
     *,
     display: Display | None = None,
     predecessor: Predecessor | None = None,
+    charset: str = DEFAULT,
 ) -> list[ResultObject]:
     """Write the objects that report what happened to a study.
 
@@ -47,6 +49,8 @@ def build_results(
         Reads an image for the page; needed for kind ``sc`` only.
     predecessor
         The report that the new one replaces, if there is one.
+    charset
+        The character set of text where none is declared, as a defined term.
 
     Returns
     -------
@@ -61,7 +65,7 @@ def build_results(
     ValueError
         If an analysed image has no file among ``sources``, or an image belongs to another study.
     """
-    known = _headers(result, sources)
+    known = _headers(result, sources, charset)
     study = _study(result, known, display, predecessor)
     if not known:
         return []
@@ -97,13 +101,13 @@ def _study(
     )
 
 
-def _headers(result: StudyResult, sources: Sequence[Path]) -> dict[str, _Source]:
+def _headers(result: StudyResult, sources: Sequence[Path], charset: str) -> dict[str, _Source]:
     """Return the normalised header of each image of the result whose header can be read."""
     images = {image.sop_instance_uid for image in result.images}
     known: dict[str, _Source] = {}
     for path in sources if images else ():
         try:
-            header = read_source(path)
+            header = read_source(path, charset)
         except (InvalidDicomError, *ODD_VALUE, EOFError):
             continue
         if header.SOPInstanceUID in images:

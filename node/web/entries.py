@@ -58,6 +58,8 @@ def _entry(job: Job, states: Mapping[str, Collection[DeliveryState]]) -> dict[st
         "study_uid": job.study_uid,
         "state": job.state.value,
         "reason": job.reason,
+        "outcome": job.outcome,
+        "remarks": job.remarks.splitlines(),
         "created": iso_time(job.created),
         "updated": iso_time(job.updated),
         "destinations": [{"name": name, "state": _state(job, states.get(name, ()))} for name in job.destinations],

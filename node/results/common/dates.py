@@ -44,7 +44,7 @@ def _made(source: Dataset) -> datetime:
 
 def parse_date(text: str) -> datetime | None:
     """Return the day of a DA value (PS3.5 6.2), or None if it is invalid or a placeholder such as 00010101."""
-    match = re.fullmatch(r"(\d{4})\.?(\d{2})\.?(\d{2})", text.strip())
+    match = re.fullmatch(r"(\d{4})[.-]?(\d{2})[.-]?(\d{2})", text.strip())
     if not match or match[1] < "1850":
         return None
     try:

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from os import PathLike
 
 from pydicom import dcmread
-from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.datadict import dictionary_VM, dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -23,6 +22,9 @@ from pydicom.sequence import Sequence as Items
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import ExplicitVRLittleEndian
 
+from ftmtl.header.frames import GROUPS, flattened
+from ftmtl.header.sizes import plausible_spacing
+from node.charsets import DEFAULT, SINGLE_BYTE, Decoder
 from node.results.common import display
 from node.results.common.dates import parse_date, parse_time
 
@@ -71,16 +73,17 @@ COPIED = (
 _TAGS = {keyword: Tag(tag_for_keyword(keyword) or 0) for keyword in COPIED}
 _PATIENT_AND_STUDY_TAGS = frozenset(_TAGS[keyword] for keyword in PATIENT_AND_STUDY)
 _CHARSET = Tag("SpecificCharacterSet")
-_READ = [*_TAGS.values(), _CHARSET]
+_READ = [*_TAGS.values(), _CHARSET, *map(Tag, GROUPS)]
 
 UTF8 = "ISO_IR 192"
 
-SINGLE_BYTE = {
-    "ISO_IR 100": "latin_1", "ISO_IR 101": "iso8859_2", "ISO_IR 109": "iso8859_3", "ISO_IR 110": "iso8859_4",
-    "ISO_IR 144": "iso8859_5", "ISO_IR 127": "iso8859_6", "ISO_IR 126": "iso8859_7", "ISO_IR 138": "iso8859_8",
-    "ISO_IR 148": "iso8859_9",
-}  # fmt: skip
-"""Character sets that a result may keep; every other one is re-encoded as UTF-8 (PS3.3 C.12.1.1.2)."""
+IDENTITY = {
+    "PatientID": "Patient ID",
+    "IssuerOfPatientID": "Issuer of Patient ID",
+    "PatientName": "Patient's Name",
+    "AccessionNumber": "Accession Number",
+}
+"""Attributes that identify a patient or an examination, by name: results have them whole, or there are no results."""
 
 MAX_LENGTH = {"SH": 16, "LO": 64, "PN": 64, "CS": 16, "ST": 1024, "UT": 10240, "UC": 10240, "DS": 16, "IS": 12}
 """Longest value in characters (PS3.5 6.2); for PN, the longest component group."""
@@ -97,16 +100,20 @@ METHOD_NOT_STATED = "Not stated by the source image"
 GB2312_ESCAPE = "\x1b$)A"
 """Escape sequence that announces GB 2312 (PS3.5 K.2); pydicom leaves it in the decoded text."""
 
+_ENDS_OF_NAMES, _ENDS_OF_LINES = frozenset({0x5E, 0x3D}), frozenset({0x0A, 0x0C, 0x0D})
+
 _LOCALISED = frozenset({"SH", "LO", "PN", "ST", "LT", "UT", "UC"})
 
 
-def read_source(source: str | PathLike[str] | Dataset) -> Dataset:
+def read_source(source: str | PathLike[str] | Dataset, charset: str = DEFAULT) -> Dataset:
     """Return the normalised header copy of a source image, without pixels.
 
     Parameters
     ----------
     source
         A DICOM file, or its data set, which is left as it is.
+    charset
+        The character set to try where the header declares none and its text is not UTF-8, as a defined term.
 
     Returns
     -------
@@ -119,17 +126,29 @@ def read_source(source: str | PathLike[str] | Dataset) -> Dataset:
     pydicom.errors.InvalidDicomError, OSError
         If the file cannot be read.
     ValueError
-        If the source has no SOP Class, SOP Instance, Study or Series Instance UID, or no size.
+        If the source has no SOP Class, SOP Instance, Study or Series Instance UID, or no size, or if a result cannot
+        carry an attribute that identifies the patient or the examination as the source has it.
     """
+    return _normalised(source, charset)[0]
+
+
+def source_notes(source: str | PathLike[str] | Dataset, charset: str = DEFAULT) -> tuple[str, ...]:
+    """Return sentences about what was unusual about a header's text; raises what :func:`read_source` raises."""
+    return _normalised(source, charset)[1]
+
+
+def _normalised(source: str | PathLike[str] | Dataset, charset: str) -> tuple[Dataset, tuple[str, ...]]:
     if not isinstance(source, Dataset):
         source = dcmread(source, stop_before_pixels=True, specific_tags=_READ)
-    encodings = _encodings(source)
+    source = flattened(source)
+    decoder = Decoder(_declared(source), charset)
     header = Dataset()
     for keyword, tag in _TAGS.items():
-        _copy(source, header, keyword, tag, encodings)
+        _copy(source, header, keyword, tag, decoder)
     for keyword in TYPE_2:
         if keyword not in header:
             setattr(header, keyword, None)
+    _drop_implausible_spacing(header)
     _complete_patient(header)
     _check_identity(header)
     charset = _output_charset(_declared(source), header)
@@ -137,7 +156,13 @@ def read_source(source: str | PathLike[str] | Dataset) -> Dataset:
         header.SpecificCharacterSet = charset
     header.file_meta = FileMetaDataset()
     header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    return header
+    return header, tuple(decoder.notes)
+
+
+def _drop_implausible_spacing(header: Dataset) -> None:
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
+        if keyword in header and plausible_spacing(header, keyword) is None:
+            delattr(header, keyword)
 
 
 def with_patient_of(header: Dataset, other: Dataset) -> Dataset:
@@ -210,12 +235,7 @@ def _declared(source: Dataset) -> list[str]:
     return [str(term).strip(" \0") for term in terms] or [""]
 
 
-def _encodings(source: Dataset) -> list[str]:
-    """Return the Python encodings of the source's text; Latin-1 if none is declared."""
-    return convert_encodings(_declared(source))
-
-
-def _copy(source: Dataset, target: Dataset, keyword: str, tag: BaseTag, encodings: Sequence[str]) -> None:
+def _copy(source: Dataset, target: Dataset, keyword: str, tag: BaseTag, decoder: Decoder) -> None:
     """Copy one attribute, normalised; leave it out if nothing legal remains of it."""
     if tag not in source:
         return
@@ -226,7 +246,7 @@ def _copy(source: Dataset, target: Dataset, keyword: str, tag: BaseTag, encoding
             setattr(target, keyword, Items([lut]))
         return
     if vr == "SQ":
-        items = _items(source, tag, encodings)
+        items = _items(source, tag, decoder)
         if items:
             setattr(target, keyword, Items(items))
         return
@@ -235,14 +255,33 @@ def _copy(source: Dataset, target: Dataset, keyword: str, tag: BaseTag, encoding
         if isinstance(value, int):
             setattr(target, keyword, value)
         return
-    values = [_legal(keyword, vr, value) for value in _values(source, tag, vr, encodings)]
+    found = _values(source, tag, vr, decoder)
+    values = [_legal(keyword, vr, value) for value in found]
+    if keyword in IDENTITY:
+        _check_whole(IDENTITY[keyword], found, values[0])
+    elif keyword == "StudyID" and values[0] != found[0].strip(" \0"):
+        return  # a part of it would be another one
     if dictionary_VM(tag) == "1":
         values = values[:1]
     if any(values) and not (keyword in _ALL_OR_NONE and (len(values) != 2 or not all(values))):
         setattr(target, keyword, values if len(values) > 1 else values[0])
 
 
-def _items(source: Dataset, tag: BaseTag, encodings: Sequence[str]) -> list[Dataset]:
+def _check_whole(name: str, found: Sequence[str], legal: str) -> None:
+    """Check that a result can carry an identifying attribute as the source has it.
+
+    Raises
+    ------
+    ValueError
+        If it cannot.
+    """
+    if len(found) > 1:
+        raise ValueError(f"the {name} contains a backslash")
+    if legal.rstrip("^= ") != found[0].replace(GB2312_ESCAPE, "").strip(" \0\t\r\n").rstrip("^= "):
+        raise ValueError(f"the {name} is too long, or contains what the standard does not allow")
+
+
+def _items(source: Dataset, tag: BaseTag, decoder: Decoder) -> list[Dataset]:
     """Return a sequence's items, normalised in the same way, without private attributes and most nested sequences."""
     items = []
     value = source[tag].value
@@ -252,7 +291,7 @@ def _items(source: Dataset, tag: BaseTag, encodings: Sequence[str]) -> list[Data
             if inner.tag.is_private or not inner.keyword:
                 continue
             if inner.VR != "SQ" or inner.keyword in _INNER_SEQUENCES:
-                _copy(item, copy, inner.keyword, inner.tag, encodings)
+                _copy(item, copy, inner.keyword, inner.tag, decoder)
         if "UniversalEntityID" in copy and "UniversalEntityIDType" not in copy:  # PS3.3 10.17: useless without its type
             del copy.UniversalEntityID
         if len(copy):
@@ -260,7 +299,7 @@ def _items(source: Dataset, tag: BaseTag, encodings: Sequence[str]) -> list[Data
     return items
 
 
-def _values(source: Dataset, tag: BaseTag, vr: str, encodings: Sequence[str]) -> list[str]:
+def _values(source: Dataset, tag: BaseTag, vr: str, decoder: Decoder) -> list[str]:
     """Return an attribute's values as decoded text, without pydicom's warnings, which quote the value."""
     element = source.get_item(tag)
     value = element.value if element is not None else None
@@ -268,7 +307,7 @@ def _values(source: Dataset, tag: BaseTag, vr: str, encodings: Sequence[str]) ->
         return [""]
     if isinstance(element, RawDataElement) or isinstance(value, bytes):
         if vr in _LOCALISED:
-            text = decode_bytes(bytes(value), list(encodings), {0x0A, 0x0C, 0x0D} if vr != "PN" else {0x5E, 0x3D})
+            text = decoder.decode(bytes(value), _ENDS_OF_NAMES if vr == "PN" else _ENDS_OF_LINES)
         else:
             text = bytes(value).decode("ascii", "replace")
         return text.split("\\") if vr not in ("ST", "LT", "UT") else [text]
@@ -283,7 +322,7 @@ def _legal(keyword: str, vr: str, text: str) -> str:
     if not text:
         return ""
     if keyword in _TERMS:
-        text = text.upper()
+        text = _SEXES.get(text.upper(), text.upper()) if keyword == "PatientSex" else text.upper()
         return text if re.fullmatch(_TERMS[keyword], text) else ""
     if keyword in ("PixelSpacing", "ImagerPixelSpacing"):
         return text[:16] if _positive(text) else ""
@@ -314,6 +353,7 @@ _TERMS = {
     "ImageLaterality": "[LRB]",
     "BurnedInAnnotation": "YES|NO",
 }
+_SEXES = {"FEMALE": "F", "MALE": "M", "OTHER": "O"}
 _FORMS = {
     "UI": "[0-9.]{1,64}",
     "AS": r"\d{3}[DWMY]",

@@ -7,6 +7,7 @@ from pydicom import uid
 from pydicom.dataset import Dataset
 
 from ftmtl.header.acquisition import Acquisition, read_acquisition
+from ftmtl.header.classes import is_image
 from ftmtl.header.reading import Reading
 from ftmtl.header.suitability import (
     IMPLANT,
@@ -18,7 +19,6 @@ from ftmtl.header.suitability import (
     SECONDARY_CAPTURE,
     SYNTHETIC_2D,
     TOMOSYNTHESIS,
-    is_image,
     is_synthetic,
     remarks,
     why_not_analysed,
