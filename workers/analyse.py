@@ -33,8 +33,7 @@ from node.flow.dispatch import DELIVER, Dispatcher
 from node.kinds import DEFAULT_OBJECTS, ObjectKind
 from node.ledger.ledger import Ledger
 from node.results.build import build_results
-from node.results.common.outcome import remarks as remarks_on
-from node.results.common.outcome import where
+from node.results.common.outcome import remark_lines
 from node.results.common.source import source_notes
 from node.results.kept import keep_result, read_result
 from node.results.summary import study_summary, summary
@@ -277,9 +276,7 @@ class AnalysisTask:
             claim.finish(JobState(result.outcome.value), result.reason)
             return False
         kept = tuple(replace(made, path=Path(self.spool.key(made.path))) for made in objects)
-        remarks = "\n".join(
-            [*filter(None, [result.coverage]), *(f"{where(i)}: {said}" for i, said in remarks_on(result))]
-        )
+        remarks = "\n".join(remark_lines(result))
         claim.begin(Analysed(kept, result.forward_seconds, result.outcome.value, result.reason, model, remarks))
         return True
 

@@ -179,7 +179,7 @@ class Arrivals:
     def _changes_nothing(self, connection: sa.Connection, instance: Instance, replace: Cause | None) -> bool:
         """Return whether an image would only add a refusal to a study that has been analysed.
 
-        Such as the secondary capture of another reader: two readers behind one PACS must not answer each other for ever.
+        Such as another reader's secondary capture: two readers behind one PACS must not answer each other for ever.
         """
         if not instance.refusal or replace is not None:
             return False

@@ -124,7 +124,7 @@ def _row(entry: dict[str, Any]) -> str:
         f'<span class="state {entry["state"]}">{entry["state"].replace("_", " ")}</span>',
         html.escape(entry["study_uid"]),
         html.escape(where),
-        html.escape(entry["reason"]),
+        html.escape(" ".join(filter(None, [entry["reason"], *entry["remarks"]]))),
         entry["updated"],
         f'<a href="/api/jobs/{entry["job_id"]}">{entry["job_id"][:8]}</a>',
     )

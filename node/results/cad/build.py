@@ -38,7 +38,7 @@ from node.results.common.content import (
     uid_reference,
 )
 from node.results.common.naming import object_uid, tracking_id, tracking_uid
-from node.results.common.outcome import known_images, outcome_code, outcome_parts, reason_of, remarks, where
+from node.results.common.outcome import known_images, outcome_code, outcome_parts, reason_of, remark_lines, where
 from node.results.common.outline import outline
 from node.results.common.source import PATIENT_AND_STUDY, UTF8
 from node.results.common.stamp import RESEARCH_NOTICE, algorithm_parameters, equipment, nameless, stamp
@@ -211,9 +211,7 @@ def _in_words(analysed: list[Entry], result: StudyResult) -> str:
     for other in sorted(result.images, key=lambda image: image.sop_instance_uid):
         if other.sop_instance_uid not in uids:
             lines.append(f"{where(other)} not analysed: {reason_of(other)}")
-    lines += [result.coverage] if result.coverage else []
-    lines += [f"{where(image)}: {said}" for image, said in remarks(result)]
-    return "\r\n".join(lines)
+    return "\r\n".join([*lines, *remark_lines(result)])
 
 
 def _algorithm(model: ModelIdentity, *more: str) -> Iterator[Dataset]:

@@ -86,6 +86,12 @@ def remarks(result: StudyResult) -> list[tuple[ImageResult, str]]:
     return [(image, " ".join(image.notes)) for image in order if image.notes]
 
 
+def remark_lines(result: StudyResult) -> list[str]:
+    """Return what was read, and what a reader has to know of each image, one line each."""
+    covered = [result.coverage] if result.coverage else []
+    return covered + [f"{where(image)}: {said}" for image, said in remarks(result)]
+
+
 def where(image: ImageResult) -> str:
     """Return side and view of an image for a sentence about it."""
     return side_and_view(image.laterality, image.view) or "One image"
