@@ -242,8 +242,9 @@ class StudyResult:
         And a breast of which there is no image. Images without side and view are not listed: they may be no mammograms.
         """
         missing = _places(image for image in self.images if not image.was_read)
-        sides = {image.laterality for image in self.images}
-        absent = [name for side, name in (("R", "right breast"), ("L", "left breast")) if side not in sides]
+        told = {image.laterality for image in self.images}
+        sides = {image.laterality for image in self.images if image.was_read}
+        absent = [name for side, name in (("R", "right breast"), ("L", "left breast")) if side not in told]
         return (*(place for place in missing if place not in self.read), *(absent if None not in sides else ()))
 
     @property

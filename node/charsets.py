@@ -24,6 +24,9 @@ CODECS = SINGLE_BYTE | {
 
 DEFAULT = "ISO_IR 100"
 
+GB2312_ESCAPE = "\x1b$)A"
+"""Escape sequence that announces GB 2312 (PS3.5 K.2); pydicom leaves it in the decoded text."""
+
 _WORDS = {"ISO_IR 192": "UTF-8", "ISO_IR 100": "Latin-1"}
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
@@ -99,5 +102,5 @@ def _extended(value: bytes, terms: Sequence[str], delimiters: frozenset[int]) ->
     """Decode text with code extensions (PS3.5 6.1.2.4), or return None if that leaves anything out."""
     from pydicom.charset import convert_encodings, decode_bytes  # late: commands on the ledger start without it
 
-    text = decode_bytes(value, convert_encodings(list(terms)), set(delimiters))
-    return None if _REPLACEMENT in text else text
+    text = decode_bytes(value, convert_encodings(list(terms)), set(delimiters)).replace(GB2312_ESCAPE, "")
+    return None if _REPLACEMENT in text or "\x1b" in text else text

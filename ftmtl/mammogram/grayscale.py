@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from ftmtl.errors import NotAnalysable
-from ftmtl.header.elements import ODD_VALUE, number
+from ftmtl.header.elements import ODD_VALUE, number, text
 from ftmtl.header.grayscale import Doubles, Lut, Window, is_inverse, luts, windows
 
 NO_VOI = "No VOI transform; the grey scale was stretched to the image's own range."
@@ -124,8 +124,9 @@ def _modality(ds: Dataset, values: NDArray[Any]) -> Doubles:
             if table is None:
                 raise ValueError("descriptor and data do not match")
             return table.apply(wide)
-        if "RescaleSlope" in ds and "RescaleIntercept" in ds:
-            wide = wide * float(ds.RescaleSlope) + float(ds.RescaleIntercept)
+        slope, intercept = text(ds, "RescaleSlope"), text(ds, "RescaleIntercept")
+        if slope and intercept:
+            wide = wide * float(slope) + float(intercept)
     except ODD_VALUE as error:
         raise NotAnalysable("The modality LUT of this image is damaged.") from error
     return wide

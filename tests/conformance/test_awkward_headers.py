@@ -69,6 +69,18 @@ CUT = ("too long", "descriptions too long")
 """Headers with values that are too long for results, so that these differ from their source."""
 
 
+@pytest.mark.parametrize(
+    "values",
+    [{"PatientID": "9" * 80}, {"PatientID": "12\\34"}, {"AccessionNumber": "A" * 17}, {"PatientName": "N" * 65}],
+    ids=str,
+)
+def test_nothing_is_sent_under_another_identity(values: dict[str, str], tmp_path: Path) -> None:
+    analysis = analyse([mg.write(image_with(values), tmp_path)], tmp_path / "out")
+    assert analysis.objects == ()
+    assert analysis.result.outcome is Outcome.NOT_PROCESSED
+    assert "Results can't refer to this image: the " in analysis.result.reason
+
+
 @pytest.mark.parametrize("name", HEADERS)
 def test_every_kind_of_object_is_valid(name: str, tmp_path: Path, run_tool: Run) -> None:
     path = mg.write(image_with(HEADERS[name]), tmp_path)
@@ -245,15 +257,16 @@ def test_an_image_that_nothing_can_refer_to_is_told_of(keyword: str, tmp_path: P
 
 
 def test_sizes_rest_on_the_calibrated_spacing(tmp_path: Path, run_tool: Run) -> None:
-    """0.25 mm by the published pattern's Pixel Spacing; at the detector it is 0.5 mm, magnified 1.5 times.
+    """0.25 mm by the published pattern's Pixel Spacing; at the detector it is 0.5 mm.
 
-    The pattern does not show a breast, so one is drawn over it.
+    The pattern does not show a breast, so one is drawn over it; nor is a whole breast magnified 1.5 times.
     """
     path = tmp_path / "pattern.dcm"
     ds = dcmread(real_data("mg/spacing_pattern_102.dcm"))
     pixels = np.zeros((ds.Rows, ds.Columns), dtype=np.uint8)
     pixels[100 : 100 + ROWS, ds.Columns - COLUMNS :] = breast()[:, ::-1] // 16
     ds.PixelData = pixels.tobytes()
+    ds.EstimatedRadiographicMagnificationFactor = 1.4
     ds.save_as(path)
     analysis = analyse([path], tmp_path / "out")
     (image,) = analysis.result.images

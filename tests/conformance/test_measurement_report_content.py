@@ -145,7 +145,7 @@ def test_sizes_on_an_image_with_two_spacings(tmp_path: Path) -> None:
         ds.PixelSpacing = pixel_spacing
         if pixel_spacing is None:
             del ds.EstimatedRadiographicMagnificationFactor
-        told, source = read_spacing(ds)
+        told, source, _ = read_spacing(ds)
         assert told == pytest.approx((spacing, spacing))
         lesion = replace(
             mg.finding(),

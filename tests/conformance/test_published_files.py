@@ -6,13 +6,17 @@ from pathlib import Path
 
 import pytest
 from pydicom import dcmread
+from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
+from pydicom.uid import ExplicitVRLittleEndian
 from support.analyses import accepted, analyse, analyse_folder, words
+from support.breasts import COLUMNS, ROWS, breast
 from support.every_kind import OF_THE_STUDY
 from support.realdata import edge_files, real_data
 from support.validators import Run
 
 from ftmtl.findings import ImageResult, Outcome
+from ftmtl.header.classes import is_image
 from ftmtl.header.suitability import MG_FOR_PRESENTATION
 from node.domain import ResultObject
 from node.kinds import ObjectKind as Kind
@@ -41,12 +45,15 @@ def test_no_published_file_is_a_mammogram_and_each_report_says_so(tmp_path: Path
     objects: list[ResultObject] = []
     for path in files:
         analysis = analyse([path], tmp_path / path.name)
+        if not is_image(str(dcmread(path, stop_before_pixels=True).get("SOPClassUID", ""))):
+            assert (analysis.result.images, analysis.objects) == ((), ())
+            continue
         (image,) = analysis.result.images
         assert image.outcome is Outcome.NOT_PROCESSED, path
         assert image.reason.endswith("."), path
         told_in_words(analysis, image)
         objects += analysis.objects
-    assert len(objects) > 60 * len(OF_THE_STUDY)
+    assert len(objects) > 55 * len(OF_THE_STUDY)
     accepted(objects, run_tool, files)
 
 
@@ -58,7 +65,7 @@ def told_in_words(analysis: Analysis, image: ImageResult) -> None:
 
 
 def test_their_headers_on_mammograms_give_valid_results(tmp_path: Path, run_tool: Run) -> None:
-    """Each is passed off as a mammogram, so that those with grey pixels are analysed and findings inherit their header.
+    """Each is passed off as a mammogram and given a breast, so that findings inherit the headers of most.
 
     The others give the same results as above.
     """
@@ -68,6 +75,8 @@ def test_their_headers_on_mammograms_give_valid_results(tmp_path: Path, run_tool
         ds = dcmread(path)
         ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = MG_FOR_PRESENTATION
         ds.Modality = "MG"
+        if "PixelData" in ds and ds.original_encoding[1]:
+            show_a_breast(ds)
         called = tmp_path / path.name
         ds.save_as(called)
         analysis = analyse([called], tmp_path / f"{path.name} results")
@@ -78,8 +87,20 @@ def test_their_headers_on_mammograms_give_valid_results(tmp_path: Path, run_tool
             objects += analysis.objects
         else:
             told_in_words(analysis, image)
-    assert {"693_J2KR.dcm", "MR2_J2KI.dcm", "RG3_J2KR.dcm", "vlut_04.dcm", "explicit_VR-UN.dcm"} <= analysed.keys()
+    assert {"MR2_J2KI.dcm", "RG3_J2KR.dcm", "explicit_VR-UN.dcm", "US1_UNCR.dcm"} <= analysed.keys()
     accepted(objects, run_tool, list(analysed.values()))
+
+
+def show_a_breast(ds: Dataset) -> None:
+    """Replace the pixels of an image by a breast, and what describes them."""
+    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    ds.Rows, ds.Columns, ds.SamplesPerPixel, ds.PhotometricInterpretation = ROWS, COLUMNS, 1, "MONOCHROME2"
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, 12, 11, 0
+    for keyword in ("NumberOfFrames", "PlanarConfiguration", "WindowCenter", "WindowWidth", "PixelPaddingValue"):
+        ds.pop(keyword, None)
+    del ds.PixelData
+    ds.PixelData = breast().tobytes()
+    ds["PixelData"].VR = "OW"
 
 
 def test_the_command_accounts_for_every_published_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ AWKWARD: dict[str, dict[str, object]] = {
     ),
     "sex unknown": {"PatientSex": "U"},
     "dates zero": {"PatientBirthDate": "00000000", "StudyDate": "00000000", "ContentDate": "", "StudyTime": "25"},
-    "too long": {"PatientID": "9" * 80, "AccessionNumber": "A" * 40, "StudyID": "S" * 17},
+    "too long": {"StudyID": "S" * 17, "PatientComments": "long " * 3000},
     "orientation is a view": {"PatientOrientation": "CC"},
     "no dates at all": dict.fromkeys(
         ("StudyDate", "StudyTime", "ContentDate", "ContentTime", "AcquisitionDate", "AcquisitionTime")

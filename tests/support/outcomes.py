@@ -16,7 +16,10 @@ from support.studies import Headers, Study, by_uid
 OUTCOMES = ("findings", "none", "partial", "failed")
 
 REASON = "This is a spot compression view; the model reads whole-breast views only."
-TOMOSYNTHESIS = "This is a tomosynthesis object; the model reads 2D mammograms only."
+TOMOSYNTHESIS = (
+    "This is a tomosynthesis volume (SOP class Breast Tomosynthesis Image, 3 frames); "
+    "the model reads 2D mammograms only."
+)
 """Reasons why an image was not analysed; for the first one it is only pretended."""
 
 

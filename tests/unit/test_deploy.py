@@ -25,7 +25,7 @@ from node.config import Config, DestinationSection, Peer, load_config
 DEPLOY = ROOT / "deploy"
 SYSTEMD = DEPLOY / "systemd"
 UNITS = sorted([*SYSTEMD.glob("*.service"), *SYSTEMD.glob("*.conf")])
-SETTING = re.compile(r"^#(?=[a-z_]+ = |\[)", re.MULTILINE)
+SETTING = re.compile(r"^#(?=[a-z_0-9]+ = |\[)", re.MULTILINE)
 """A setting that is commented out; prose has a space behind its ``#``."""
 
 

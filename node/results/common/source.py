@@ -97,9 +97,6 @@ _INNER_SEQUENCES = frozenset({"ViewModifierCodeSequence"})
 METHOD_NOT_STATED = "Not stated by the source image"
 """De-identification Method if an image says that the patient's identity was removed, but not how (PS3.3 C.7.1.1)."""
 
-GB2312_ESCAPE = "\x1b$)A"
-"""Escape sequence that announces GB 2312 (PS3.5 K.2); pydicom leaves it in the decoded text."""
-
 _ENDS_OF_NAMES, _ENDS_OF_LINES = frozenset({0x5E, 0x3D}), frozenset({0x0A, 0x0C, 0x0D})
 
 _LOCALISED = frozenset({"SH", "LO", "PN", "ST", "LT", "UT", "UC"})
@@ -277,7 +274,7 @@ def _check_whole(name: str, found: Sequence[str], legal: str) -> None:
     """
     if len(found) > 1:
         raise ValueError(f"the {name} contains a backslash")
-    if legal.rstrip("^= ") != found[0].replace(GB2312_ESCAPE, "").strip(" \0\t\r\n").rstrip("^= "):
+    if legal.rstrip("^= ") != found[0].strip(" \0\t\r\n").rstrip("^= "):
         raise ValueError(f"the {name} is too long, or contains what the standard does not allow")
 
 
@@ -318,7 +315,7 @@ def _values(source: Dataset, tag: BaseTag, vr: str, decoder: Decoder) -> list[st
 
 def _legal(keyword: str, vr: str, text: str) -> str:
     """Return a value in a form that PS3.5 6.2 and the attribute's own terms allow, or an empty string."""
-    text = text.replace(GB2312_ESCAPE, "").strip(" \0\t\r\n")
+    text = text.strip(" \0\t\r\n")
     if not text:
         return ""
     if keyword in _TERMS:

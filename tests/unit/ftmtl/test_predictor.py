@@ -73,7 +73,8 @@ def test_no_images_and_no_findings(predictor: Predictor) -> None:
     assert predictor.predict("2.25.1", []).outcome is Outcome.NOT_PROCESSED
     strict = Predictor(device="cpu", threshold=1.1)
     result = strict.predict("2.25.1", [load_mammogram(phantom_dataset(unseen_phantom(1)))])
-    assert result.outcome is Outcome.NO_FINDINGS
+    assert result.outcome is Outcome.PARTLY_READ
+    assert result.images[0].outcome is Outcome.NO_FINDINGS
     assert result.images[0].score == 0
 
 

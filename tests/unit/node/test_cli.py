@@ -16,7 +16,7 @@ from node.cli.main import main
 from node.cli.standalone import free_port
 from node.domain import JobState
 
-KEYS = ["job_id", "study_uid", "state", "reason", "created", "updated", "destinations"]
+KEYS = ["job_id", "study_uid", "state", "reason", "outcome", "remarks", "created", "updated", "destinations"]
 
 
 @pytest.fixture(autouse=True)

@@ -24,7 +24,17 @@ def test_times_are_iso_8601_utc():
 
 def test_an_entry_before_there_are_results(ledger, job_id):
     (entry,) = job_entries(ledger)
-    assert set(entry) == {"job_id", "study_uid", "state", "reason", "created", "updated", "destinations"}
+    assert set(entry) == {
+        "job_id",
+        "study_uid",
+        "state",
+        "reason",
+        "outcome",
+        "remarks",
+        "created",
+        "updated",
+        "destinations",
+    }
     assert (entry["job_id"], entry["study_uid"], entry["state"]) == (job_id, instance().study_uid, "queued")
     assert entry["destinations"] == [{"name": "archive", "state": "pending"}, {"name": "second", "state": "pending"}]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", entry["updated"])

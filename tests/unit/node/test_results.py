@@ -129,9 +129,8 @@ def test_read_source_copies_who_issued_the_accession_number() -> None:
 @pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
 def test_read_source_cuts_and_blanks_what_is_illegal() -> None:
     ds = header(
-        AccessionNumber="A" * 20,
+        StudyID="S" * 20,
         StudyDescription="D" * 70 + "\x07",
-        PatientName="N" * 80 + "^G",
         PatientBirthDate="00000000",
         StudyDate="2024.01.02",
         StudyTime="10:11:12",
@@ -140,12 +139,41 @@ def test_read_source_cuts_and_blanks_what_is_illegal() -> None:
         PixelSpacing=[0, 0],
     )
     source = read_source(ds)
-    assert source.AccessionNumber == "A" * 16
     assert source.StudyDescription == "D" * 64
-    assert source.PatientName == "N" * 64
     assert (source.StudyDate, source.StudyTime) == ("20240102", "101112")
-    for keyword in ("PatientBirthDate", "PatientOrientation", "PatientAge", "PixelSpacing"):
+    for keyword in ("StudyID", "PatientBirthDate", "PatientOrientation", "PatientAge", "PixelSpacing"):
         assert not source.get(keyword)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"PatientID": "A" * 79 + "1"}, "the Patient ID is too long"),
+        ({"PatientID": "12\\34"}, "the Patient ID contains a backslash"),
+        ({"PatientID": "12\x0034"}, "the Patient ID is too long, or contains what the standard does not allow"),
+        ({"IssuerOfPatientID": "I" * 65}, "the Issuer of Patient ID is too long"),
+        ({"AccessionNumber": "A" * 17}, "the Accession Number is too long"),
+        ({"AccessionNumber": "A1\\B2"}, "the Accession Number contains a backslash"),
+        ({"PatientName": "N" * 80 + "^G"}, "the Patient's Name is too long"),
+        ({"PatientName": "A^B^C^D^E^F"}, "the Patient's Name is too long"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
+def test_an_identity_that_a_result_cannot_carry_whole_is_refused(values: dict[str, str], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        read_source(header(**values))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
+def test_spellings_of_dates_and_sexes_are_read() -> None:
+    source = read_source(header(PatientBirthDate="1960-05-17", StudyDate="2024-02-29", PatientSex="FEMALE"))
+    assert (source.PatientBirthDate, source.StudyDate, source.PatientSex) == ("19600517", "20240229", "F")
+
+
+def test_a_spacing_that_makes_the_image_larger_than_a_detector_is_not_handed_on() -> None:
+    source = read_source(header(Rows=2400, Columns=1800, PixelSpacing=[1, 1], ImagerPixelSpacing=[0.1, 0.1]))
+    assert "PixelSpacing" not in source
+    assert list(source.ImagerPixelSpacing) == [0.1, 0.1]
 
 
 @pytest.mark.parametrize("keyword", ["SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Rows"])
@@ -221,7 +249,7 @@ def test_summary_is_the_contract() -> None:
     mask = LesionMask(np.ones((4, 4), bool), 10, 20)
     found = Finding((10.0, 20.0, 14.0, 24.0), mask, 0.9, 0.5, FindingType.MASS, area_mm2=np.float32(0.16))
     images = (
-        ImageResult("1.2.3", "L", "CC", Outcome.FINDINGS, findings=(found,)),
+        ImageResult("1.2.3", "L", "CC", Outcome.FINDINGS, findings=(found,), notes=("A note.",)),
         ImageResult("1.2.4", None, None, Outcome.NOT_PROCESSED, "not a mammogram"),
     )
     made = ResultObject("seg", "1.2.840", "2.25.1", "2.25.2", Path("out") / "2.25.1.dcm")
@@ -236,9 +264,9 @@ def test_summary_is_the_contract() -> None:
         "long_axis_mm": None,
     }
     image = {"sop_instance_uid": "1.2.3", "laterality": "L", "view": "CC", "outcome": "findings", "reason": "",
-             "score": 0.45, "findings": [finding]}  # fmt: skip
+             "notes": ["A note."], "score": 0.45, "findings": [finding]}  # fmt: skip
     other = {"sop_instance_uid": "1.2.4", "laterality": None, "view": None, "outcome": "not_processed",
-             "reason": "not a mammogram", "score": None, "findings": []}  # fmt: skip
+             "reason": "not a mammogram", "notes": [], "score": None, "findings": []}  # fmt: skip
     assert json.loads(json.dumps(document)) == {
         "research_use_only": True,
         "model": {"name": "FT-MTL-Net", "version": "1.0", "weights_sha256": MODEL.weights_sha256},
@@ -247,6 +275,7 @@ def test_summary_is_the_contract() -> None:
                 "study_uid": "1.2",
                 "outcome": "findings",
                 "reason": "",
+                "coverage": "Read: L CC. Not read: right breast.",
                 "score": 0.45,
                 "breast_scores": {"L": 0.45},
                 "images": [image, other],
