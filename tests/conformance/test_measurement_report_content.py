@@ -35,9 +35,19 @@ from node.results.study import Expected
 @pytest.mark.parametrize(
     ("kind", "summary", "words", "told"),
     [
-        ("findings", "111242", "2 of 2 images analysed; findings: 5.", ["R CC: no findings"]),
-        ("none", "111241", "2 of 2 images analysed; findings: 0.", ["L CC: no findings", "R CC: no findings"]),
-        ("partial", "111244", "1 of 2 images analysed; findings: 5.", [f"R CC not processed: {REASON}"]),
+        ("findings", "111242", "2 of 2 images analysed; findings: 5.\r\nRead: R CC, L CC.", ["R CC: no findings"]),
+        (
+            "none",
+            "111241",
+            "2 of 2 images analysed; findings: 0.\r\nRead: R CC, L CC.",
+            ["L CC: no findings", "R CC: no findings"],
+        ),
+        (
+            "partial",
+            "111244",
+            "1 of 2 images analysed; findings: 5.\r\nRead: L CC. Not read: R CC.",
+            [f"R CC not processed: {REASON}"],
+        ),
         (
             "failed",
             "111245",

@@ -58,13 +58,24 @@ def nameless(source: Dataset) -> Dataset:
 
 
 def patient_of(source: Dataset) -> Dataset:
-    """Return a nameless copy for highdicom to take patient and study from.
+    """Return a nameless copy for highdicom to take patient and study from, and to refer to.
 
-    It is labelled a mammogram, whatever it is, because highdicom copies nothing from classes that it does not know.
+    It is labelled a mammogram, whatever it is: highdicom copies nothing from classes that it does not know, and wants
+    volumes of tomosynthesis. `name_class` puts the references right.
     """
     copy = nameless(source)
     copy.SOPClassUID = DigitalMammographyXRayImageStorageForPresentation
     return copy
+
+
+def name_class(ds: Dataset, source: Dataset) -> None:
+    """Give an object's references to its source the class that the source has."""
+
+    def name(item: Dataset, element: DataElement) -> None:
+        if element.keyword == "ReferencedSOPClassUID" and item.ReferencedSOPInstanceUID == source.SOPInstanceUID:
+            element.value = source.SOPClassUID
+
+    ds.walk(name)
 
 
 def stamp(ds: Dataset, sources: list[Dataset], model: ModelIdentity) -> None:

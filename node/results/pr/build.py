@@ -34,7 +34,7 @@ from node.results.common import display
 from node.results.common.labels import nearest, place_labels
 from node.results.common.naming import image_parts, object_uid, side_and_view, tracking_id, tracking_uid
 from node.results.common.outline import outline
-from node.results.common.stamp import NOTICE, equipment, nameless, stamp
+from node.results.common.stamp import NOTICE, equipment, name_class, patient_of, stamp
 from node.results.study import Made, Study
 
 Points = NDArray[np.float64]
@@ -109,6 +109,7 @@ def build_presentation(source: Dataset, image: ImageResult, model: ModelIdentity
         **equipment(model),
     )
     state.update(display.transformations(source, image.window))
+    name_class(state, source)
     stamp(state, [source], model)
     del state.ContentDate, state.ContentTime  # for images and documents; this object has its own
     state.Laterality = image.laterality
@@ -135,7 +136,7 @@ def line(mask: LesionMask) -> Points:
 
 def _without_display(source: Dataset) -> Dataset:
     """Return a copy without display attributes, as highdicom raises if an image has both windows and a VOI LUT."""
-    plain = nameless(source)
+    plain = patient_of(source)
     for keyword in (*display.ATTRIBUTES, *display.LUTS):
         if keyword in plain:
             delattr(plain, keyword)

@@ -19,7 +19,7 @@ from node.kinds import ObjectKind
 from node.results.common import codes
 from node.results.common.colours import COLOURS
 from node.results.common.naming import image_parts, object_uid, side_and_view, tracking_id, tracking_uid
-from node.results.common.stamp import equipment, nameless, stamp
+from node.results.common.stamp import equipment, name_class, patient_of, stamp
 from node.results.seg.frames import MAX_FRACTION, fraction_frames, label_frame, pack_frames, packed_size, padded
 from node.results.study import Made, Study
 
@@ -127,6 +127,7 @@ def build_segmentation(
         if encoding is LABELMAP:
             _describe_background_last(seg)
     _leave_frame_of_reference(seg)
+    name_class(seg, source)
     stamp(seg, [source], model)
     organization = object_uid(f"{kind}-dimensions", image_parts(image), model)
     seg.DimensionOrganizationSequence[0].DimensionOrganizationUID = organization
@@ -163,7 +164,7 @@ def _header(
     highdicom looks at each pixel several times, and nearly all pixels of a mammogram are empty: on the
     whole matrix it takes ten times as long to produce the same.
     """
-    small = nameless(source)
+    small = patient_of(source)
     small.Rows, small.Columns = crop.shape[1:3]
     small.pop("PixelSpacing", None)  # else: Pixel Measures without Slice Thickness, which highdicom's reader refuses
     where = side_and_view(image.laterality, image.view)
