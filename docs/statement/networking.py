@@ -16,11 +16,11 @@ from statement.samples import Sample
 _ANSWERS = {
     StoreStatus.SUCCESS: "stored and entered; also for an instance that is stored already, in whatever encoding, "
     "and for another version of it",
-    StoreStatus.OUT_OF_RESOURCES: "too little free disk space, before or while the data set arrives, or the disk or the "
-    "ledger does not do its work; also for an instance that is larger than configured",
+    StoreStatus.OUT_OF_RESOURCES: "too little free disk space, before or while the data set arrives; the disk or the "
+    "ledger does not do its work; the instance is larger than configured",
     StoreStatus.DATA_SET_MISMATCH: "SOP Class or SOP Instance UID differ between request and data set",
-    StoreStatus.CANNOT_UNDERSTAND: "has no data set or can't be parsed, lacks SOP Class, SOP Instance or Study Instance UID, or a UID is "
-    "malformed",
+    StoreStatus.CANNOT_UNDERSTAND: "has no data set or can't be parsed; lacks a SOP Class, SOP Instance or Study "
+    "Instance UID; or a UID is malformed",
 }
 """When the receiving AE answers what."""
 

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 from pynetdicom import AE
-from support.listening import UID, files, kept
+from support.listening import UID, associations, files, kept
 from support.peers import wait_for
 from support.wire import PATIENT_ID, PATIENT_NAME, STUDY, Sender, data_set, encode
 
@@ -53,7 +53,7 @@ def test_a_sender_that_leaves_before_its_answer_is_not_waited_for(listen, ledger
     sender.post(encode(data_set()))
     wait_for(lambda: files(listener.intake.spool, "instances"))
     sender.hang_up()
-    (association,) = listener._associations()
+    (association,) = associations()
     wait_for(lambda: not association.dul.is_alive())
     hung_up.append(True)
     wait_for(lambda: kept(ledger))
