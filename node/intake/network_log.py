@@ -14,8 +14,8 @@ log = logging.getLogger(__name__)
 _EVERY_S = 60.0
 _LINES = 60
 """So many different events are logged in that time; of more, their number."""
-_REMEMBERED = 1000
-"""Different events that wait to be written; what more there is waits for a place."""
+_REMEMBERED = 100
+"""So many different events wait to be written; more are not counted."""
 
 
 class NetworkLog:
