@@ -152,7 +152,7 @@ class AcceptedAssociation(Association):
         if not offered or message.MessageID is None:
             self.blame(f"sent a message that is not offered here: {message.msg_type}")
             self.abort()
-        elif not message.is_valid_request:
+        elif not _is_whole(message):
             self._refuse(message, context_id, StoreStatus.CANNOT_UNDERSTAND, "the request lacks a UID")
         elif not _fits(message):
             self._refuse(message, context_id, SOP_CLASS_NOT_SUPPORTED, "the SOP class is not offered")
@@ -160,11 +160,18 @@ class AcceptedAssociation(Association):
             super()._serve_request(message, context_id)
 
     def _refuse(self, request: Any, context_id: int, status: int, reason: str) -> None:
+        discard(request)
         response = type(request)()
         response.MessageIDBeingRespondedTo = request.MessageID
         response.Status, response.ErrorComment = status, reason
         log.warning("refused ae=%s status=0x%04X %s", self.asked.calling_ae, status, reason)
         self.dimse.send_msg(response, context_id)
+
+
+def _is_whole(request: C_ECHO | C_STORE) -> bool:
+    """Return whether a request says what it is about."""
+    uids = [request.AffectedSOPClassUID] + ([request.AffectedSOPInstanceUID] if isinstance(request, C_STORE) else [])
+    return bool(request.is_valid_request and all(uids))
 
 
 def _fits(request: C_ECHO | C_STORE) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import UID
@@ -107,7 +106,10 @@ class Messages(DIMSEServiceProvider):
         file = self.association.service.receive()
         syntax = self.association._accepted_cx[context_id].transfer_syntax[0]
         message._data_set_file, message._data_set_path = cast(Any, _File(file)), file.path
-        file.write(_file_header(message.command_set, syntax))
+        command = message.command_set
+        sop_class, sop_instance = command.get("AffectedSOPClassUID"), command.get("AffectedSOPInstanceUID")
+        if sop_class and sop_instance:  # otherwise it will be refused
+            file.write(_file_header(sop_class, sop_instance, syntax))
 
 
 class _InvalidMessage(ValueError):  # noqa: N818 - it names what it is
@@ -132,15 +134,13 @@ class _File:
         """Do nothing: who received the file closes it."""
 
 
-def _file_header(command: Dataset, transfer_syntax: UID) -> bytes:
+def _file_header(sop_class: UID, sop_instance: UID, transfer_syntax: UID) -> bytes:
     """Return preamble and File Meta Information (PS3.10 7.1)."""
-    meta = create_file_meta(
-        sop_class_uid=UID(command.get("AffectedSOPClassUID") or ""),
-        sop_instance_uid=UID(command.get("AffectedSOPInstanceUID") or ""),
-        transfer_syntax=transfer_syntax,
-    )
     encoded = DicomBytesIO()
-    write_file_meta_info(encoded, meta)
+    write_file_meta_info(
+        encoded,
+        create_file_meta(sop_class_uid=sop_class, sop_instance_uid=sop_instance, transfer_syntax=transfer_syntax),
+    )
     return b"\0" * 128 + b"DICM" + encoded.getvalue()
 
 

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from pydicom.dataset import Dataset
@@ -247,10 +248,15 @@ class Listener:
             return Outcome(StoreStatus.CANNOT_UNDERSTAND, "the request has no data set")
         try:
             file.finish()
+            return self._take(event, file.path, sender)
         except SpoolError as error:
             return Outcome(StoreStatus.OUT_OF_RESOURCES, str(error))
+        finally:
+            file.discard()  # what was not moved to its place
+
+    def _take(self, event: Any, path: Path, sender: str) -> Outcome:
         arrival = Arrival(
-            path=file.path,
+            path=path,
             sop_class_uid=str(event.request.AffectedSOPClassUID),
             sop_instance_uid=str(event.request.AffectedSOPInstanceUID),
             transfer_syntax_uid=str(event.context.transfer_syntax),

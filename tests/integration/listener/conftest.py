@@ -36,9 +36,10 @@ def listen(spool, ledger, monkeypatch):
     started = []
 
     def start(**options):
+        host = options.pop("host", "127.0.0.1")
         intake = Intake(spool, ledger, **{k: options.pop(k) for k in ["on_received", "policy"] if k in options})
         listener = Listener(intake, ae_title="FTMTL", **options)
-        listener.port = listener.start("127.0.0.1", 0)
+        listener.port = listener.start(host, 0)
         started.append(listener)
         return listener
 
