@@ -5,6 +5,7 @@ Children watch their standard input. When this process ends, however it ends, th
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import signal
@@ -14,6 +15,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from node.cli.guard import guard_queue_server
 
 log = logging.getLogger(__name__)
 
@@ -117,8 +120,15 @@ def run_queue_server(port: int, folder: Path) -> None:
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # the server cleans up only on a regular exit
     server = ValkeyServer(port=port, data_dir=folder, config={"save": "", "appendonly": "no"}, persist=True)
+    guard = guard_queue_server(port)
+
+    def end() -> None:
+        guard.kill()
+        server.terminate()
+
+    atexit.register(end)
     server.start()
-    follow_parent(server.terminate)
+    follow_parent(end)
     log.info("queue server listening port=%d", port)
     while server.is_running():
         time.sleep(0.5)
