@@ -184,7 +184,11 @@ class Reception:
         self._forget(visitor)
         visitor.connection.socket.setblocking(True)
         visitor.connection.read_ahead = bytes(visitor.received[length:])
-        self.host.visited(visitor.connection, bytes(visitor.received[:length]))
+        try:
+            self.host.visited(visitor.connection, bytes(visitor.received[:length]))
+        except Exception as error:  # noqa: BLE001 - the boundary: whatever a sender provokes ends one connection only
+            visitor.connection.close()
+            self.host.turned_away(visitor.connection.address, f"cannot be served: {type(error).__name__}")
 
     def _dismiss(self, visitor: _Visitor, reason: str) -> None:
         self._forget(visitor)
@@ -204,10 +208,12 @@ def plain_address(text: str) -> Address:
 
 
 def _listen(address: tuple[str, int]) -> socket.socket:
-    family, _, _, _, resolved = socket.getaddrinfo(*address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-    both = family == socket.AF_INET6 and address[0] == "::" and socket.has_dualstack_ipv6()
-    host, port = resolved[:2]
-    return socket.create_server((str(host), int(port)), family=family, backlog=_BACKLOG, dualstack_ipv6=both)
+    host, port = address
+    found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, _, _, _, resolved = min(found, key=lambda one: one[0] != socket.AF_INET)  # of a name, the IPv4 address
+    both = host == "::" and socket.has_dualstack_ipv6()
+    where = (str(resolved[0]), int(resolved[1]))
+    return socket.create_server(where, family=family, backlog=_BACKLOG, dualstack_ipv6=both)
 
 
 def _set_options(connection: socket.socket) -> None:

@@ -163,17 +163,16 @@ class Listener:
         self._note(NetworkEventKind.REJECTED, asked, connection.address, (rejection.reason, rejection.expected))
 
     def _begin(self, connection: Connection, request: AssociationRequest) -> None:
+        association = AcceptedAssociation(self._service, request, connection)
         sender = Sender(request.calling_ae, connection.address)
+        with self._lock:
+            self._open[association] = _Open(sender, self.intake.ledger.clock())
         try:
-            association = AcceptedAssociation(self._service, request, connection)
-            with self._lock:
-                self._open[association] = _Open(sender, self.intake.ledger.clock())
             association.start()
-        except (OSError, RuntimeError) as error:  # gone already, or no more threads
-            connection.close()
+        except RuntimeError:  # no more threads
             with self._lock:
-                self._open.pop(association, None)
-            self._note(NetworkEventKind.ABORTED, request, connection.address, (f"cannot be served: {error}", ""))
+                del self._open[association]
+            raise
 
     # -- associations: called in their threads ------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ content, and the folder is synced. The sender has no influence on the name. What
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -87,13 +88,13 @@ class Spool:
 
     def recover(self) -> int:
         """Remove files under ``incoming`` that nobody receives into any more; return how many there were."""
-        try:
-            leftovers = [path for path in self.incoming.iterdir() if path not in self._receiving and path.is_file()]
-        except FileNotFoundError:
-            return 0
-        for path in leftovers:
-            path.unlink(missing_ok=True)
-        return len(leftovers)
+        removed = 0
+        with contextlib.suppress(OSError):  # a disk that fails; the next time, perhaps
+            for path in list(self.incoming.iterdir()):
+                if path not in self._receiving and path.is_file():
+                    path.unlink()
+                    removed += 1
+        return removed
 
     def check_space(self) -> None:
         """Check that the disk is not nearly full.

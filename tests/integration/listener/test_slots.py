@@ -1,6 +1,8 @@
 """Who takes a place at the listener, and for how long: an honest sender is served within 5 s, whatever others do."""
 
 import contextlib
+import os
+import resource
 import socket
 import threading
 import time
@@ -169,6 +171,40 @@ def test_the_address_is_checked_before_anything_is_read(listen):
         assert known.is_accepted
     with RawSender(listener.port, request(calling=b"CT1"), source="127.0.1.5") as borrowed:
         assert borrowed.reply[:1] == b"\x03", "CT1 has another address"
+
+
+@pytest.fixture
+def limit_files():
+    """Change how many files this process may have open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    yield lambda count: resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_descriptors_above_1023_are_served(listener, limit_files):
+    """`select` can't wait for them."""
+    limit_files(2048)
+    with contextlib.ExitStack() as many:
+        for _ in range(1024):
+            many.enter_context(open(os.devnull, "rb"))
+        with RawSender(listener.port, request()) as sender:
+            sender.command(c_echo(), 3)
+            assert sender.status() == 0x0000
+
+
+def test_too_many_open_files_are_noted_and_pass(listener, honest, ledger, limit_files):
+    """The connection that has waited for longest makes room."""
+    limit_files(1024)
+    with left_open(listener.port, 10) as oldest, contextlib.ExitStack() as all_files:
+        with contextlib.suppress(OSError):
+            while True:
+                last = all_files.enter_context(open(os.devnull, "rb"))
+        last.close()
+        with left_open(listener.port, 1):
+            assert oldest[0].recv(1) == b""
+    honest()
+    listener.network_log.flush(ledger.network_events.add)
+    assert "cannot be accepted: Too many open files" in [event.reason for event, _ in ledger.network_events.latest()]
 
 
 @pytest.mark.parametrize("count", [1, 12, 500])
