@@ -55,13 +55,19 @@ class Child:
         """Start the child and keep it alive from now on."""
         self._thread.start()
 
+    def ask_to_end(self) -> None:
+        """Ask the child, once, to end for good; `stop` waits for it."""
+        with self._lock:
+            asked = self._stopping.is_set()
+            self._stopping.set()
+        if self._process is not None and not asked and self._process.poll() is None:
+            self._process.terminate()
+
     def stop(self, timeout_s: float = 60.0) -> None:
         """End the child for good: terminate it, and kill it if it is still running after ``timeout_s`` seconds."""
-        with self._lock:
-            self._stopping.set()
-            process = self._process
-        if process is not None and process.poll() is None:
-            process.terminate()
+        self.ask_to_end()
+        process = self._process
+        if process is not None:
             try:
                 process.wait(timeout_s)
             except subprocess.TimeoutExpired:

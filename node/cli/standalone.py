@@ -94,6 +94,8 @@ class Standalone:
         self.node.stop()
         if self.web is not None:
             self.web.stop()
+        for child in self._children[1:]:  # the workers, which all take their time
+            child.ask_to_end()
         for child in reversed(self._children):
             child.stop()
         self.ledger.close()

@@ -52,7 +52,8 @@ class Messages(DIMSEServiceProvider):
     @property
     def image_under_way(self) -> bool:
         """Whether some of a data set has arrived, and more is to come."""
-        return self.message is not None and self.message._data_set_file is not None
+        message = self.message  # another thread may ask
+        return message is not None and message._data_set_file is not None
 
     def receive_primitive(self, primitive: P_DATA) -> None:
         """Take the fragments of a P-DATA-TF PDU (PS3.8 9.3.5 and annex E)."""

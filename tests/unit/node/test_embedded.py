@@ -64,6 +64,24 @@ def test_a_child_that_ignores_politeness_is_killed(tmp_path):
     assert not runs(pid)
 
 
+def test_a_child_is_asked_to_end_once_and_stays_away(tmp_path):
+    """To Celery a second SIGTERM means to drop what it is doing."""
+    patient = (
+        "import signal, time; signal.signal(signal.SIGTERM, lambda *_: print('asked', flush=True)); "
+        "print('ready', flush=True); time.sleep(600)"
+    )
+    log = tmp_path / "log"
+    child = Child("patient", ["-c", patient], log)
+    child.start()
+    wait_for(lambda: log.exists() and log.read_text() == "ready\n")
+    pid = child.pid
+    child.ask_to_end()
+    wait_for(lambda: "asked" in log.read_text())
+    child.stop(timeout_s=0.3)
+    assert log.read_text().split() == ["ready", "asked"]
+    assert not runs(pid)
+
+
 def test_stop_right_after_start_leaves_nobody_behind(monkeypatch):
     spawned = []
     real = Child._spawn
