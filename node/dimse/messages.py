@@ -20,6 +20,10 @@ from pynetdicom.pdu_primitives import P_DATA
 if TYPE_CHECKING:
     from node.dimse.association import AcceptedAssociation
 
+_COMMAND, _LAST = 0x01, 0x02
+"""Bits of the message control header (PS3.8 annex E.2)."""
+_NO_DATA_SET = 0x0101
+"""Command Data Set Type (PS3.7 E.1)."""
 _LARGEST_COMMAND = 1 << 16
 """Bytes of a command set; real ones have some hundred."""
 
@@ -81,6 +85,8 @@ class Messages(DIMSEServiceProvider):
         message = self.message
         if message is None:
             return
+        if fragment[0] & _LAST and (not fragment[0] & _COMMAND or not _has_data_set(message)):
+            raise _InvalidMessage("can't be read")
         if message.context_id is not None and message._data_set_file is None:
             self._open(message, context_id)
         elif self.image_under_way and _file_of(message).overrun:
@@ -94,7 +100,7 @@ class Messages(DIMSEServiceProvider):
             raise _InvalidMessage("has a fragment without a message control header")
         if context_id not in self.association._accepted_cx:
             raise _InvalidMessage("has a presentation context that was not accepted")
-        is_command = bool(fragment[0] & 1)
+        is_command = bool(fragment[0] & _COMMAND)
         if is_command and self.image_under_way:
             raise _InvalidMessage("begins before the last one has ended")
         if not is_command and not self.image_under_way:
@@ -133,6 +139,10 @@ class _File:
 
     def close(self) -> None:
         """Do nothing: who received the file closes it."""
+
+
+def _has_data_set(message: DIMSEMessage) -> bool:
+    return bool(message.command_set.get("CommandDataSetType") != _NO_DATA_SET)
 
 
 def _file_header(sop_class: UID, sop_instance: UID, transfer_syntax: UID) -> bytes:

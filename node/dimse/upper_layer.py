@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any, cast
 
 from pynetdicom.dul import DULServiceProvider
+from pynetdicom.fsm import TRANSITION_TABLE
 from pynetdicom.transport import AssociationSocket
 
 if TYPE_CHECKING:
@@ -27,6 +28,13 @@ _WAITING = 8
 _SEND_S, _DRAIN_S = 10.0, 1.0
 _CLOSING = ("Sta1", "Sta13")
 """States in which nothing more can be sent (PS3.8 table 9-10)."""
+_ABORTING = ("AA-1", "AA-8")
+"""Actions that abort the association (PS3.8 table 9-9)."""
+_CLOSED = "the connection was closed without a release"
+
+
+class InvalidPDU(ValueError):  # noqa: N818 - it names what it is
+    """What arrived is no PDU, in words that may be logged."""
 
 
 class Socket(AssociationSocket):
@@ -34,6 +42,7 @@ class Socket(AssociationSocket):
 
     def __init__(self, assoc: AcceptedAssociation, connection: socket.socket, read_ahead: bytes) -> None:
         super().__init__(assoc, client_socket=connection)
+        self.association = assoc
         self._read = read_ahead
         self._silence_s = assoc.service.limits.silence_s
         self._poll = select.poll()  # `select` knows no descriptor above 1023
@@ -53,16 +62,16 @@ class Socket(AssociationSocket):
         ------
         OSError
             If the connection is closed; `TimeoutError` if the PDU is not whole in time.
-        ValueError
-            If it can't be a PDU.
+        InvalidPDU
+            If it can't be one.
         """
         deadline = time.monotonic() + self._silence_s
         header = self._read_exactly(6, deadline)
         length = int.from_bytes(header[2:], "big")
         if header[0] not in _PDU_TYPES:
-            raise ValueError(f"sent a PDU of the unknown type 0x{header[0]:02X}")
+            raise InvalidPDU(f"sent a PDU of the unknown type 0x{header[0]:02X}")
         if length > _LARGEST_PDU:
-            raise ValueError(f"sent a PDU of {length} bytes")
+            raise InvalidPDU(f"sent a PDU of {length} bytes")
         return header + self._read_exactly(length, deadline)
 
     def _read_exactly(self, count: int, deadline: float) -> bytes:
@@ -80,9 +89,20 @@ class Socket(AssociationSocket):
 
     def send(self, bytestream: bytes) -> None:
         """Send bytes; a sender that doesn't read its answers has lost its connection after a while."""
-        if self.socket is not None:
-            self.socket.settimeout(_SEND_S)
-        super().send(bytestream)
+        connection = self.socket
+        if connection is None:  # closed already
+            return
+        try:
+            connection.settimeout(_SEND_S)
+            connection.sendall(bytestream)
+        except TimeoutError:
+            self._lose(f"did not read an answer for {_SEND_S:.0f} s")
+        except OSError:
+            self._lose(_CLOSED)
+
+    def _lose(self, reason: str) -> None:
+        self.association.blame(reason)
+        self.event_queue.put("Evt17")
 
     def drain(self) -> None:
         """Say that nothing more comes, and read on for a moment: closing at once may discard what was sent."""
@@ -147,14 +167,16 @@ class UpperLayer(DULServiceProvider):
         except TimeoutError:
             self._end("Evt19", f"sent a PDU that was not whole after {self.association.service.limits.silence_s:.0f} s")
         except OSError:
-            self._end("Evt17", "the connection was closed without a release")
-        except ValueError as error:
+            self._end("Evt17", _CLOSED)
+        except InvalidPDU as error:
             self._end("Evt19", str(error))
         except Exception as error:  # noqa: BLE001 - the boundary: pynetdicom raises whatever the bytes provoke
             self._end("Evt19", f"sent a PDU that can't be read: {type(error).__name__}")
         else:
             if data[0] == A_ABORT:
                 self.association.blame("aborted by the sender")
+            elif TRANSITION_TABLE.get((event, self.state_machine.current_state)) in _ABORTING:
+                self.association.blame(f"sent a PDU of the type 0x{data[0]:02X} out of order")
             self._recv_pdu.put(pdu)
             self.event_queue.put(event)
         self._active = time.monotonic()

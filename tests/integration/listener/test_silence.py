@@ -6,7 +6,7 @@ import socket
 import pytest
 from pynetdicom import AE
 from support.peers import wait_for
-from support.raw import ABORT, RawSender, c_store, context, p_data, request
+from support.raw import ABORT, RawSender, c_store, command, context, p_data, request
 from support.wire import MG, Sender
 
 from node.config import Peer
@@ -128,6 +128,10 @@ def test_a_connection_that_says_nothing(listen, seen):
         (lambda sender: sender.send(p_data(b"x", 99)), "sent a message that has a presentation context that was not "
                                                        "accepted"),
         (lambda sender: sender.send(p_data(b"x")), "sent a message that has a data set without a command"),
+        (lambda sender: sender.send(request()), "sent a PDU of the type 0x01 out of order"),
+        (lambda sender: sender.command(command(MessageID=1)), "sent a message that can't be read: AttributeError"),
+        (lambda sender: sender.command(c_store(AffectedSOPInstanceUID="1" * 66, CommandDataSetType=0x0101)),
+         "sent a message that can't be read"),
     ],
 )  # fmt: skip
 def test_aborts(listener, seen, end, reason):
