@@ -95,9 +95,7 @@ class WebServer:
     """Serves the pages in a background thread."""
 
     def __init__(self, ledger: Ledger, host: str, port: int) -> None:
-        config = uvicorn.Config(
-            make_app(ledger), host=host, port=port, log_level="warning", lifespan="off", timeout_graceful_shutdown=1
-        )
+        config = uvicorn.Config(make_app(ledger), host=host, port=port, log_level="warning", lifespan="off")
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._serve, name="web", daemon=True)
 
