@@ -1,6 +1,8 @@
 """The node's configuration: one TOML file plus the environment, read once, with all faults reported together.
 
 ``FTMTL_<SECTION>_<KEY>`` in the environment overrides ``key`` in ``[section]``, for example ``FTMTL_NODE_PORT=11112``.
+Kubernetes sets variables of the same form for services, such as ``FTMTL_NODE_PORT=tcp://10.0.0.7:11112`` for one named
+``ftmtl-node``; these are left alone.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ import hashlib
 import ipaddress
 import json
 import os
+import re
 import socket
 import tomllib
 from collections.abc import Mapping
@@ -25,6 +28,10 @@ from node.kinds import DEFAULT_OBJECTS, ObjectKind, object_kinds
 
 AETitle = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[^\\@\x00-\x1f]{1,16}$")]
 Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+_SERVICE_NAME = re.compile(r"_SERVICE_HOST$|_SERVICE_PORT(_|$)|_PORT_\d+_(TCP|UDP|SCTP)(_PROTO|_PORT|_ADDR)?$")
+_SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
 
 
 class _Section(BaseModel):
@@ -52,8 +59,16 @@ class NodeSection(_Section):
     duplicates
         What becomes of other values under a known SOP Instance UID: ``newest`` analyses the newer version, ``first``
         keeps the older one, ``ask`` holds the study until ``ftmtl jobs retry``. Both versions are kept in any case.
-    max_associations
-        How many associations are served at the same time.
+    max_associations, max_associations_per_peer
+        How many associations are served at the same time: altogether, and for one AE title at one address.
+    max_instance_gb
+        Size in GB above which an instance is refused with status 0xA700.
+    request_timeout_s
+        Seconds that a connection has to bring its association request.
+    silence_timeout_s
+        Seconds after which an association is aborted if nothing arrives in the middle of an image.
+    idle_timeout_s
+        Seconds after which an association is aborted if nothing arrives between two images.
     """
 
     ae_title: AETitle = "FTMTL"
@@ -65,7 +80,12 @@ class NodeSection(_Section):
     spool: Path | None = None
     min_free_gb: Annotated[float, Field(ge=0)] = 1.0
     duplicates: Literal["newest", "first", "ask"] = "newest"
+    max_instance_gb: Annotated[float, Field(gt=0)] = 4.0
     max_associations: Annotated[int, Field(ge=1)] = 25
+    max_associations_per_peer: Annotated[int, Field(ge=1)] = 10
+    request_timeout_s: Annotated[float, Field(gt=0)] = 10.0
+    silence_timeout_s: Annotated[float, Field(gt=0)] = 30.0
+    idle_timeout_s: Annotated[float, Field(gt=0)] = 60.0
 
 
 class QueueSection(_Section):
@@ -331,7 +351,7 @@ def _merge_environment(raw: dict[str, Any], environment: Mapping[str, str]) -> l
     }
     for variable, value in environment.items():
         section, _, key = variable.removeprefix("FTMTL_").lower().partition("_")
-        if not variable.startswith("FTMTL_") or section not in sections:
+        if not variable.startswith("FTMTL_") or section not in sections or _is_of_a_service(variable, value):
             continue
         model = sections[section]
         if model is None or key not in model.model_fields:
@@ -339,6 +359,13 @@ def _merge_environment(raw: dict[str, Any], environment: Mapping[str, str]) -> l
         elif isinstance(raw.setdefault(section, {}), dict):
             raw[section][key] = value
     return faults
+
+
+def _is_of_a_service(variable: str, value: str) -> bool:
+    """Return whether Kubernetes, or a Docker link, has set a variable to say where a service is."""
+    if _SERVICE_NAME.search(variable):
+        return True
+    return variable.endswith("_PORT") and _SERVICE_ADDRESS.match(value) is not None
 
 
 def _describe(error: ValidationError) -> list[str]:

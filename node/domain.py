@@ -51,6 +51,50 @@ class Cause(StrEnum):
     """A person asked for it."""
 
 
+class NetworkEventKind(StrEnum):
+    """What has come to nothing at the listener."""
+
+    NO_REQUEST = "no request"
+    """A connection without an association request."""
+    REJECTED = "rejected"
+    """An association that was refused (PS3.8 9.3.4)."""
+    NOT_ACCEPTED = "not accepted"
+    """Presentation contexts of an association (PS3.8 9.3.3.2)."""
+    ABORTED = "aborted"
+    """An association that ended without a release."""
+
+
+@dataclass(frozen=True)
+class NetworkEvent:
+    """Something that has come to nothing at the listener.
+
+    Attributes
+    ----------
+    calling_ae, called_ae
+        Application Entity titles; empty if there was no association request.
+    address
+        Of the sender.
+    reason, expected
+        Why, and what would have been right, in words.
+    """
+
+    kind: NetworkEventKind
+    address: str
+    reason: str
+    expected: str = ""
+    calling_ae: str = ""
+    called_ae: str = ""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How often something has happened, first and last when (seconds since the epoch)."""
+
+    count: int
+    first: float
+    last: float
+
+
 @dataclass(frozen=True)
 class Instance:
     """A SOP instance in the spool.

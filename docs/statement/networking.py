@@ -16,18 +16,18 @@ from statement.samples import Sample
 _ANSWERS = {
     StoreStatus.SUCCESS: "stored and entered; also for an instance that is stored already, in whatever encoding, "
     "and for another version of it",
-    StoreStatus.NOT_AUTHORISED: "the sender is not configured, or comes from another address",
-    StoreStatus.OUT_OF_RESOURCES: "too little free disk space, or the disk or the ledger does not do its work",
+    StoreStatus.OUT_OF_RESOURCES: "too little free disk space, before or while the data set arrives; the disk or the "
+    "ledger does not do its work; the instance is larger than configured",
     StoreStatus.DATA_SET_MISMATCH: "SOP Class or SOP Instance UID differ between request and data set",
-    StoreStatus.CANNOT_UNDERSTAND: "can't be parsed, lacks SOP Class, SOP Instance or Study Instance UID, or a UID is "
-    "malformed",
+    StoreStatus.CANNOT_UNDERSTAND: "has no data set or can't be parsed; lacks a SOP Class, SOP Instance or Study "
+    "Instance UID; or a UID is malformed",
 }
 """When the receiving AE answers what."""
 
 
 def networking(samples: Sequence[Sample]) -> str:
     """Return sections 4 to 7."""
-    receiving = accepting_entity("FTMTL", NodeSection().max_associations)
+    receiving, limits = accepting_entity("FTMTL"), NodeSection()
     classes = kinds_by_class(samples)
     sending = sending_entity("FTMTL", list(classes))
     storage = [str(cx.abstract_syntax) for cx in receiving.supported_contexts]
@@ -65,14 +65,19 @@ to get, segmentations before the reports that refer to them.
 #### 4.2.1 Receiving AE
 
 **4.2.1.1 Associations.** Title: configured (`FTMTL`). Maximum PDU: {receiving.maximum_pdu_size} bytes. At most
-{receiving.maximum_associations} associations at a time (configurable).
+{limits.max_associations} associations at a time, and {limits.max_associations_per_peer} per AE title and address; what
+goes beyond is rejected (transient, local limit exceeded).
 Asynchronous operations window: not negotiated; one operation at a time.
-DIMSE timeout: {receiving.dimse_timeout:.0f} s.
+A connection has {limits.request_timeout_s:.0f} s to bring its association request. An association is aborted after
+{limits.silence_timeout_s:.0f} s of silence in the middle of a message, and after {limits.idle_timeout_s:.0f} s between
+messages. All of these are configurable.
+Unknown items of the request are ignored; titles and UIDs may be padded with blank or NUL.
 Implementation Class UID {receiving.implementation_class_uid},
 Version Name {receiving.implementation_version_name}. The AE never opens an association.
 
-**4.2.1.2 Acceptance.** Without configured peers, only from this machine. With peers: an AE title that is not among
-them is rejected at the association; a title from an address that is not its own is answered with 0x0124.
+**4.2.1.2 Acceptance.** Without configured peers, only from this machine. With peers: a connection from an address
+that is none of theirs is closed; an AE title that is not among them, or comes from an address that is not its own, is
+rejected (permanent, calling AE title not recognised). The called AE title is not checked.
 
 **4.2.1.3 Presentation contexts.** Verification and every Storage SOP class of the table, as SCP, with no extended
 negotiation, in any of these transfer syntaxes; of those that a sender offers the first in this order is accepted:
@@ -98,7 +103,8 @@ report that says so; all else is stored only. Instances are never deleted by the
 |---|---|
 {answers}
 
-A refusal carries an Error Comment (0000,0902). Nothing is answered with a warning.
+A refusal carries an Error Comment (0000,0902). Nothing is answered with a warning. A request with a SOP class that is
+not one of its service is answered with 0x{SOP_CLASS_NOT_SUPPORTED:04X}; any other DIMSE service ends the association.
 
 #### 4.2.2 Sending AE
 

@@ -5,6 +5,7 @@ Children watch their standard input. When this process ends, however it ends, th
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import signal
@@ -14,6 +15,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from node.cli.guard import guard_queue_server
 
 log = logging.getLogger(__name__)
 
@@ -52,13 +55,19 @@ class Child:
         """Start the child and keep it alive from now on."""
         self._thread.start()
 
+    def ask_to_end(self) -> None:
+        """Ask the child, once, to end for good; `stop` waits for it."""
+        with self._lock:
+            asked = self._stopping.is_set()
+            self._stopping.set()
+        if self._process is not None and not asked and self._process.poll() is None:
+            self._process.terminate()
+
     def stop(self, timeout_s: float = 60.0) -> None:
         """End the child for good: terminate it, and kill it if it is still running after ``timeout_s`` seconds."""
-        with self._lock:
-            self._stopping.set()
-            process = self._process
-        if process is not None and process.poll() is None:
-            process.terminate()
+        self.ask_to_end()
+        process = self._process
+        if process is not None:
             try:
                 process.wait(timeout_s)
             except subprocess.TimeoutExpired:
@@ -117,8 +126,15 @@ def run_queue_server(port: int, folder: Path) -> None:
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # the server cleans up only on a regular exit
     server = ValkeyServer(port=port, data_dir=folder, config={"save": "", "appendonly": "no"}, persist=True)
+    guard = guard_queue_server(port)
+
+    def end() -> None:
+        guard.kill()
+        server.terminate()
+
+    atexit.register(end)
     server.start()
-    follow_parent(server.terminate)
+    follow_parent(end)
     log.info("queue server listening port=%d", port)
     while server.is_running():
         time.sleep(0.5)

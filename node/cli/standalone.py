@@ -56,7 +56,8 @@ class Standalone:
         self.ledger = Ledger(config.ledger_url)
         self.dispatcher = Dispatcher(celery_app(config.queue.url, config.queue.task_limit_s))
         self.ledger.database.actor = config.node_name
-        spool = Spool(config.spool_folder, int(config.node.min_free_gb * 1e9), incoming=config.node_name)
+        sizes = (int(gb * 1e9) for gb in (config.node.min_free_gb, config.node.max_instance_gb))
+        spool = Spool(config.spool_folder, *sizes, incoming=config.node_name)
         self.node = Node(config, self.ledger, spool, self.dispatcher)
         self.web: WebServer | None = None
         self.port = self.http_port = 0
@@ -93,6 +94,8 @@ class Standalone:
         self.node.stop()
         if self.web is not None:
             self.web.stop()
+        for child in self._children[1:]:  # the workers, which all take their time
+            child.ask_to_end()
         for child in reversed(self._children):
             child.stop()
         self.ledger.close()

@@ -1,1 +1,1 @@
-"""The node's DIMSE layer: Application Entities, C-ECHO and statuses."""
+"""The node's DIMSE layer: Application Entities, connections and associations, C-ECHO and statuses."""

@@ -5,6 +5,8 @@ pynetdicom's process-wide settings are made here, too.
 
 from __future__ import annotations
 
+import logging
+import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -43,10 +45,18 @@ RESULT_SYNTAXES = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
 MAX_PDU_BYTES = 131072
 
 
-def accepting_entity(ae_title: str, max_associations: int = 25) -> AE:
-    """Return an AE for a Storage SCP, with its presentation contexts, transfer syntaxes and timeouts."""
+_config.LOG_HANDLER_LEVEL = "none"  # a text per PDU that nobody reads
+logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)  # whoever uses it says what its errors mean for the node
+
+
+def accepting_entity(ae_title: str) -> AE:
+    """Return an AE for a Storage SCP, with its presentation contexts, transfer syntaxes and timeouts.
+
+    Whoever serves it limits the number of associations.
+    """
     ae = _entity(ae_title)
-    ae.maximum_associations = max_associations
+    ae.maximum_associations = sys.maxsize
+    ae.acse_timeout = 5
     ae.dimse_timeout = 120
     ae.add_supported_context(VERIFICATION)
     for context in AllStoragePresentationContexts:

@@ -9,7 +9,6 @@ class StoreStatus(IntEnum):
     """The statuses with which the node answers a C-STORE."""
 
     SUCCESS = 0x0000
-    NOT_AUTHORISED = 0x0124  # PS3.7 9.1.1.1.9, C.5.17
     OUT_OF_RESOURCES = 0xA700
     DATA_SET_MISMATCH = 0xA900
     CANNOT_UNDERSTAND = 0xC000

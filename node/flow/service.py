@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from node.config import Config
+from node.config import Config, NodeSection
+from node.dimse.association import Limits
 from node.domain import Job, JobState
 from node.errors import IllegalTransition, NodeError
 from node.flow.assembly import AssemblyPolicy, look_again_at, why_complete
@@ -27,6 +28,8 @@ _TICK_S = 1.0
 _HOLD_S = 5.0
 _STUDIES = 200
 """How many open studies are looked at per tick, and how long another node leaves them alone, in seconds."""
+_STOP_S = 3.0
+"""How long a step that has begun may take when the node stops; what it leaves undone is due again."""
 
 
 class Node:
@@ -55,7 +58,7 @@ class Node:
             Intake(spool, ledger, on_received=self._wake.set, policy=policy),
             ae_title=config.node.ae_title,
             peers=config.peers,
-            max_associations=config.node.max_associations,
+            limits=_limits(config.node),
         )
         self._thread = threading.Thread(target=self._run, name="assembly", daemon=True)
 
@@ -80,7 +83,7 @@ class Node:
         self._stopping.set()
         self._wake.set()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(_STOP_S)
 
     def _run(self) -> None:
         reconciled = 0.0
@@ -136,3 +139,13 @@ class Node:
             return  # another node on this ledger was faster
         log.info("complete job=%s study=%s instances=%d why=%r", job.job_id, job.study_uid, count, why)
         self.handover.route(job.job_id)
+
+
+def _limits(section: NodeSection) -> Limits:
+    return Limits(
+        associations=section.max_associations,
+        associations_per_peer=section.max_associations_per_peer,
+        request_s=section.request_timeout_s,
+        silence_s=section.silence_timeout_s,
+        idle_s=section.idle_timeout_s,
+    )

@@ -127,13 +127,15 @@ class Intake:
         return outcome
 
     def _take(self, arrival: Arrival, entering: Callable[[str], None]) -> Outcome:
-        offset = data_set_offset(arrival.path)
         try:
+            offset = data_set_offset(arrival.path)
             header = read_header(arrival.path)
             fault = _mismatch(arrival, header)
             acquisition = read_acquisition(header)
             facts = facts_of(header, self.policy.charset)
-        except Exception as error:  # noqa: BLE001 - the boundary: pydicom raises whatever the bytes provoke
+        except Exception as error:
+            if isinstance(error, OSError) and error.errno is not None:  # the disk's fault, not the sender's
+                raise SpoolError(f"{error.strerror}") from error
             reason = f"cannot be parsed: {type(error).__name__}"  # its message may quote patient data
             return self.refuse(arrival, Outcome(StoreStatus.CANNOT_UNDERSTAND, reason))
         if fault:

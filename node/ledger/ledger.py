@@ -10,6 +10,7 @@ from node.ledger.associations import Associations
 from node.ledger.database import Database
 from node.ledger.deliveries import Deliveries
 from node.ledger.jobs import Jobs
+from node.ledger.network_events import NetworkEvents
 
 
 class Ledger:
@@ -24,7 +25,7 @@ class Ledger:
 
     Attributes
     ----------
-    arrivals, associations, jobs, deliveries
+    arrivals, associations, jobs, deliveries, network_events
         Its parts; all reads and writes go through them.
 
     Raises
@@ -38,6 +39,7 @@ class Ledger:
         self.arrivals = Arrivals(self.database)
         self.associations = Associations(self.database)
         self.jobs = Jobs(self.database)
+        self.network_events = NetworkEvents(self.database)
         self.deliveries = Deliveries(self.database, self.jobs)
 
     @property

@@ -185,3 +185,19 @@ rejections = Table(
     Column("reason", Text, nullable=False),
     Column("key", Text, nullable=False),
 )
+
+network_events = Table(
+    "network_events",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("kind", String(16), nullable=False),
+    Column("calling_ae", String(16), nullable=False),
+    Column("called_ae", String(16), nullable=False),
+    Column("address", String(64), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("expected", Text, nullable=False),
+    Column("count", Integer, nullable=False),
+    Column("first", Float, nullable=False),
+    Column("last", Float, nullable=False, index=True),
+    UniqueConstraint("kind", "calling_ae", "called_ae", "address", "reason", name="one_network_event"),
+)

@@ -1,19 +1,22 @@
 """The spool: instances on disk, whole or not at all.
 
 An instance is written under ``incoming``, synced, hashed and renamed after the hash of its
-content, and the folder is synced. The sender has no influence on the name. Whatever is still
-under ``incoming`` at startup was never acknowledged, so its sender still has it.
+content, and the folder is synced. The sender has no influence on the name. Whatever is under
+``incoming`` and not being received was never acknowledged, so its sender still has it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
 from node.errors import SpoolError, SpoolFull
+from node.store.incoming import IncomingFile
 
 
 @dataclass(frozen=True)
@@ -36,14 +39,25 @@ class Spool:
         The root; it and its folders are created if needed.
     min_free_bytes
         Free space below which `check_space` raises.
+    max_instance_bytes
+        The largest instance that is received.
     incoming
         Name of this node's own folder of files that are being received, where several nodes share the spool.
     """
 
-    def __init__(self, folder: Path, min_free_bytes: int = 0, *, incoming: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        min_free_bytes: int = 0,
+        max_instance_bytes: int = 4_000_000_000,
+        *,
+        incoming: str = "",
+    ) -> None:
         self.folder = folder
         self.min_free_bytes = min_free_bytes
+        self.max_instance_bytes = max_instance_bytes
         self.incoming = folder / "incoming" / incoming
+        self._receiving: set[Path] = set()
         for name in ("instances", "rejected", "results"):
             (folder / name).mkdir(parents=True, exist_ok=True)
         self.incoming.mkdir(parents=True, exist_ok=True)
@@ -66,12 +80,21 @@ class Spool:
         """Remove a file that nothing refers to."""
         self.path(key).unlink(missing_ok=True)
 
+    def receive(self) -> IncomingFile:
+        """Return a new file under ``incoming``; if there can be none, its fault says why."""
+        path = self.incoming / f"{uuid.uuid4().hex}.dcm"
+        self._receiving.add(path)  # before it exists, so that `recover` leaves it alone
+        return IncomingFile(path, self.max_instance_bytes, self._check_incoming, self._receiving.discard)
+
     def recover(self) -> int:
-        """Remove files that were being received when the node last stopped; return how many there were."""
-        leftovers = [path for path in self.incoming.iterdir() if path.is_file()]
-        for path in leftovers:
-            path.unlink()
-        return len(leftovers)
+        """Remove files under ``incoming`` that nobody receives into any more; return how many there were."""
+        removed = 0
+        with contextlib.suppress(OSError):  # a disk that fails; the next time, perhaps
+            for path in list(self.incoming.iterdir()):
+                if path not in self._receiving and path.is_file():
+                    path.unlink()
+                    removed += 1
+        return removed
 
     def check_space(self) -> None:
         """Check that the disk is not nearly full.
@@ -80,8 +103,13 @@ class Spool:
         ------
         SpoolFull
             If less than ``min_free_bytes`` are free.
+        SpoolError
+            If the disk does not say.
         """
-        free = shutil.disk_usage(self.folder).free
+        try:
+            free = shutil.disk_usage(self.folder).free
+        except OSError as error:
+            raise SpoolError(f"{error.strerror or error}") from error
         if free < self.min_free_bytes:
             raise SpoolFull(f"{free / 1e9:.1f} GB free, {self.min_free_bytes / 1e9:.1f} GB required")
 
@@ -111,6 +139,13 @@ class Spool:
         folder = self.folder / "results" / job_id
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    def _check_incoming(self) -> None:
+        """Check the space, and make the folder of incoming files again if someone removed it; not the spool itself."""
+        self.check_space()
+        if not self.incoming.is_dir():
+            for folder in (self.folder / "incoming", self.incoming):
+                folder.mkdir(exist_ok=True)
 
     def _keep(self, received: Path, data_set_offset: int, kind: str) -> Stored:
         try:

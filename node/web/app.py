@@ -22,12 +22,14 @@ from node.domain import JobState
 from node.errors import LedgerError
 from node.ledger.jobs import Filter
 from node.ledger.ledger import Ledger
-from node.web.entries import job_entries, job_entry
+from node.web.entries import job_entries, job_entry, network_entries
 
 _PAGE = Path(__file__).with_name("jobs.html")
 _PER_PAGE, _MOST, _FURTHEST = 50, 500, 10**9
 _COUNTED = 10_000
 """How many jobs after the ones on a page are counted; more would cost time on every reload."""
+_EVENTS = 20
+_NO_EVENTS = '<tr><td colspan="7">Nothing.</td></tr>'
 _PARAMETERS = ("state", "since", "study", "patient", "accession", "text", "limit", "offset")
 
 
@@ -47,6 +49,7 @@ def make_app(ledger: Ledger) -> Starlette:
             "rows": rows or empty,
             "now": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
             "pages": _pages(request, limit, offset, ledger.jobs.count(chosen, offset + _COUNTED)),
+            "network": "\n".join(map(_network_row, network_entries(ledger, _EVENTS))) or _NO_EVENTS,
         }
         text = _PAGE.read_text()
         for name, value in filled.items():
@@ -56,6 +59,9 @@ def make_app(ledger: Ledger) -> Starlette:
     def listing(request: Request) -> Response:
         chosen, limit, offset = _asked(request)
         return JSONResponse(job_entries(ledger, chosen, limit=limit, offset=offset))
+
+    def network(request: Request) -> Response:
+        return JSONResponse(network_entries(ledger, _MOST))
 
     def one(request: Request) -> Response:
         try:
@@ -79,6 +85,7 @@ def make_app(ledger: Ledger) -> Starlette:
             Route("/", page),
             Route("/api/jobs", listing),
             Route("/api/jobs/{job_id}", one),
+            Route("/api/network", network),
             Route("/healthz", health),
         ],
     )
@@ -129,6 +136,13 @@ def _row(entry: dict[str, Any]) -> str:
         f'<a href="/api/jobs/{entry["job_id"]}">{entry["job_id"][:8]}</a>',
     )
     return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _network_row(entry: dict[str, Any]) -> str:
+    titles = (entry["calling_ae"] or "–", entry["called_ae"] or "–")
+    cells = (entry["kind"], *titles, entry["address"], entry["reason"], entry["expected"])
+    counted = f"{entry['count']:,} × · {entry['last']}"
+    return "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in (*cells, counted)) + "</tr>"
 
 
 def _asked(request: Request) -> tuple[Filter, int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -50,6 +51,14 @@ def job_entry(ledger: Ledger, job: Job) -> dict[str, Any]:
         for row in ledger.jobs.history(job.job_id)
     ]
     return entry
+
+
+def network_entries(ledger: Ledger, limit: int = 50) -> list[dict[str, Any]]:
+    """Return what has come to nothing at the listener, newest first."""
+    return [
+        asdict(event) | {"count": tally.count, "first": iso_time(tally.first), "last": iso_time(tally.last)}
+        for event, tally in ledger.network_events.latest(limit)
+    ]
 
 
 def _entry(job: Job, states: Mapping[str, Collection[DeliveryState]]) -> dict[str, Any]:

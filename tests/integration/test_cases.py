@@ -37,9 +37,11 @@ class Outcome:
 
     def words(self) -> dict[str, str]:
         """All text of each kind of objects."""
-        return {
-            kind: " ".join(str(e.value) for ds in found for e in ds.iterall()) for kind, found in self.objects.items()
-        }
+        return {kind: " ".join(map(words_of, found)) for kind, found in self.objects.items()}
+
+
+def words_of(ds: Dataset) -> str:
+    return " ".join(str(element.value) for element in ds.iterall())
 
 
 @pytest.fixture(scope="module")

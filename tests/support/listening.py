@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
+
+from pynetdicom.association import Association
 
 from node.domain import Instance
 from node.ledger.ledger import Ledger
@@ -21,3 +24,8 @@ def kept(ledger: Ledger) -> list[Instance]:
 def files(spool: Spool, kind: str) -> list[Path]:
     """Return the files of a folder of the spool, such as ``instances`` or ``rejected``."""
     return sorted((spool.folder / kind).rglob("*.dcm"))
+
+
+def associations() -> list[Association]:
+    """Return the associations that listeners of this process serve."""
+    return [thread for thread in threading.enumerate() if isinstance(thread, Association) and thread.is_acceptor]

@@ -1,12 +1,8 @@
 """A listener on a free port, with a ledger and a spool of its own."""
 
-import tempfile
-
 import pytest
-from pynetdicom import _config
 from support.peers import wait_for
 from support.records import open_ledger
-from support.wire import poll_often
 
 from node.intake.intake import Intake
 from node.intake.scp import Listener
@@ -28,17 +24,15 @@ def spool(tmp_path):
 
 
 @pytest.fixture
-def listen(spool, ledger, monkeypatch):
+def listen(spool, ledger):
     """Start a listener with options; afterwards nothing may be left half received."""
-    monkeypatch.setattr(_config, "STORE_RECV_CHUNKED_DATASET", False)
-    monkeypatch.setattr(tempfile, "tempdir", None)
-    poll_often(monkeypatch)
     started = []
 
     def start(**options):
+        host = options.pop("host", "127.0.0.1")
         intake = Intake(spool, ledger, **{k: options.pop(k) for k in ["on_received", "policy"] if k in options})
         listener = Listener(intake, ae_title="FTMTL", **options)
-        listener.port = listener.start("127.0.0.1", 0)
+        listener.port = listener.start(host, 0)
         started.append(listener)
         return listener
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from node.config import load_config, save_config
+from node.config import Config, load_config, save_config
 from node.domain import Destination
 from node.errors import ConfigError
 
@@ -60,6 +60,33 @@ def test_environment_overrides_the_file_and_the_command_line_both(tmp_path):
     environment = {"FTMTL_NODE_PORT": "2762", "FTMTL_NODE_AE_TITLE": "ENV", "FTMTL_QUEUE_URL": "redis://q:1/0"}
     config = load_config(write(tmp_path, WHOLE), {"node": {"ae_title": "SHELL"}}, environment)
     assert (config.node.port, config.node.ae_title, config.queue.url) == (2762, "SHELL", "redis://q:1/0")
+
+
+SERVICE = {
+    "SERVICE_HOST": "10.43.7.12", "SERVICE_PORT": "11112", "SERVICE_PORT_DICOM": "11112", "PORT": "tcp://10.43.7.12:11112",
+    "PORT_11112_TCP": "tcp://10.43.7.12:11112", "PORT_11112_TCP_PROTO": "tcp", "PORT_11112_TCP_PORT": "11112",
+    "PORT_11112_TCP_ADDR": "10.43.7.12", "PORT_53_UDP_PROTO": "udp", "WEB_SERVICE_HOST": "10.43.7.13",
+    "HTTP_PORT": "tcp://[fd00::7]:80", "HTTP_SERVICE_PORT_HTTP": "80", "WEB_PORT_80_TCP_ADDR": "10.43.7.13",
+}  # fmt: skip
+"""What Kubernetes sets in every pod for services named ftmtl-node, ftmtl-node-web, ftmtl-node-http and so on."""
+
+
+@pytest.mark.parametrize("section", [name for name in Config.model_fields if name not in ("peers", "destinations")])
+def test_variables_of_services_are_no_settings(section):
+    environment = {f"FTMTL_{section.upper()}_{name}": value for name, value in SERVICE.items()}
+    assert load_config(None, None, environment) == load_config(None, None, {})
+
+
+def test_settings_are_settings_beside_variables_of_services():
+    environment = {f"FTMTL_QUEUE_{name}": value for name, value in SERVICE.items()}
+    environment |= {"FTMTL_QUEUE_URL": "redis://ftmtl-queue:6379/0", "FTMTL_NODE_PORT": "104"}
+    config = load_config(None, None, environment)
+    assert (config.queue.url, config.node.port) == ("redis://ftmtl-queue:6379/0", 104)
+
+
+@pytest.mark.parametrize("name", ["SERVICE", "SERVICE_HOSTS", "PORT_TCP", "PORTS", "PORT_104_TCP_NAME"])
+def test_what_only_looks_like_a_variable_of_a_service_is_a_fault(name):
+    assert faults(environment={f"FTMTL_NODE_{name}": "104"})
 
 
 def test_an_environment_variable_that_names_no_setting_is_a_fault():

@@ -1,5 +1,6 @@
 """Children that are kept alive, and that follow their parent."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -8,6 +9,7 @@ import sys
 import time
 
 import pytest
+import redis
 from support.peers import wait_for
 
 from node.cli.embedded import Child
@@ -59,6 +61,24 @@ def test_a_child_that_ignores_politeness_is_killed(tmp_path):
     pid = wait_for(lambda: child.pid)
     wait_for(lambda: (tmp_path / "log").read_text())
     child.stop(timeout_s=0.3)
+    assert not runs(pid)
+
+
+def test_a_child_is_asked_to_end_once_and_stays_away(tmp_path):
+    """To Celery a second SIGTERM means to drop what it is doing."""
+    patient = (
+        "import signal, time; signal.signal(signal.SIGTERM, lambda *_: print('asked', flush=True)); "
+        "print('ready', flush=True); time.sleep(600)"
+    )
+    log = tmp_path / "log"
+    child = Child("patient", ["-c", patient], log)
+    child.start()
+    wait_for(lambda: log.exists() and log.read_text() == "ready\n")
+    pid = child.pid
+    child.ask_to_end()
+    wait_for(lambda: "asked" in log.read_text())
+    child.stop(timeout_s=0.3)
+    assert log.read_text().split() == ["ready", "asked"]
     assert not runs(pid)
 
 
@@ -130,10 +150,50 @@ time.sleep(600)
 """
 
 
+def shut_down(port):
+    """End the server of a port, if there is one."""
+    with contextlib.suppress(redis.RedisError), redis.Redis(port=port) as client:
+        client.shutdown(nosave=True)
+
+
+def server_pid(port):
+    """The process id of the queue server of a port; None while there is none."""
+    with contextlib.suppress(redis.RedisError), redis.Redis(port=port) as client:
+        return client.info("server")["process_id"]
+
+
 def answers(port):
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_the_queue_server_ends_with_its_keeper_however_that_ends(tmp_path, number):
+    port = free_port()
+    command = [sys.executable, "-m", "node.cli", "_queue", str(port), str(tmp_path)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as keeper:
+        wait_for(lambda: answers(port))
+        keeper.send_signal(number)
+    try:
+        wait_for(lambda: not answers(port))
+    finally:
+        shut_down(port)
+
+
+def test_a_killed_keeper_is_followed_by_another_with_a_server_of_its_own(tmp_path):
+    port = free_port()
+    keeper = Child("queue", ["-m", "node.cli", "_queue", str(port), str(tmp_path)], tmp_path / "queue.log")
+    keeper.start()
+    try:
+        first = wait_for(lambda: server_pid(port))
+        os.kill(keeper.pid, signal.SIGKILL)
+        second = wait_for(lambda: server_pid(port) not in (first, None) and server_pid(port))
+        assert runs(second)
+        assert not runs(first)
+    finally:
+        keeper.stop()
+        shut_down(port)
 
 
 def test_the_queue_server_ends_with_its_keeper(tmp_path):

@@ -8,7 +8,7 @@ import urllib.request
 import pytest
 from support.records import PACS, instance, results
 
-from node.domain import Analysed, Destination, JobState, StudyFacts
+from node.domain import Analysed, Destination, JobState, NetworkEvent, NetworkEventKind, StudyFacts, Tally
 from node.ledger.jobs import Filter
 from node.web.app import WebServer
 
@@ -141,6 +141,22 @@ def test_one_job_as_json(get, job_id):
 @pytest.mark.parametrize("path", ["/api/jobs/nobody", "/api/jobs/..%2f..%2fetc", "/nothing"])
 def test_what_is_not_there_is_404(get, path):
     assert get(path)[0] == 404
+
+
+def test_what_came_to_nothing_at_the_listener_is_shown(get, ledger):
+    assert json.loads(get("/api/network")[2]) == []
+    event = NetworkEvent(NetworkEventKind.REJECTED, "192.0.2.1", "not recognised", EVIL, "STRANGER", "FTMTL")
+    ledger.network_events.add({event: Tally(1234, 0.0, 60.0)})
+    page = get("/")[2]
+    for word in ("STRANGER", "FTMTL", "192.0.2.1", "not recognised", "1,234 × · 1970-01-01T00:01:00.000Z"):
+        assert f"{word}</td>" in page
+    assert "<script" not in page
+    (entry,) = json.loads(get("/api/network")[2])
+    assert entry == {
+        "kind": "rejected", "address": "192.0.2.1", "reason": "not recognised", "expected": EVIL,
+        "calling_ae": "STRANGER", "called_ae": "FTMTL", "count": 1234,
+        "first": "1970-01-01T00:00:00.000Z", "last": "1970-01-01T00:01:00.000Z",
+    }  # fmt: skip
 
 
 def test_health(get, ledger, monkeypatch):
