@@ -46,7 +46,8 @@ Private coding scheme: {codes.SCHEME}, of which the reports carry the Coding Sch
 ### 8.4 Greyscale image consistency
 
 The node displays nothing. Pixels are read through Modality LUT, VOI LUT (first one) or window (first one) with any
-VOI LUT Function, and Presentation LUT Shape or MONOCHROME1.
+VOI LUT Function, and Presentation LUT Shape or MONOCHROME1. Presentation states repeat the grey scale in which the
+model saw the image.
 
 ### 8.5 Extended, specialised and private SOP classes
 

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 
 from pydicom.uid import UID
 
-from node.config import DeliverySection, NodeSection
+from node.config import DeliverySection, DicomSection, NodeSection
 from node.dimse.entity import ACCEPTED_SYNTAXES, RESULT_SYNTAXES, accepting_entity, sending_entity
 from node.dimse.status import REFUSALS, SOP_CLASS_NOT_SUPPORTED, WARNINGS, StoreStatus, meaning
 from node.kinds import ObjectKind
 from statement.classes import class_name, class_of, kinds_by_class
+from statement.images import images
 from statement.samples import Sample
 
 _ANSWERS = {
@@ -95,9 +96,8 @@ negotiation, in any of these transfer syntaxes; of those that a sender offers th
 </details>
 
 **4.2.1.4 Conformance to the Storage service.** Level 2 (full): the data set is kept as it came, to the byte; it is not
-decoded, coerced or changed. Analysed are Digital Mammography X-Ray Images For Presentation, and Secondary
-Capture images with Modality MG unless that is switched off; a study with mammograms that can't be analysed gets a
-report that says so; all else is stored only. Instances are never deleted by the node and can't be retrieved from it.
+decoded, coerced or changed. A study with mammograms that can't be analysed gets a report that says so; what is not an
+image is stored only. Instances are never deleted by the node and can't be retrieved from it.
 
 | Status | when |
 |---|---|
@@ -105,6 +105,8 @@ report that says so; all else is stored only. Instances are never deleted by the
 
 A refusal carries an Error Comment (0000,0902). Nothing is answered with a warning. A request with a SOP class that is
 not one of its service is answered with 0x{SOP_CLASS_NOT_SUPPORTED:04X}; any other DIMSE service ends the association.
+
+{images()}
 
 #### 4.2.2 Sending AE
 
@@ -153,7 +155,10 @@ None. `ftmtl analyze` reads and writes DICOM files (PS3.10) without a DICOMDIR.
 ## 6 Character sets
 
 Received instances may have any Specific Character Set that the standard defines, with code extensions. Objects are
-written in ISO_IR 192 (UTF-8); text is translated. Text that can't be decoded is written with replacement characters.
+written in ISO_IR 192 (UTF-8); text is translated. Where none is declared, UTF-8 is tried, then the configured default
+({DicomSection().default_charset}). Text that is not in the declared one is read in the same way, and every result says
+so; no character is ever replaced. An instance whose Patient ID, its issuer, Patient's Name or Accession Number a result
+can't carry whole is not analysed.
 
 ## 7 Security
 
