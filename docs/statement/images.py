@@ -45,9 +45,9 @@ def images() -> str:
 {pixels}
 
 Descriptions are Series Description, Protocol Name, View Position and Acquisition Device Processing Description; of
-Study Description only what holds for a whole examination. A side or view that elements contradict each other about is
-read by the most reliable one, and every result says so: Image Laterality, Laterality, Frame Laterality, Anatomic Region,
-descriptions, Patient Orientation for the side; View Code, View Position, descriptions for the view. A window with which
-the breast can't be seen is replaced by the image's own range, and a pixel spacing with which the image would be longer
-than {LARGEST_MM:.0f} mm is not used; both are said. Bits above Bits Stored are no part of a value, and High Bit is
-honoured."""
+Study Description only what holds for a whole examination. Where elements contradict each other about side or view, the
+most reliable one is believed, and every result says so. The order is Image Laterality, Laterality, Frame Laterality,
+Anatomic Region, descriptions, Patient Orientation for the side; View Code, View Position, descriptions for the view.
+A window with which the breast can't be seen is replaced by the image's own range, and a pixel spacing with which the
+image would be longer than {LARGEST_MM:.0f} mm is not used; both are said. Bits above Bits Stored are no part of a
+value, and High Bit is honoured."""

@@ -179,7 +179,11 @@ RULES = (
         "View Code, Image Type, Specimen Description Sequence, descriptions",
         _of_kind(ImageKind.SPECIMEN),
     ),
-    Rule("Images of both breasts", "Image Laterality and its kin `B`", _of_kind(ImageKind.BOTH_BREASTS)),
+    Rule(
+        "Images of both breasts",
+        "Image Laterality, Laterality or Frame Laterality `B`",
+        _of_kind(ImageKind.BOTH_BREASTS),
+    ),
     Rule(
         "Spot views",
         "View Modifier Code, View Position, Paddle Description, descriptions",

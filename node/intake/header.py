@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from pathlib import Path
 
 import pydicom
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
+from pydicom.uid import UID
 
 from ftmtl.header.acquisition import HEADER_TAGS
 from node.charsets import DEFAULT, Decoder
@@ -37,8 +37,8 @@ def read_header(path: Path) -> Dataset:
 
 
 def is_uid(value: str) -> bool:
-    """Return whether a value is a UID (PS3.5 9.1); leading zeros of components are allowed, as they are in the wild."""
-    return len(value) <= 64 and re.fullmatch(r"\d+(\.\d+)*", value) is not None
+    """Return whether a value is a legal UID (PS3.5 9.1)."""
+    return len(value) <= 64 and UID(value).is_valid
 
 
 def facts_of(header: Dataset, charset: str = DEFAULT) -> StudyFacts:

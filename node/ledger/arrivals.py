@@ -177,16 +177,21 @@ class Arrivals:
         return Registration.NEW
 
     def _changes_nothing(self, connection: sa.Connection, instance: Instance, replace: Cause | None) -> bool:
-        """Return whether an image would only add a refusal to a study that has been analysed.
+        """Return whether an image comes after the analysis and would only add a refusal to it.
 
-        Such as another reader's secondary capture: two readers behind one PACS must not answer each other for ever.
+        Such as another reader's secondary capture: two readers behind one PACS must not answer each other for ever. A
+        study of which nothing could be read is looked at again for every mammogram.
         """
         if not instance.refusal or replace is not None:
             return False
-        states = (
-            connection.execute(sa.select(jobs.c.state).where(jobs.c.study_uid == instance.study_uid)).scalars().all()
+        of_study = sa.select(jobs.c.state).where(jobs.c.study_uid == instance.study_uid)
+        states = connection.execute(of_study).scalars().all()
+        if not states or JobState.RECEIVING in states:
+            return False
+        readable = sa.select(instances.c.instance_id).where(
+            instances.c.study_uid == instance.study_uid, instances.c.refusal == ""
         )
-        return bool(states) and JobState.RECEIVING not in states
+        return instance.modality != "MG" or connection.execute(readable.limit(1)).first() is not None
 
     def _insert(self, connection: sa.Connection, instance: Instance) -> int:
         added = connection.execute(instances.insert().values(**_row(instance), is_current=True))

@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from os import PathLike
 
 from pydicom import dcmread
-from pydicom.datadict import dictionary_VM, dictionary_VR, tag_for_keyword
+from pydicom.datadict import dictionary_description, dictionary_VM, dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence as Items
 from pydicom.tag import BaseTag, Tag
-from pydicom.uid import ExplicitVRLittleEndian
+from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from ftmtl.header.frames import GROUPS, flattened
 from ftmtl.header.sizes import plausible_spacing
@@ -195,6 +195,9 @@ def _check_identity(header: Dataset) -> None:
     missing = [keyword for keyword in needed if not header.get(keyword)]
     if missing:
         raise ValueError(f"source image without {', '.join(missing)}")
+    for keyword in ("SOPInstanceUID", "StudyInstanceUID"):
+        if not UID(header[keyword].value).is_valid:
+            raise ValueError(f"its {dictionary_description(keyword)} is not a legal UID")
 
 
 def _output_charset(declared: Sequence[str], header: Dataset) -> str:

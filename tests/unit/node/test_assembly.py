@@ -42,6 +42,14 @@ def test_three_views_wait(missing):
     assert why(study([view for view in VIEWS if view != missing]), silence=9.9) is None
 
 
+def test_generated_images_wait_for_full_field_ones():
+    """They are analysed only where no better image comes, so they don't complete a study."""
+    generated = study(substitute=True)
+    assert why(generated, silence=9.9) is None
+    assert why(generated, silence=10) == "quiet"
+    assert why([*generated, *study()]) == "all views"
+
+
 def test_a_view_twice_is_not_two_views():
     assert why(study([("L", "CC"), ("L", "CC"), ("R", "CC"), ("R", "MLO")])) is None
 

@@ -115,6 +115,27 @@ def test_a_late_instance_opens_a_new_job(ledger, clock, state):
     assert ledger.jobs.get(second).cause is Cause.LATE
 
 
+@pytest.mark.parametrize("modality", ["MG", "OT"])
+def test_a_late_image_that_is_refused_changes_nothing(ledger, modality):
+    """Two readers behind one PACS must not answer each other for ever."""
+    first = received(ledger)
+    put(ledger, first, S.DELIVERED)
+    late = instance(2, refusal="This is a secondary capture.", modality=modality)
+    assert ledger.arrivals.register(late) is Registration.NEW
+    assert [job.job_id for job in ledger.jobs.find()] == [first]
+    ledger.arrivals.register(instance(3))
+    (again,) = ledger.jobs.find([S.RECEIVING])
+    assert [i.sop_instance_uid[-1] for i in ledger.arrivals.instances(again.job_id)] == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize(("modality", "count"), [("MG", 2), ("OT", 1)])
+def test_a_study_of_which_nothing_could_be_read_is_looked_at_again(ledger, modality, count):
+    ledger.arrivals.register(instance(1, refusal="This is a tomosynthesis volume."))
+    put(ledger, ledger.jobs.find()[0].job_id, S.NOT_PROCESSED)
+    ledger.arrivals.register(instance(2, refusal="This is another one.", modality=modality))
+    assert len(ledger.jobs.find()) == count
+
+
 def test_threads_that_bring_one_study_meet_in_one_job(ledger):
     with ThreadPoolExecutor(8) as pool:
         outcomes = list(pool.map(lambda n: ledger.arrivals.register(instance(n // 2)), range(40)))
