@@ -1,24 +1,24 @@
 """What the header of a mammogram says about its acquisition: side, view, and whether it can be analysed at all.
 
-Only the standard library and pydicom are imported. The listener uses this module to see which view
+Only the standard library, pydicom and `ftmtl.decoding` are imported. The listener uses this module to see which view
 has arrived, the worker to decide what to do with the pixels, and both must get the same answer.
 """
 
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom import dcmread, uid
+from pydicom import uid
 from pydicom.dataset import Dataset
-from pydicom.errors import BytesLengthException
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 from pydicom.tag import Tag
 
+from ftmtl.decoding.files import ODD_VALUE as ODD_VALUE
+from ftmtl.decoding.files import read
 from ftmtl.view_codes import MODIFIER_OF_CODE, SIDE_OF_CODE, VIEW_OF_CODE
 
 MG_FOR_PRESENTATION = uid.DigitalMammographyXRayImageStorageForPresentation
@@ -59,19 +59,6 @@ _MODIFIER_WORDS = {
     "TAN": "TAN",
     "ID": "ID",
 }
-ODD_VALUE = (
-    ArithmeticError,
-    AttributeError,
-    BytesLengthException,
-    LookupError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    struct.error,
-)
-"""Exceptions that pydicom and its decoders raise for elements that violate the standard."""
-
 _HOLOGIC_TOMO = Tag(0x7E01, 0x0010)
 HEADER_TAGS: list[str] = [
     "SOPClassUID",
@@ -186,10 +173,12 @@ def read_header(path: Path) -> Acquisition:
     ------
     InvalidDicomError
         If the file is not DICOM.
+    DamagedFile
+        If it can't be parsed.
     OSError
         If the file can't be read.
     """
-    return read_acquisition(dcmread(path, specific_tags=HEADER_TAGS, stop_before_pixels=True))
+    return read_acquisition(read(path, specific_tags=HEADER_TAGS, stop_before_pixels=True))
 
 
 def why_not_analysed(acq: Acquisition, *, secondary_capture: bool = True) -> str | None:

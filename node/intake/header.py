@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-import pydicom
 from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 from pydicom.uid import UID
 
 from ftmtl.acquisition import HEADER_TAGS
+from ftmtl.decoding.files import read
 from node.domain import StudyFacts
 
 _FACTS = {
@@ -36,7 +36,7 @@ and registrations, presentation states, encapsulated documents, real world value
 
 def read_header(path: Path) -> Dataset:
     """Read the attributes that the node needs to know before it answers; pixels are not read."""
-    return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
+    return read(path, stop_before_pixels=True, specific_tags=_TAGS)
 
 
 def is_image(sop_class_uid: str) -> bool:

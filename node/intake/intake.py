@@ -127,8 +127,8 @@ class Intake:
             acquisition = read_acquisition(header)
             facts = facts_of(header)
         except Exception as error:  # noqa: BLE001 - the boundary: pydicom raises whatever the bytes provoke
-            reason = f"cannot be parsed: {type(error).__name__}"  # its message may quote patient data
-            return self.refuse(arrival, Outcome(StoreStatus.CANNOT_UNDERSTAND, reason))
+            raised = type(error.__cause__ or error).__name__  # the message may quote patient data
+            return self.refuse(arrival, Outcome(StoreStatus.CANNOT_UNDERSTAND, f"cannot be parsed: {raised}"))
         if fault:
             return self.refuse(arrival, fault)
         stored = self.spool.accept(arrival.path, offset)

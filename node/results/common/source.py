@@ -12,8 +12,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from os import PathLike
+from pathlib import Path
 
-from pydicom import dcmread
 from pydicom.charset import convert_encodings, decode_bytes
 from pydicom.datadict import dictionary_VM, dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement
@@ -23,6 +23,7 @@ from pydicom.sequence import Sequence as Items
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import ExplicitVRLittleEndian
 
+from ftmtl.decoding.files import read
 from node.results.common import display
 from node.results.common.dates import parse_date, parse_time
 
@@ -122,7 +123,7 @@ def read_source(source: str | PathLike[str] | Dataset) -> Dataset:
         If the source has no SOP Class, SOP Instance, Study or Series Instance UID, or no size.
     """
     if not isinstance(source, Dataset):
-        source = dcmread(source, stop_before_pixels=True, specific_tags=_READ)
+        source = read(Path(source), stop_before_pixels=True, specific_tags=_READ)
     encodings = _encodings(source)
     header = Dataset()
     for keyword, tag in _TAGS.items():
