@@ -33,7 +33,7 @@ from node.results.common.source import read_source
 from node.results.kept import keep_result, read_result
 from node.results.summary import study_summary, summary
 from node.store.spool import Spool
-from workers.claim import Claim
+from workers.claim import Claim, words_for
 
 log = logging.getLogger(__name__)
 
@@ -202,7 +202,7 @@ class AnalysisTask:
             log.error("analysis not recorded job=%s error=%s", claim.job_id, type(error).__name__)
         except Exception as error:  # the boundary: a study always ends in a named state
             log.exception("analysis failed job=%s", claim.job_id)
-            claim.finish(JobState.FAILED, f"{type(error).__name__}: {error}")
+            claim.finish(JobState.FAILED, words_for(error))
         return False
 
     def _analyse(self, claim: Claim) -> bool:
