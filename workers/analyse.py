@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from ftmtl.acquisition import Acquisition, read_header
+from ftmtl.acquisition import ODD_VALUE, Acquisition, read_header
 from ftmtl.errors import NotAnalysable
 from ftmtl.findings import FindingType, ImageResult, ModelIdentity, Outcome, StudyResult
 from ftmtl.mammogram.load import Mammogram, load_mammogram
@@ -29,7 +29,7 @@ from node.flow.dispatch import DELIVER, Dispatcher
 from node.kinds import DEFAULT_OBJECTS, ObjectKind
 from node.ledger.ledger import Ledger
 from node.results.build import build_results
-from node.results.common.source import read_source
+from node.results.common.source import SourceIncomplete, read_source
 from node.results.kept import keep_result, read_result
 from node.results.summary import study_summary, summary
 from node.store.spool import Spool
@@ -114,12 +114,15 @@ def _load(path: Path, header: Acquisition, *, order: Order) -> Mammogram | Image
         return order.known[header.sop_instance_uid]
     try:
         mammogram = load_mammogram(path, secondary_capture=order.secondary_capture)
+        read_source(path)
     except NotAnalysable as error:
         return _not_processed(header, str(error))
-    try:
-        read_source(path)
-    except ValueError as error:
+    except SourceIncomplete as error:
         return _not_processed(header, f"Results can't refer to this image: {error}.")
+    except ODD_VALUE as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # trying again may help
+        return _not_processed(header, "The header of this image is damaged.")
     return mammogram
 
 

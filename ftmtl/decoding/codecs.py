@@ -8,10 +8,14 @@ never in the data. Both together take half the time of other decoders (``benchma
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
+from functools import partial
+from hashlib import shake_128
 from importlib.util import find_spec
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.pixels.decoders import rle
 from pydicom.pixels.decoders.base import DecodeRunner, get_decoder
 
 from ftmtl.decoding.codestream import Family
@@ -26,12 +30,12 @@ _END = b"\xff\xd9"
 
 _START_OF_SCAN = b"\xff\xda"
 _SCAN_PART_ENDS = re.compile(rb"(?=\xff[\xd0-\xd7\xd9])")
-_OTHER_BITS = b"\xaa" * 32
-"""Libjpeg reads zeros where the data are missing; these begin with a one."""
+_OTHER_BITS = b"\xaa" + shake_128(b"").digest(256).replace(b"\xff", b"")
+"""Libjpeg reads zeros where the data are missing; these begin with a one, and go on without any order."""
 
 
-class IncompleteCodestream(ValueError):  # noqa: N818 - it names the codestream's state
-    """The data end before the image does."""
+class IncompleteCodestream(BaseException):
+    """The data end before the image does. Not an `Exception`, of which pydicom keeps only that there was one."""
 
 
 def is_available(uid: str) -> bool:
@@ -68,9 +72,8 @@ def _jpeg(src: bytes) -> NDArray[np.generic]:
     from imagecodecs import jpeg8_decode
 
     scan = src.find(_START_OF_SCAN)
-    end = src.find(_END, scan)
-    if end < 0:  # some leave it out
-        src = src.rstrip(b"\0") + _END
+    if _END not in src[scan:]:  # some leave it out
+        src = next(_ended(src))
     values: NDArray[np.generic] = jpeg8_decode(src)
     head, scans = src[:scan], src[scan:]
     if not np.array_equal(values, jpeg8_decode(head + _SCAN_PART_ENDS.sub(_OTHER_BITS, scans))):
@@ -81,29 +84,43 @@ def _jpeg(src: bytes) -> NDArray[np.generic]:
 def _jpeg_ls(src: bytes) -> NDArray[np.generic]:
     from imagecodecs import jpegls_decode
 
-    values: NDArray[np.generic] = jpegls_decode(_ended(src))
-    return values
+    return _strictly(jpegls_decode, src)
 
 
 def _jpeg_2000(src: bytes) -> NDArray[np.generic]:
     from imagecodecs import jpeg2k_decode
 
-    values: NDArray[np.generic] = jpeg2k_decode(_ended(src), numthreads=1)
-    return values
+    return _strictly(partial(jpeg2k_decode, numthreads=1), src)
 
 
-def _ended(src: bytes) -> bytes:
-    """Return a codestream with its end marker, which some leave out; padding after it goes."""
+def _strictly(decode: Callable[[bytes], NDArray[np.generic]], src: bytes) -> NDArray[np.generic]:
+    """Decode with a decoder that refuses both too little and too much."""
+    *others, last = _ended(src)
+    for candidate in others:
+        try:
+            return decode(candidate)
+        except RuntimeError:
+            continue
+    return decode(last)
+
+
+def _ended(src: bytes) -> Iterator[bytes]:
+    """Yield what a codestream may be without its padding, and with its end marker, which some leave out."""
     stripped = src.rstrip(b"\0")
-    return stripped if stripped.endswith(_END) else src + _END
+    if stripped.endswith(_END):
+        yield stripped
+        return
+    for zeros in range(1 if stripped.endswith(b"\xff") else 0, min(2, len(src) - len(stripped)) + 1):
+        yield stripped + b"\0" * zeros + _END
 
 
 def _rle(src: bytes, runner: DecodeRunner) -> bytearray:
-    from imagecodecs import dicomrle_decode
+    from imagecodecs import DicomrleError, dicomrle_decode
 
-    wanted = int(runner.frame_length(unit="bytes"))
-    decoded: bytes = dicomrle_decode(src, np.dtype(f"<u{runner.bits_allocated // 8}"))
-    if len(decoded) < wanted:
-        raise IncompleteCodestream
-    runner.set_option("planar_configuration", 1)
-    return bytearray(decoded[:wanted])
+    try:
+        decoded: bytes = dicomrle_decode(src, np.dtype(f"<u{runner.bits_allocated // 8}"))
+    except DicomrleError:  # perhaps only padded: pydicom's decoder, slow and in Python, knows how much it needs
+        return rle._decode_frame(src, runner)
+    if len(decoded) != runner.frame_length(unit="bytes"):
+        return rle._decode_frame(src, runner)
+    return bytearray(decoded)

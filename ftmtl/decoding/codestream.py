@@ -105,7 +105,7 @@ def _image_and_tile_size(codestream: bytes) -> FrameHeader:
     right, bottom, left, top = struct.unpack_from(">4I", codestream, at + 8)
     (components,) = struct.unpack_from(">H", codestream, at + 40)
     depth, step_x, step_y = struct.unpack_from(">3B", codestream, at + 42)
-    if not step_x or not step_y:
+    if not step_x or not step_y or left >= right or top >= bottom:
         raise ValueError("the frame header contradicts itself")
     columns = -(-right // step_x) - -(-left // step_x)
     rows = -(-bottom // step_y) - -(-top // step_y)

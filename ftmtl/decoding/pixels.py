@@ -137,4 +137,4 @@ def _explained(ds: Dataset) -> Iterator[None]:
 
 def _syntax(ds: Dataset) -> str:
     uid = getattr(getattr(ds, "file_meta", None), "TransferSyntaxUID", None)
-    return f" (transfer syntax {'unknown' if uid is None else uid.name})"
+    return f" (transfer syntax {getattr(uid, 'name', 'unknown')})"

@@ -85,4 +85,8 @@ def decode(ds: Dataset) -> NDArray[Any]:
 def is_lossy(ds: Dataset) -> bool:
     """Return whether an image was ever compressed with loss (PS3.3 C.7.6.1.1.5)."""
     uid = getattr(getattr(ds, "file_meta", None), "TransferSyntaxUID", "")
-    return str(ds.get("LossyImageCompression", "")).strip() == "01" or str(uid) in _LOSSY_SYNTAXES
+    try:
+        said = str(ds.get("LossyImageCompression", "")).strip()
+    except ODD_VALUE:
+        said = ""
+    return said == "01" or str(uid) in _LOSSY_SYNTAXES

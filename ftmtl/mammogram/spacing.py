@@ -22,7 +22,7 @@ def read_spacing(ds: Dataset) -> tuple[tuple[float, float] | None, str]:
         The spacing or None, and ``calibrated``, ``corrected``, ``detector plane`` or an empty string.
     """
     pixel, imager = _pair(ds, "PixelSpacing"), _pair(ds, "ImagerPixelSpacing")
-    kind = str(ds.get("PixelSpacingCalibrationType") or "").strip().upper()
+    kind = _calibration(ds)
     if pixel and (kind or imager) and not (imager and np.allclose(pixel, imager, rtol=1e-3)):
         return pixel, "corrected" if kind == "GEOMETRY" else "calibrated"
     plane = imager or pixel or _pair(ds, "NominalScannedPixelSpacing")
@@ -35,6 +35,13 @@ def read_spacing(ds: Dataset) -> tuple[tuple[float, float] | None, str]:
     if imager and 1 <= factor <= 2.5:
         return (plane[0] / factor, plane[1] / factor), "corrected"
     return plane, "detector plane"
+
+
+def _calibration(ds: Dataset) -> str:
+    try:
+        return str(ds.get("PixelSpacingCalibrationType") or "").strip().upper()
+    except ODD_VALUE:
+        return ""
 
 
 def _pair(ds: Dataset, keyword: str) -> tuple[float, float] | None:

@@ -101,6 +101,10 @@ GB2312_ESCAPE = "\x1b$)A"
 _LOCALISED = frozenset({"SH", "LO", "PN", "ST", "LT", "UT", "UC"})
 
 
+class SourceIncomplete(ValueError):  # noqa: N818 - it names the image's state
+    """An image that results can't refer to; the message names the attributes that it lacks."""
+
+
 def read_source(source: str | PathLike[str] | Dataset) -> Dataset:
     """Return the normalised header copy of a source image, without pixels.
 
@@ -119,7 +123,7 @@ def read_source(source: str | PathLike[str] | Dataset) -> Dataset:
     ------
     pydicom.errors.InvalidDicomError, OSError
         If the file cannot be read.
-    ValueError
+    SourceIncomplete
         If the source has no SOP Class, SOP Instance, Study or Series Instance UID, or no size.
     """
     if not isinstance(source, Dataset):
@@ -173,7 +177,7 @@ def _check_identity(header: Dataset) -> None:
     needed = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Rows", "Columns")
     missing = [keyword for keyword in needed if not header.get(keyword)]
     if missing:
-        raise ValueError(f"source image without {', '.join(missing)}")
+        raise SourceIncomplete(f"source image without {', '.join(missing)}")
 
 
 def _output_charset(declared: Sequence[str], header: Dataset) -> str:
