@@ -8,7 +8,9 @@ never in the data. Both together take half the time of other decoders (``benchma
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from hashlib import shake_128
 from importlib.util import find_spec
@@ -117,10 +119,18 @@ def _ended(src: bytes) -> Iterator[bytes]:
 def _rle(src: bytes, runner: DecodeRunner) -> bytearray:
     from imagecodecs import DicomrleError, dicomrle_decode
 
-    try:
-        decoded: bytes = dicomrle_decode(src, np.dtype(f"<u{runner.bits_allocated // 8}"))
-    except DicomrleError:  # perhaps only padded: pydicom's decoder, slow and in Python, knows how much it needs
-        return rle._decode_frame(src, runner)
-    if len(decoded) != runner.frame_length(unit="bytes"):
-        return rle._decode_frame(src, runner)
-    return bytearray(decoded)
+    if _has_good_offsets(src, runner.bits_allocated // 8):
+        with suppress(DicomrleError):
+            decoded: bytes = dicomrle_decode(src, np.dtype(f"<u{runner.bits_allocated // 8}"))
+            if len(decoded) == runner.frame_length(unit="bytes"):
+                return bytearray(decoded)
+    return rle._decode_frame(src, runner)  # slow and in Python, but it knows padding from damage
+
+
+def _has_good_offsets(src: bytes, segments: int) -> bool:
+    """Return whether the header (PS3.5 G.5) leads to segments that follow each other; imagecodecs relies on it."""
+    if len(src) < 64:
+        return False
+    count, *offsets = struct.unpack_from("<16L", src)
+    starts = [64, *offsets[1:segments]]
+    return count == segments and offsets[0] == 64 and starts == sorted(starts) and starts[-1] < len(src)
