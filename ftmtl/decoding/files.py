@@ -30,8 +30,10 @@ ODD_VALUE = (
 """Exceptions that pydicom and its decoders raise for elements that violate the standard."""
 
 _HEADER_BYTES = 16 * 2**20
-_DATA_SET_BYTES = 512 * 2**20
-"""How far a deflated data set is inflated: for its header, and as a whole. The largest films take 100 MB."""
+_DATA_SET_BYTES = 256 * 2**20
+"""How far a deflated data set is inflated: for its header, and as a whole. The largest films take 130 MB."""
+
+_PIECE_BYTES = 2**20
 
 
 class DamagedFile(ValueError):  # noqa: N818 - it names the file's state, as NotAnalysable does
@@ -54,7 +56,7 @@ def read(path: Path, **options: Any) -> FileDataset:
     pydicom.errors.InvalidDicomError
         If the file is not DICOM.
     DamagedFile
-        If it is a folder, a pipe or a device, if it can't be parsed, or if it inflates to more than 512 MiB.
+        If it is a folder, a pipe or a device, if it can't be parsed, or if it inflates to more than 256 MiB.
     OSError
         If the file can't be read; trying again may help.
     """
@@ -82,18 +84,25 @@ def _read(path: Path, options: dict[str, Any]) -> FileDataset:
     return ds
 
 
-def _inflate(file: BinaryIO, *, header_only: bool) -> bytes:
+def _inflate(file: BinaryIO, *, header_only: bool) -> bytearray:
     """Inflate the rest of a file (PS3.5 A.5), which may be a few kilobytes that inflate to many gigabytes."""
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    inflated = inflater.decompress(file.read(), _HEADER_BYTES if header_only else _DATA_SET_BYTES)
-    if not header_only and inflater.unconsumed_tail:
-        raise DamagedFile(f"This DICOM file inflates to more than {_DATA_SET_BYTES >> 20} MiB.")
+    inflater, inflated = zlib.decompressobj(-zlib.MAX_WBITS), bytearray()
+    limit = _HEADER_BYTES if header_only else _DATA_SET_BYTES
+    while not inflater.eof and len(inflated) <= limit:
+        deflated = inflater.unconsumed_tail or file.read(_PIECE_BYTES)
+        if not deflated:
+            break
+        inflated += inflater.decompress(deflated, _PIECE_BYTES)
+    if not inflater.unconsumed_tail:
+        inflated += inflater.flush()
+    if not header_only and len(inflated) > limit:
+        raise DamagedFile(f"This DICOM file inflates to more than {limit >> 20} MiB.")
     if not header_only and not inflater.eof:
         raise DamagedFile("This DICOM file is damaged.")
     return inflated
 
 
-def _as_file(meta: Dataset, data_set: bytes) -> DicomBytesIO:
+def _as_file(meta: Dataset, data_set: bytearray) -> DicomBytesIO:
     """Return an inflated data set as a file in Explicit VR Little Endian."""
     plain = FileMetaDataset(meta)
     plain.TransferSyntaxUID = ExplicitVRLittleEndian

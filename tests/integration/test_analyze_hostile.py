@@ -83,7 +83,7 @@ def test_whatever_a_file_does_the_others_are_analysed(study: Path, tmp_path: Pat
     with_codestream(ds, data[:2] + b"\0" + data[3:]).save_as(given / "a killer.dcm")
     sequence = struct.pack("<HH2sHLHHL", 0x0040, 0x0555, b"SQ", 0, 0xFFFFFFFF, 0xFFFE, 0xE000, 0xFFFFFFFF)
     (given / "a nest.dcm").write_bytes(head + sequence * 20_000)
-    unknown = struct.pack("<HH2sHL", 0x0010, 0x0010, b"??", 0, len(NAME)) + NAME.encode()
+    unknown = struct.pack("<HH2sH", 0x0010, 0x0010, b"QQ", len(NAME)) + NAME.encode()
     (given / "an unknown VR.dcm").write_bytes(head + unknown + data_set)
     ds = dcmread(study / "L_CC.dcm")
     ds.PatientName, ds.SOPInstanceUID, ds.StudyInstanceUID = NAME, "2.25.8", "2.25.80"
