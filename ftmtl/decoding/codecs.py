@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pydicom.pixels.decoders import rle
 from pydicom.pixels.decoders.base import DecodeRunner, get_decoder
 
-from ftmtl.decoding.codestream import Family
+from ftmtl.decoding.codestream import Family, start_of_scan
 
 PLUGIN = "imagecodecs"
 _SYNTAXES = [syntax for family in Family for syntax in family.syntaxes]
@@ -30,7 +30,6 @@ DECODER_DEPENDENCIES = dict.fromkeys(_SYNTAXES, ("imagecodecs>=2024.6",))
 _END = b"\xff\xd9"
 """EOI of JPEG and JPEG-LS, EOC of JPEG 2000."""
 
-_START_OF_SCAN = b"\xff\xda"
 _SCAN_PART_ENDS = re.compile(rb"(?=\xff[\xd0-\xd7\xd9])")
 _OTHER_BITS = b"\xaa" + shake_128(b"").digest(256).replace(b"\xff", b"")
 """Libjpeg reads zeros where the data are missing; these begin with a one, and go on without any order."""
@@ -73,7 +72,7 @@ def decode_frame(src: bytes, runner: DecodeRunner) -> bytearray:
 def _jpeg(src: bytes) -> NDArray[np.generic]:
     from imagecodecs import jpeg8_decode
 
-    scan = src.find(_START_OF_SCAN)
+    scan = start_of_scan(src)
     if _END not in src[scan:]:  # some leave it out
         src = next(_ended(src))
     values: NDArray[np.generic] = jpeg8_decode(src)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from enum import Enum
 from typing import NamedTuple
 
@@ -77,23 +78,42 @@ def read_frame_header(codestream: bytes) -> FrameHeader:
     raise ValueError("there is no frame header")
 
 
+def start_of_scan(codestream: bytes) -> int:
+    """Return where the first scan of a JPEG codestream begins; thumbnails in its header have scans, too.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    for marker, at in _segments(codestream):
+        if marker == _SOS:
+            return at
+    raise ValueError("there is no scan")
+
+
 def _start_of_frame(codestream: bytes) -> FrameHeader:
-    at = 2
-    while True:
+    for marker, at in _segments(codestream):
+        if marker == _SOF55 or (0xC0 <= marker <= 0xCF and marker not in _NO_FRAME_HEADERS):
+            precision, rows, columns, components = struct.unpack_from(">BHHB", codestream, at + 4)
+            family = Family.JPEG_LS if marker == _SOF55 else Family.JPEG
+            return FrameHeader(family, rows, columns, components, precision)
+    raise ValueError("there is no frame header")
+
+
+def _segments(codestream: bytes) -> Iterator[tuple[int, int]]:
+    """Yield marker and place of each marker segment, up to the first scan (ISO/IEC 10918-1 B.1.1)."""
+    at, marker = 2, _SOI
+    while marker not in (_SOS, _EOI):
         if codestream[at] != 0xFF:
             raise ValueError("a marker is missing")
         marker = codestream[at + 1]
         if marker == 0xFF:  # a fill byte
             at += 1
-        elif marker in (_SOI, _TEM, *_RESTARTS):
+        elif marker in (_SOI, _EOI, _TEM, *_RESTARTS):
             at += 2
-        elif marker in (_SOS, _EOI):
-            raise ValueError("there is no frame header")
-        elif marker == _SOF55 or (0xC0 <= marker <= 0xCF and marker not in _NO_FRAME_HEADERS):
-            precision, rows, columns, components = struct.unpack_from(">BHHB", codestream, at + 4)
-            family = Family.JPEG_LS if marker == _SOF55 else Family.JPEG
-            return FrameHeader(family, rows, columns, components, precision)
         else:
+            yield marker, at
             (length,) = struct.unpack_from(">H", codestream, at + 2)
             at += 2 + length
 

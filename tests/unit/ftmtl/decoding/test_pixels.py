@@ -98,6 +98,14 @@ def test_fragments_with_padding_behind_the_end(image):
         np.testing.assert_array_equal(decode(with_codestream(image, data + b"\0\0", fragments)), whole)
 
 
+@pytest.mark.parametrize("syntax", [JPEGBaseline8Bit, JPEGLosslessSV1, JPEGLSLossless], ids=lambda uid: uid.keyword)
+def test_a_thumbnail_in_the_header_is_not_the_image(syntax):
+    ds = compressed(syntax)
+    whole, data, other = decode(ds), codestream(ds), codestream(compressed(JPEGBaseline8Bit))
+    thumbnail = b"\xff\xe1" + struct.pack(">H", 2 + len(other)) + other
+    np.testing.assert_array_equal(decode(with_codestream(ds, data[:2] + thumbnail + data[2:])), whole)
+
+
 def test_a_fragment_is_missing(image):
     data = codestream(image)
     half = len(data) // 2
