@@ -2,7 +2,7 @@
 
 CharLS and OpenJPEG refuse one by themselves, and so does imagecodecs' RLE decoder. libjpeg goes on with zeros when the
 data end, and tells nobody. So JPEG is decoded twice, with different bits where the data end: pixels that differ were
-never in the data. Both together take half the time of other decoders (``benchmarks/decoders.py``).
+never in the data. Both together take about as long as others take for one (``benchmarks/decoders.py``).
 """
 
 from __future__ import annotations
