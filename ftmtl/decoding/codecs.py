@@ -74,7 +74,7 @@ def _jpeg(src: bytes) -> NDArray[np.generic]:
 
     scan = start_of_scan(src)
     if _END not in src[scan:]:  # some leave it out
-        src = next(_ended(src))
+        src = next(_closed(src))
     values: NDArray[np.generic] = jpeg8_decode(src)
     head, scans = src[:scan], src[scan:]
     if not np.array_equal(values, jpeg8_decode(head + _SCAN_PART_ENDS.sub(_OTHER_BITS, scans))):
@@ -96,7 +96,7 @@ def _jpeg_2000(src: bytes) -> NDArray[np.generic]:
 
 def _strictly(decode: Callable[[bytes], NDArray[np.generic]], src: bytes) -> NDArray[np.generic]:
     """Decode with a decoder that refuses both too little and too much."""
-    *others, last = _ended(src)
+    *others, last = _readings(src)
     for candidate in others:
         try:
             return decode(candidate)
@@ -105,12 +105,17 @@ def _strictly(decode: Callable[[bytes], NDArray[np.generic]], src: bytes) -> NDA
     return decode(last)
 
 
-def _ended(src: bytes) -> Iterator[bytes]:
-    """Yield what a codestream may be without its padding, and with its end marker, which some leave out."""
+def _readings(src: bytes) -> Iterator[bytes]:
+    """Yield what a codestream may be without its padding: up to its end marker, or up to where one is missing."""
+    end = src.rfind(_END)
+    if end >= 0:
+        yield src[: end + len(_END)]
+    yield from _closed(src)
+
+
+def _closed(src: bytes) -> Iterator[bytes]:
+    """Yield a codestream with the end marker that it lacks; zeros before it are padding, or may be data."""
     stripped = src.rstrip(b"\0")
-    if stripped.endswith(_END):
-        yield stripped
-        return
     for zeros in range(1 if stripped.endswith(b"\xff") else 0, min(2, len(src) - len(stripped)) + 1):
         yield stripped + b"\0" * zeros + _END
 
