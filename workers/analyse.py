@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from ftmtl.decoding.files import ODD_VALUE
 from ftmtl.errors import NotAnalysable
 from ftmtl.findings import FindingType, ImageResult, ModelIdentity, Outcome, StudyResult
 from ftmtl.header.acquisition import Acquisition, read_header
@@ -34,11 +35,11 @@ from node.kinds import DEFAULT_OBJECTS, ObjectKind
 from node.ledger.ledger import Ledger
 from node.results.build import build_results
 from node.results.common.outcome import remark_lines
-from node.results.common.source import source_notes
+from node.results.common.source import SourceUnusable, source_notes
 from node.results.kept import keep_result, read_result
 from node.results.summary import study_summary, summary
 from node.store.spool import Spool
-from workers.claim import Claim
+from workers.claim import Claim, words_for
 
 log = logging.getLogger(__name__)
 
@@ -146,12 +147,15 @@ def _load(path: Path, header: Acquisition, *, order: Order) -> Mammogram | Image
         return known
     try:
         mammogram = load_mammogram(path, reading=order.reading)
+        notes = source_notes(path, order.charset)
     except NotAnalysable as error:
         return _not_processed(header, str(error))
-    try:
-        notes = source_notes(path, order.charset)
-    except ValueError as error:
+    except SourceUnusable as error:
         return _not_processed(header, f"Results can't refer to this image: {error}.")
+    except ODD_VALUE as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # trying again may help
+        return _not_processed(header, "The header of this image is damaged.")
     return replace(mammogram, notes=(*mammogram.notes, *notes))
 
 
@@ -242,7 +246,7 @@ class AnalysisTask:
             log.error("analysis not recorded job=%s error=%s", claim.job_id, type(error).__name__)
         except Exception as error:  # the boundary: a study always ends in a named state
             log.exception("analysis failed job=%s", claim.job_id)
-            claim.finish(JobState.FAILED, f"{type(error).__name__}: {error}")
+            claim.finish(JobState.FAILED, words_for(error))
         return False
 
     def _analyse(self, claim: Claim) -> bool:

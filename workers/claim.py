@@ -11,8 +11,10 @@ from types import TracebackType
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from ftmtl.errors import FtmtlError
 from node.config import QueueSection
 from node.domain import Analysed, Delivery, Job, JobState
+from node.errors import NodeError
 from node.ledger.deliveries import Replacement
 from node.ledger.ledger import Ledger
 
@@ -99,3 +101,9 @@ class Claim:
                     return
             except SQLAlchemyError as error:
                 log.warning("lease not renewed job=%s error=%s", self.job_id, error)
+
+
+def words_for(error: Exception) -> str:
+    """Return what a job says of an unexpected error: of a library's only the kind, as its message may quote values."""
+    said = f": {error}" if isinstance(error, (FtmtlError, NodeError, OSError)) else ""
+    return f"{type(error).__name__}{said}"

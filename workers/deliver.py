@@ -24,7 +24,7 @@ from node.ledger.ledger import Ledger
 from node.results.build import build_results
 from node.results.kept import read_result
 from node.store.spool import Spool
-from workers.claim import Claim
+from workers.claim import Claim, words_for
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ class DeliveryTask:
                 return
             except Exception as error:  # the boundary: a study always ends in a named state
                 log.exception("delivery failed job=%s", job_id)
-                claim.finish(JobState.FAILED, f"{type(error).__name__}: {error}")
+                claim.finish(JobState.FAILED, words_for(error))
                 return
         log.info("settled job=%s state=%s", job_id, state)
 

@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import pydicom
 from numpy.typing import NDArray
 from PIL import Image
+from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
 from ftmtl.datasets.annotated import Lesion
+from ftmtl.decoding.files import ODD_VALUE, read
+from ftmtl.decoding.pixels import frames
 from ftmtl.errors import DatasetError, NotAnalysable
 from ftmtl.findings import FindingType
 from ftmtl.header.acquisition import read_acquisition
-from ftmtl.header.elements import ODD_VALUE
 from ftmtl.mammogram.load import Mammogram, load_mammogram
 
 log = logging.getLogger(__name__)
@@ -130,7 +131,7 @@ def read_grey(path: Path) -> NDArray[np.uint8]:
         raise DatasetError(f"{path} cannot be read: {error}") from error
 
 
-def read_dicom_header(path: Path) -> pydicom.Dataset:
+def read_dicom_header(path: Path) -> Dataset:
     """Read a DICOM file without its pixels.
 
     Raises
@@ -150,11 +151,11 @@ def read_dicom_pixels(path: Path) -> NDArray[Any]:
         If the values cannot be decoded, or are not those of a single grey image.
     """
     try:
-        pixels: NDArray[Any] = _read(path).pixel_array
-    except (*ODD_VALUE, EOFError) as error:
-        raise DatasetError(f"{path}: the pixels can't be decoded: {error}") from error
-    if pixels.ndim != 2:
-        raise DatasetError(f"{path}: the pixel data have the shape {pixels.shape}, not one grey image")
+        pixels, *more = frames(_read(path))
+    except NotAnalysable as error:
+        raise DatasetError(f"{path}: {error}") from error
+    if more or pixels.ndim != 2:
+        raise DatasetError(f"{path}: the pixel data are not one grey image")
     return pixels
 
 
@@ -183,9 +184,9 @@ def read_dicom(path: Path, laterality: str | None = None, view: str | None = Non
         raise DatasetError(f"{path}: {error}") from error
 
 
-def _read(path: Path, *, stop_before_pixels: bool = False) -> pydicom.Dataset:
+def _read(path: Path, *, stop_before_pixels: bool = False) -> Dataset:
     try:
-        return pydicom.dcmread(existing(path), stop_before_pixels=stop_before_pixels)
+        return read(existing(path), stop_before_pixels=stop_before_pixels)
     except (InvalidDicomError, *ODD_VALUE, EOFError) as error:
         raise DatasetError(f"{path} is not DICOM, or is damaged: {error}") from error
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom import dcmread, uid
+from pydicom import uid
 from pydicom.dataset import Dataset
 
+from ftmtl.decoding.files import read
 from ftmtl.header import marks, views
 from ftmtl.header.elements import text
 from ftmtl.header.frames import flattened
@@ -126,10 +127,12 @@ def read_header(path: Path) -> Acquisition:
     ------
     InvalidDicomError
         If the file is not DICOM.
+    DamagedFile
+        If it can't be parsed.
     OSError
         If the file can't be read.
     """
-    return read_acquisition(dcmread(path, specific_tags=HEADER_TAGS, stop_before_pixels=True))
+    return read_acquisition(read(path, specific_tags=HEADER_TAGS, stop_before_pixels=True))
 
 
 def _frames(ds: Dataset) -> int:

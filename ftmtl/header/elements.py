@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator
 
 from pydicom.dataset import Dataset
-from pydicom.errors import BytesLengthException
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence
 
-ODD_VALUE = (
-    ArithmeticError,
-    AttributeError,
-    BytesLengthException,
-    LookupError,
-    OSError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    struct.error,
-)
-"""Exceptions that pydicom and its decoders raise for elements that violate the standard."""
+from ftmtl.decoding.files import ODD_VALUE
 
 
 def texts(ds: Dataset | None, keyword: str) -> tuple[str, ...]:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from pydicom.dataset import Dataset
 
-from ftmtl.header.elements import ODD_VALUE, items, text
+from ftmtl.decoding.files import ODD_VALUE
+from ftmtl.header.elements import items, text
 
 GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 

@@ -15,7 +15,8 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag, Tag
 
-from ftmtl.header.elements import ODD_VALUE, items, text
+from ftmtl.decoding.files import ODD_VALUE
+from ftmtl.header.elements import items, text
 
 Doubles = NDArray[np.float64]
 

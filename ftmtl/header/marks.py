@@ -15,7 +15,8 @@ from pydicom import uid
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
-from ftmtl.header.elements import ODD_VALUE, items, number, text, texts
+from ftmtl.decoding.files import ODD_VALUE
+from ftmtl.header.elements import items, number, text, texts
 from ftmtl.header.views import BOTH, CC_FAMILY, Placement
 
 MAGNIFIED_FROM = 1.5

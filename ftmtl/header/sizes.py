@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydicom.dataset import Dataset
 
-from ftmtl.header.elements import ODD_VALUE, number, texts
+from ftmtl.decoding.files import ODD_VALUE
+from ftmtl.header.elements import number, texts
 
 LARGEST_MM = 400.0
 """No detector or film for mammography is longer than this."""

@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from ftmtl.decoding.files import ODD_VALUE
 from ftmtl.errors import NotAnalysable
-from ftmtl.header.elements import ODD_VALUE, number, text
+from ftmtl.header.elements import number, text
 from ftmtl.header.grayscale import Doubles, Lut, Window, is_inverse, luts, windows
 
 NO_VOI = "No VOI transform; the grey scale was stretched to the image's own range."

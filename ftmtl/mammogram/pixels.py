@@ -1,7 +1,4 @@
-"""From a DICOM file to its stored values, and to the picture that a workstation displays.
-
-Besides the decoders of compressed pixels, only pydicom and numpy are needed.
-"""
+"""From a DICOM file to its stored values, and to the picture that a workstation displays."""
 
 from __future__ import annotations
 
@@ -9,15 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
-from pydicom.pixels.decoders.base import get_decoder
-from pydicom.pixels.utils import pixel_array
 
-from ftmtl.errors import DecoderMissing, NotAnalysable
-from ftmtl.header.elements import ODD_VALUE
+from ftmtl.decoding.files import ODD_VALUE, DamagedFile, read
+from ftmtl.decoding.pixels import frames
+from ftmtl.errors import NotAnalysable
 from ftmtl.header.frames import flattened
 from ftmtl.mammogram.appearance import appearance
 from ftmtl.mammogram.bits import stored_values
@@ -63,13 +58,11 @@ def read_file(path: Path, **options: Any) -> Dataset:
         If the file can't be read; trying again may help.
     """
     try:
-        return pydicom.dcmread(path, **options)
+        return read(path, **options)
     except InvalidDicomError as error:
         raise NotAnalysable("This is not a DICOM file.") from error
-    except (*ODD_VALUE, EOFError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise NotAnalysable("This DICOM file is damaged.") from error
+    except DamagedFile as error:
+        raise NotAnalysable(str(error)) from error
 
 
 def decode(ds: Dataset) -> tuple[NDArray[Any], tuple[str, ...]]:
@@ -91,32 +84,17 @@ def decode(ds: Dataset) -> tuple[NDArray[Any], tuple[str, ...]]:
         raise NotAnalysable(f"This is a colour image ({interpretation}), not a mammogram.")
     if not all(_SIDES_PX[0] <= side <= _SIDES_PX[1] for side in (rows, columns)):
         raise NotAnalysable(f"The image is {columns} x {rows} pixels; that is not a mammogram.")
-    try:
-        decoded: NDArray[Any] = pixel_array(ds, correct_unused_bits=False)
-    except (*ODD_VALUE, EOFError, MemoryError) as error:
-        if _lacks_decoder(ds):
-            words = f"no decoder for {_syntax(ds)} is installed; pip install 'ftmtl-node[worker]' brings one"
-            raise DecoderMissing(words) from error
-        raise NotAnalysable(f"The pixels can't be decoded (transfer syntax {_syntax(ds)}).") from error
-    if decoded.shape != (rows, columns):
-        raise NotAnalysable(f"The pixel data have the shape {decoded.shape}, not one image of {columns} x {rows}.")
-    return stored_values(ds, decoded.astype(decoded.dtype.newbyteorder("="), copy=False))
-
-
-def _lacks_decoder(ds: Dataset) -> bool:
-    """Return whether pydicom knows the transfer syntax, and only the package that decodes it is missing."""
-    try:
-        return not get_decoder(ds.file_meta.TransferSyntaxUID).is_available
-    except (AttributeError, NotImplementedError):
-        return False
-
-
-def _syntax(ds: Dataset) -> str:
-    uid = getattr(getattr(ds, "file_meta", None), "TransferSyntaxUID", None)
-    return "unknown" if uid is None else str(uid.name)
+    stored, *more = frames(ds)
+    if more or stored.shape != (rows, columns):
+        raise NotAnalysable(f"The pixel data are not one image of {columns} x {rows}.")
+    return stored_values(ds, stored)
 
 
 def is_lossy(ds: Dataset) -> bool:
     """Return whether an image was ever compressed with loss (PS3.3 C.7.6.1.1.5)."""
     uid = getattr(getattr(ds, "file_meta", None), "TransferSyntaxUID", "")
-    return str(ds.get("LossyImageCompression", "")).strip() == "01" or str(uid) in _LOSSY_SYNTAXES
+    try:
+        said = str(ds.get("LossyImageCompression", "")).strip()
+    except ODD_VALUE:
+        said = ""
+    return said == "01" or str(uid) in _LOSSY_SYNTAXES

@@ -13,10 +13,24 @@ from node.cli.options import add_command
 from node.errors import ConfigError
 from node.kinds import CHOICES, DEFAULT_OBJECTS, object_kinds
 
+_EXIT_STATUS = """\
+exit status:
+  0  every image was analysed
+  1  the command failed: the weights can't be used, or the results not be written
+  2  it was not understood
+  3  some images were not analysed: the output and summary.json say which, and why
+  4  no image was analysed
+
+Damaged files and folders that can't be read count as images that were not analysed; reports, presentation states and
+the like don't count, nor do other files in folders. A study's results take the place of its earlier ones in DIR as a
+whole; if its analysis fails, the earlier ones are kept as UID.earlier.
+"""
+
 
 def add(commands: Any) -> None:
     """Add the command to a parser's subparsers."""
     analyze = add_command(commands, "analyze", _analyze, "analyse files, without network or queue")
+    analyze.epilog, analyze.formatter_class = _EXIT_STATUS, argparse.RawDescriptionHelpFormatter
     analyze.set_defaults(quiet_log=True)
     analyze.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="DICOM files or folders of them")
     analyze.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the results")

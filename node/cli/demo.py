@@ -13,6 +13,7 @@ from pydicom import dcmread
 from pydicom.dataset import FileDataset
 from pydicom.errors import InvalidDicomError
 
+from ftmtl.decoding.files import DamagedFile, read
 from node.cli.embedded import Child
 from node.cli.pacs import stored_files
 from node.cli.standalone import Standalone, free_port
@@ -111,10 +112,10 @@ class _Demo:
         sources = []
         for path in files:
             try:
-                dcmread(path, specific_tags=["SOPInstanceUID"], stop_before_pixels=True)
+                read(path, specific_tags=["SOPInstanceUID"], stop_before_pixels=True)
                 sources.append(path)
-            except InvalidDicomError:
-                self._tell(f"   skipped, not DICOM: {path}")
+            except (InvalidDicomError, DamagedFile):
+                self._tell(f"   skipped, not DICOM or damaged: {path}")
         if not sources:
             raise DemoFailed(f"there is no DICOM file in {study}")
         return sources

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-ANALYSIS = ("torch", "torchvision", "safetensors", "scipy")
+ANALYSIS = ("torch", "torchvision", "safetensors", "scipy", "imagecodecs")
 """Modules that analysis needs, in addition to those of the node."""
 
 

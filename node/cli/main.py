@@ -6,7 +6,6 @@ A command imports what it needs when it runs, so that the listener never loads t
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
 
@@ -16,16 +15,21 @@ from ftmtl.cli import add_commands
 from ftmtl.errors import FtmtlError
 from ftmtl.extras import words_for
 from node.cli import analyze, jobs, peers, serve, trial
+from node.cli.logs import log_to_stderr
 from node.errors import ConfigError, NodeError
 from node.identity import software_version
 
-_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
-
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; return its exit status: 0 for success, 1 for failure, 2 for a usage or configuration error."""
+    """Run a command.
+
+    Returns
+    -------
+    int
+        Its exit status: 0 for success, 1 for failure, 2 for a usage or configuration error; `analyze` has more.
+    """
     arguments = _parser().parse_args(argv)
-    _log_to_stderr(arguments.verbose, arguments.quiet_log)
+    log_to_stderr(arguments.verbose, arguments.quiet_log)
     try:
         return int(arguments.run(arguments) or 0)
     except ConfigError as error:
@@ -63,23 +67,6 @@ def _parser() -> argparse.ArgumentParser:
         group.add(commands)
     add_commands(commands)
     return parser
-
-
-def _log_to_stderr(verbose: bool, quiet: bool) -> None:
-    level = logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO
-    handler = logging.StreamHandler(sys.stderr)
-    handler.addFilter(_is_ours)
-    logging.basicConfig(level=level, format=_FORMAT, handlers=[handler])
-    logging.captureWarnings(True)
-
-
-def _is_ours(record: logging.LogRecord) -> bool:
-    """Pass our own records, and errors of libraries. Library warnings quote odd values, and so patient data."""
-    library = record.name.partition(".")[0]
-    if library in ("node", "ftmtl", "workers", "celery", "__main__"):
-        return True
-    # peers cause pynetdicom's errors; we log ourselves what they mean for the node
-    return library not in ("py", "pynetdicom") and record.levelno >= logging.ERROR
 
 
 if __name__ == "__main__":

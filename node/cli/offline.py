@@ -4,37 +4,53 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
+import shutil
 import sys
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
-from pydicom.errors import InvalidDicomError
-
 from ftmtl.errors import NotAnalysable
 from ftmtl.findings import Outcome
-from ftmtl.header.acquisition import read_header
 from ftmtl.header.reading import USUAL, Reading
 from ftmtl.mammogram.pixels import display_pixels
 from ftmtl.overlay import Mark, draw
 from ftmtl.predictor import Predictor
 from node.charsets import DEFAULT
-from node.domain import Predecessor
+from node.cli.sources import Source, Sources
 from node.errors import ResultRejected
-from node.intake import header as intake
-from node.intake.header import facts_of, identity_of
 from node.kinds import DEFAULT_OBJECTS, ObjectKind
 from node.results.readback import read_predecessor
 from node.results.summary import study_summary, summary
+from node.store.folders import replace_folder
 from workers.analyse import Analysis, Order, analyse_study
+
+log = logging.getLogger(__name__)
+
+
+class StudyRefused(Exception):  # noqa: N818 - it names the study's state
+    """A study that must not be reported; the message says why."""
+
+
+class Status(IntEnum):
+    """Exit status: how many of the images were analysed. Reports and the like that lie among them don't count."""
+
+    ALL = 0
+    SOME = 3
+    NONE = 4
 
 
 @dataclass(frozen=True)
 class FileAnalysis:
     """Analyses files and folders, study by study, and writes the results into a folder.
+
+    A study's results take the place of its earlier ones as a whole. Where its analysis fails, the earlier ones get the
+    name ``UID.earlier``, so that nobody takes them for new ones.
 
     Attributes
     ----------
@@ -63,90 +79,104 @@ class FileAnalysis:
     reading: Reading = USUAL
     charset: str = DEFAULT
 
-    def run(self, paths: Sequence[Path]) -> int:
-        """Analyse files and folders.
+    def run(self, paths: Sequence[Path]) -> Status:
+        """Analyse files and folders. Whatever is wrong with a file, the others are analysed, and the summary says so.
 
-        Returns
-        -------
-        int
-            0 if no study failed and every file that was named could be read, else 1.
+        Raises
+        ------
+        FtmtlError
+            If the weights or the device can't be used.
+        ReportUnusable
+            If one of the earlier reports can't be read.
+        OSError
+            If the results can't be written.
         """
-        studies, skipped = _studies(paths)
-        for left in skipped:
-            print(f"skipped: {left['path']}: {left['reason']}", file=sys.stderr)
-        if not studies:
+        sources = Sources.find(paths, but=self.out, charset=self.charset)
+        for left in sources.left_out:
+            print(f"skipped: {left.path}: {left.reason}", file=sys.stderr)
+        if not sources.studies:
             print("ftmtl: there is no DICOM file to analyse", file=sys.stderr)
-            return 1
+            return Status.NONE
         predecessors = {report.study_uid: report for report in map(read_predecessor, self.replaces)}
         predictor = Predictor(self.weights, device=self.device)
         self.out.mkdir(parents=True, exist_ok=True)
+        written = self.out / "summary.json"
+        written.unlink(missing_ok=True)
         entries: list[dict[str, Any]] = []
-        for number, (study_uid, files) in enumerate(studies.items(), start=1):
-            entry = self._study(study_uid, files, predictor, predecessors.get(study_uid))
+        for number, (study_uid, files) in enumerate(sources.studies.items(), start=1):
+            sources.leave_out_vanished(files)
+            order = Order(tuple(self.kinds), self.reading, self.charset, predecessors.get(study_uid))
+            entry = self._study(study_uid, list(files.values()), predictor, order)
             entries.append(entry)
-            print(f"[{number}/{len(studies)}] {study_uid}: {_in_words(entry)}".rstrip())
-        document: dict[str, Any] = {**summary(predictor.model, entries), "skipped": skipped}
-        (self.out / "summary.json").write_text(json.dumps(document, indent=2) + "\n")
-        print(f"results: {self.out}, summary: {self.out / 'summary.json'}. Research use only.")
-        named = {str(path) for path in paths if not path.is_dir()}
-        failed = any(entry["outcome"] == Outcome.FAILED for entry in entries)
-        return 1 if failed or any(left["path"] in named for left in skipped) else 0
+            print(f"[{number}/{len(sources.studies)}] {study_uid}: {_in_words(entry)}".rstrip(), flush=True)
+        skipped = [{"path": str(left.path), "reason": left.reason} for left in sources.left_out]
+        document = {**summary(predictor.model, entries), "skipped": skipped}
+        written.write_text(json.dumps(document, indent=2) + "\n")
+        print(f"results: {self.out}, summary: {written}. Research use only.")
+        return _status(sources, entries)
 
-    def _study(
-        self, study_uid: str, files: list[Path], predictor: Predictor, predecessor: Predecessor | None
-    ) -> dict[str, Any]:
-        """Analyse one study; return its entry in the summary, with paths relative to ``out``."""
-        if len({identity_of(facts_of(intake.read_header(file), self.charset)) for file in files}) > 1:
-            reason = "the images of this study name different patients: it is not analysed"
-            return _failed(study_uid, reason)
+    def _study(self, study_uid: str, files: list[Source], predictor: Predictor, order: Order) -> dict[str, Any]:
+        """Analyse one study and put its results in their place; return its entry in the summary."""
         folder = self.out / _folder_name(study_uid)
-        order = Order(tuple(self.kinds), self.reading, self.charset, predecessor)
+        part, earlier = folder.with_name(f".{folder.name}.part"), folder.with_name(f"{folder.name}.earlier")
+        shutil.rmtree(part, ignore_errors=True)  # a run was killed
+        part.mkdir()
         try:
-            analysis = analyse_study(files, predictor, folder, order)
-        except ResultRejected as error:
-            return _failed(study_uid, str(error))
+            entry = self._analyse(files, predictor, part, order)
+            replace_folder(part, folder)
+            shutil.rmtree(earlier, ignore_errors=True)
+            return entry
+        except (ResultRejected, StudyRefused) as error:
+            reason = str(error)
+        except Exception as error:
+            reason = f"the analysis failed ({type(error).__name__})"
+            log.debug("analysis failed study=%s", study_uid, exc_info=True)
+        shutil.rmtree(part, ignore_errors=True)
+        if folder.exists():
+            shutil.rmtree(earlier, ignore_errors=True)
+            folder.rename(earlier)
+            reason += f"; earlier results are in {earlier.name}"
+        return {"study_uid": study_uid, "outcome": Outcome.FAILED, "reason": reason, "images": [], "objects": []}
+
+    def _analyse(self, files: list[Source], predictor: Predictor, folder: Path, order: Order) -> dict[str, Any]:
+        if len({source.identity for source in files}) > 1:
+            raise StudyRefused("the images of this study name different patients: it is not analysed")
+        paths = [source.path for source in files]
+        analysis = analyse_study(paths, predictor, folder, order)
         if self.pictures:
-            _draw(analysis, files, folder)
+            _draw(analysis, paths, folder)
         entry = study_summary(analysis.result, analysis.objects)
         for made in entry["objects"]:
-            made["path"] = str(Path(made["path"]).relative_to(self.out))
+            made["path"] = str(Path(_folder_name(analysis.result.study_uid)) / Path(made["path"]).name)
         return entry
 
 
-def _failed(study_uid: str, reason: str) -> dict[str, Any]:
-    return {"study_uid": study_uid, "outcome": Outcome.FAILED, "reason": reason, "images": [], "objects": []}
+def _status(sources: Sources, entries: Sequence[dict[str, Any]]) -> Status:
+    images = {uid for files in sources.studies.values() for uid in files}
+    analysed = {image["sop_instance_uid"] for entry in entries for image in entry["images"] if _was_read(image)}
+    if not analysed:
+        return Status.NONE
+    return Status.SOME if images - analysed or any(left.counts for left in sources.left_out) else Status.ALL
 
 
 def _in_words(entry: dict[str, Any]) -> str:
-    """Return how a study ended, in words: how many findings, or the outcome and its reason."""
+    """Return how a study ended, in words: how many findings, or the outcome; and what was not analysed, and why."""
     found = sum(len(image["findings"]) for image in entry["images"])
     count = f"{found} finding" if found == 1 else f"{found} findings"
-    said = count if entry["outcome"] == Outcome.FINDINGS else entry["outcome"]
-    return f"{said} {entry['reason']}".rstrip()
+    said = count if entry["outcome"] == Outcome.FINDINGS else entry["outcome"].replace("_", " ")
+    if entry["outcome"] in (Outcome.NOT_PROCESSED, Outcome.FAILED):
+        return f"{said}: {entry['reason']}"
+    read = [entry["coverage"]] if entry["outcome"] == Outcome.PARTLY_READ else []
+    refused = [image for image in entry["images"] if not _was_read(image)]
+    return "; ".join([said, *read, *(f"{_name(image)} not analysed: {image['reason']}" for image in refused)])
 
 
-def _studies(paths: Sequence[Path]) -> tuple[dict[str, list[Path]], list[dict[str, str]]]:
-    """Group files into studies by Study Instance UID; skipped files are listed with the reason."""
-    studies: dict[str, dict[str, Path]] = defaultdict(dict)
-    skipped: list[dict[str, str]] = []
-    for path in paths:
-        if not path.exists():
-            skipped.append({"path": str(path), "reason": "there is no such file"})
-            continue
-        for file in sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]:
-            try:
-                header = read_header(file)
-            except (InvalidDicomError, OSError, EOFError) as error:
-                reason = "not DICOM" if isinstance(error, InvalidDicomError) else f"cannot be read: {error}"
-                skipped.append({"path": str(file), "reason": reason})
-                continue
-            if not header.study_instance_uid or not header.sop_instance_uid:
-                skipped.append({"path": str(file), "reason": "DICOM, but without Study or SOP Instance UID"})
-            elif header.sop_instance_uid in studies[header.study_instance_uid]:
-                skipped.append({"path": str(file), "reason": "the same instance again"})
-            else:
-                studies[header.study_instance_uid][header.sop_instance_uid] = file
-    return {uid: list(files.values()) for uid, files in studies.items()}, skipped
+def _was_read(image: dict[str, Any]) -> bool:
+    return image["outcome"] in (Outcome.FINDINGS, Outcome.NO_FINDINGS)
+
+
+def _name(image: dict[str, Any]) -> str:
+    return " ".join(filter(None, (image["laterality"], image["view"]))) or image["sop_instance_uid"]
 
 
 def _folder_name(study_uid: str) -> str:
@@ -157,8 +187,9 @@ def _folder_name(study_uid: str) -> str:
 
 
 def _draw(analysis: Analysis, files: list[Path], folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+    stems = Counter(path.stem for path in files)
     for path, image in zip(files, analysis.result.images, strict=True):
+        name = path.stem if stems[path.stem] == 1 else image.sop_instance_uid
         try:
             pixels = display_pixels(path)
         except NotAnalysable:
@@ -171,4 +202,4 @@ def _draw(analysis: Analysis, files: list[Path], folder: Path) -> None:
             )
             for f in image.findings
         ]
-        draw(pixels, marks, f"{image.laterality or ''} {image.view or ''}").save(folder / f"{path.stem}.png")
+        draw(pixels, marks, f"{image.laterality or ''} {image.view or ''}").save(folder / f"{name}.png")

@@ -27,8 +27,25 @@ def add(commands: Any) -> None:
 
     phantom = add_command(commands, "phantom", _phantom, "write a synthetic study of four views")
     phantom.add_argument("--out", type=Path, required=True, metavar="DIR")
-    phantom.add_argument("--seed", type=int, default=1)
-    phantom.add_argument("--spacing", type=float, default=0.1, metavar="MM", help="pixel spacing (default: 0.1)")
+    phantom.add_argument("--seed", type=_seed, default=1, help="which breasts are drawn (default: 1)")
+    phantom.add_argument("--spacing", type=_spacing, default=0.1, metavar="MM", help="pixel spacing (default: 0.1)")
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a seed; seeds are whole numbers from 0")
+    return int(text)
+
+
+def _spacing(text: str) -> float:
+    """Check a pixel spacing: from what the finest detectors have to where a breast is a few hundred pixels high."""
+    try:
+        spacing = float(text)
+    except ValueError:
+        spacing = 0.0
+    if not 0.04 <= spacing <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not the pixel spacing of a mammogram; give 0.04 to 1 mm")
+    return spacing
 
 
 def _demo(arguments: argparse.Namespace) -> int:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-import pydicom
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 from pydicom.uid import UID
 
+from ftmtl.decoding.files import read
 from ftmtl.header.acquisition import HEADER_TAGS
 from node.charsets import DEFAULT, Decoder
 from node.domain import StudyFacts
@@ -33,7 +33,7 @@ _TAGS = [
 
 def read_header(path: Path) -> Dataset:
     """Read the attributes that the node needs to know before it answers; pixels are not read."""
-    return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
+    return read(path, stop_before_pixels=True, specific_tags=_TAGS)
 
 
 def is_uid(value: str) -> bool:

@@ -136,8 +136,8 @@ class Intake:
         except Exception as error:
             if isinstance(error, OSError) and error.errno is not None:  # the disk's fault, not the sender's
                 raise SpoolError(f"{error.strerror}") from error
-            reason = f"cannot be parsed: {type(error).__name__}"  # its message may quote patient data
-            return self.refuse(arrival, Outcome(StoreStatus.CANNOT_UNDERSTAND, reason))
+            raised = type(error.__cause__ or error).__name__  # the message may quote patient data
+            return self.refuse(arrival, Outcome(StoreStatus.CANNOT_UNDERSTAND, f"cannot be parsed: {raised}"))
         if fault:
             return self.refuse(arrival, fault)
         stored = self.spool.accept(arrival.path, offset)

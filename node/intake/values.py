@@ -1,7 +1,8 @@
 """Whether two files of one SOP instance say the same, however each is encoded.
 
 It is asked only when an instance arrives again with other bytes, as from a PACS that has compressed it or changed its
-transfer syntax. This is the one place where a received data set is read whole.
+transfer syntax. This is the one place where a received data set is read whole. Compressed pixels are decoded in a child
+process, so that none of them ends the listener.
 """
 
 from __future__ import annotations
@@ -9,14 +10,12 @@ from __future__ import annotations
 from enum import Enum
 from pathlib import Path
 
-import numpy as np
-from pydicom import dcmread
 from pydicom.dataset import FileDataset
 from pydicom.errors import InvalidDicomError
-from pydicom.pixels.utils import pixel_array
 from pydicom.tag import Tag
 
-from ftmtl.header.elements import ODD_VALUE
+from ftmtl.decoding.files import ODD_VALUE, read
+from ftmtl.decoding.pixels import same_pixels
 from node.errors import SpoolError
 
 _PIXELS = Tag("PixelData")
@@ -62,7 +61,7 @@ def compare(known: Path, arrived: Path) -> Comparison:
 
 
 def _read(path: Path) -> FileDataset:
-    ds = dcmread(path)
+    ds = read(path)
     ds.decode()
     return ds
 
@@ -89,9 +88,4 @@ def _same_pixels(first: FileDataset, second: FileDataset) -> bool:
         return False
     if _PIXELS not in first:
         return True
-    if first.PixelData == second.PixelData:
-        return True
-    try:
-        return bool(np.array_equal(pixel_array(first, raw=True), pixel_array(second, raw=True)))
-    except _READ:  # no decoder here, or nothing to decode
-        return False
+    return bool(first.PixelData == second.PixelData) or same_pixels(first, second)

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
+from ftmtl.decoding.files import ODD_VALUE
 from ftmtl.findings import ImageResult, StudyResult
-from ftmtl.header.elements import ODD_VALUE
 from node.charsets import DEFAULT
 from node.domain import Predecessor, ResultObject
 from node.kinds import DEFAULT_OBJECTS, ObjectKind

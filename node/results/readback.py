@@ -18,6 +18,7 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
+from ftmtl.decoding.files import DamagedFile, read
 from ftmtl.findings import Box
 from node.domain import Predecessor
 from node.errors import ReportUnusable
@@ -66,8 +67,8 @@ def read_predecessor(path: Path) -> Predecessor:
         If it cannot be read, or is not a measurement report.
     """
     try:
-        ds = dcmread(path, stop_before_pixels=True)
-    except (InvalidDicomError, OSError, EOFError) as error:
+        ds = read(path, stop_before_pixels=True)
+    except (InvalidDicomError, OSError, DamagedFile) as error:
         raise ReportUnusable(f"{path}: cannot be read: {error}") from error
     uids = [str(ds.get(k, "")) for k in ("StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID", "SOPInstanceUID")]
     if uids[2] not in REPORTS or not all(uids):

@@ -27,10 +27,12 @@ def analyse(paths: Sequence[Path], folder: Path, reader: Reader | None = None) -
     return analyse_study(paths, reader or Reader(), folder, Order(tuple(Kind)))
 
 
-def analyse_folder(folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[int, dict[str, object]]:
+def analyse_folder(
+    folder: Path, out: Path, monkeypatch: pytest.MonkeyPatch, kinds: Sequence[Kind] = tuple(Kind)
+) -> tuple[int, dict[str, object]]:
     """Analyse a folder as ``ftmtl analyze`` does; return its status and its summary."""
     monkeypatch.setattr(offline, "Predictor", lambda *args, **options: Reader())
-    status = offline.FileAnalysis(out, kinds=tuple(Kind)).run([folder])
+    status = offline.FileAnalysis(out, kinds=kinds, pictures=True).run([folder])
     return status, json.loads((out / "summary.json").read_text())
 
 

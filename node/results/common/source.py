@@ -12,8 +12,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from os import PathLike
+from pathlib import Path
 
-from pydicom import dcmread
 from pydicom.datadict import dictionary_description, dictionary_VM, dictionary_VR, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -22,6 +22,7 @@ from pydicom.sequence import Sequence as Items
 from pydicom.tag import BaseTag, Tag
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
+from ftmtl.decoding.files import read
 from ftmtl.header.frames import GROUPS, flattened
 from ftmtl.header.sizes import plausible_spacing
 from node.charsets import DEFAULT, SINGLE_BYTE, Decoder
@@ -102,6 +103,10 @@ _ENDS_OF_NAMES, _ENDS_OF_LINES = frozenset({0x5E, 0x3D}), frozenset({0x0A, 0x0C,
 _LOCALISED = frozenset({"SH", "LO", "PN", "ST", "LT", "UT", "UC"})
 
 
+class SourceUnusable(ValueError):  # noqa: N818 - it names the image's state
+    """An image that results can't refer to, or whose identity they can't carry; the message says why."""
+
+
 def read_source(source: str | PathLike[str] | Dataset, charset: str = DEFAULT) -> Dataset:
     """Return the normalised header copy of a source image, without pixels.
 
@@ -122,7 +127,7 @@ def read_source(source: str | PathLike[str] | Dataset, charset: str = DEFAULT) -
     ------
     pydicom.errors.InvalidDicomError, OSError
         If the file cannot be read.
-    ValueError
+    SourceUnusable
         If the source has no SOP Class, SOP Instance, Study or Series Instance UID, or no size, or if a result cannot
         carry an attribute that identifies the patient or the examination as the source has it.
     """
@@ -136,7 +141,7 @@ def source_notes(source: str | PathLike[str] | Dataset, charset: str = DEFAULT) 
 
 def _normalised(source: str | PathLike[str] | Dataset, charset: str) -> tuple[Dataset, tuple[str, ...]]:
     if not isinstance(source, Dataset):
-        source = dcmread(source, stop_before_pixels=True, specific_tags=_READ)
+        source = read(Path(source), stop_before_pixels=True, specific_tags=_READ)
     source = flattened(source)
     decoder = Decoder(_declared(source), charset)
     header = Dataset()
@@ -194,10 +199,10 @@ def _check_identity(header: Dataset) -> None:
     needed = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Rows", "Columns")
     missing = [keyword for keyword in needed if not header.get(keyword)]
     if missing:
-        raise ValueError(f"source image without {', '.join(missing)}")
+        raise SourceUnusable(f"source image without {', '.join(missing)}")
     for keyword in ("SOPInstanceUID", "StudyInstanceUID"):
         if not UID(header[keyword].value).is_valid:
-            raise ValueError(f"its {dictionary_description(keyword)} is not a legal UID")
+            raise SourceUnusable(f"its {dictionary_description(keyword)} is not a legal UID")
 
 
 def _output_charset(declared: Sequence[str], header: Dataset) -> str:
@@ -272,13 +277,13 @@ def _check_whole(name: str, found: Sequence[str], legal: str) -> None:
 
     Raises
     ------
-    ValueError
+    SourceUnusable
         If it cannot.
     """
     if len(found) > 1:
-        raise ValueError(f"the {name} contains a backslash")
+        raise SourceUnusable(f"the {name} contains a backslash")
     if legal.rstrip("^= ") != found[0].strip(" \0\t\r\n").rstrip("^= "):
-        raise ValueError(f"the {name} is too long, or contains what the standard does not allow")
+        raise SourceUnusable(f"the {name} is too long, or contains what the standard does not allow")
 
 
 def _items(source: Dataset, tag: BaseTag, decoder: Decoder) -> list[Dataset]:

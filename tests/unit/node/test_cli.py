@@ -109,6 +109,11 @@ WRONG = {
     "no configuration": (("check", "--config", "absent.toml"), "absent.toml"),
     "a host beyond loopback": (("serve", "--host", "0.0.0.0", "--to", "P@h:1", "--standalone"), "peers"),
     "nothing to analyse": (("analyze",), "--out"),
+    **{
+        f"a phantom of spacing {spacing}": (("phantom", "--out", "o", f"--spacing={spacing}"), "give 0.04 to 1 mm")
+        for spacing in ("0", "-1", "nan", "1e-9", "1e9", "wide")
+    },
+    "a phantom of a negative seed": (("phantom", "--out", "o", "--seed=-1"), "seeds are whole numbers from 0"),
 }
 
 
@@ -121,6 +126,13 @@ def test_what_is_not_understood_ends_with_2_and_says_why(ftmtl, arguments, words
     last = err.splitlines()[-1]
     assert words in last
     assert last.startswith("ftmtl")
+
+
+def test_the_exit_statuses_of_analyze_are_documented(ftmtl):
+    code, out, _ = ftmtl("analyze", "--help")
+    assert code == 0
+    for status in ("0  every image", "1  the command failed", "2  it was not", "3  some images", "4  no image"):
+        assert status in out
 
 
 @pytest.mark.parametrize("arguments", [("jobs", "show"), ("jobs", "retry"), ("jobs", "show", "ffff")])

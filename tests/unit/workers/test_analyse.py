@@ -24,11 +24,29 @@ class Reader:
 
     model = MODEL
 
-    model = MODEL
-
     def predict(self, study_uid, mammograms):
         assert mammograms == []
         return StudyResult(study_uid, MODEL)
+
+
+class Blind:
+    """A predictor that finds nothing."""
+
+    model = MODEL
+
+    def predict(self, study_uid, mammograms):
+        acquisitions = [mammogram.acquisition for mammogram in mammograms]
+        images = (ImageResult(a.sop_instance_uid, a.laterality, a.view, Outcome.NO_FINDINGS) for a in acquisitions)
+        return StudyResult(study_uid, MODEL, tuple(images))
+
+
+class Quoting:
+    """A predictor that fails, and quotes a patient's name."""
+
+    model = MODEL
+
+    def predict(self, study_uid, mammograms):
+        raise KeyError("GRETEL^SECRET")
 
 
 @pytest.fixture
@@ -83,3 +101,28 @@ def test_a_result_is_kept_whole(tmp_path):
     assert read.images[0].findings[0].mask.pixels.dtype == bool
     keep_result(tmp_path, StudyResult("1.1", MODEL), None)
     assert read_result(tmp_path) == (StudyResult("1.1", MODEL), None)
+
+
+def test_an_image_whose_header_cannot_be_read_is_left_out(tmp_path):
+    """The physician's name has a VR that there is not: pydicom raises NotImplementedError when it is looked at."""
+    written = write_study(tmp_path / "study", 1, spacing_mm=0.4, views=[("L", "CC"), ("R", "CC")])
+    spoilt, good = (path for path, _ in written)
+    data = spoilt.read_bytes()
+    spoilt.write_bytes(data.replace(b"\x08\x00\x90\x00PN", b"\x08\x00\x90\x00QQ"))
+    analysis = analyse.analyse_study([spoilt, good], Blind(), tmp_path / "results")
+    first, second = analysis.result.images
+    assert (first.outcome, first.reason) == (Outcome.NOT_PROCESSED, "The header of this image is damaged.")
+    assert second.outcome is Outcome.NO_FINDINGS
+
+
+def test_the_reason_of_a_failed_job_quotes_no_values(ledger, raw, tmp_path):
+    ds = dcmread(raw, stop_before_pixels=True)
+    ledger.arrivals.register(instance(sop_instance_uid=ds.SOPInstanceUID, study_uid=ds.StudyInstanceUID, key="raw.dcm"))
+    job_id = ledger.jobs.find()[0].job_id
+    ledger.jobs.move(job_id, JobState.COMPLETE)
+    ledger.jobs.route(job_id, [PACS])
+    spool = Spool(tmp_path / "spool")
+    spool.path("raw.dcm").write_bytes(raw.read_bytes())
+    analyse.AnalysisTask(configuration(), ledger, spool, FakeQueue(), Quoting()).run(job_id)
+    job = ledger.jobs.get(job_id)
+    assert (job.state, job.reason) == (JobState.FAILED, "KeyError")
