@@ -76,7 +76,7 @@ class QueueSection(_Section):
     lease_s
         A worker that shows no sign of life for this many seconds loses its job.
     task_limit_s
-        A task that takes more than this many seconds ends its worker.
+        An analysis that takes more than this many seconds ends its worker.
     max_attempts
         A job that has lost this many workers fails.
     """
@@ -134,13 +134,19 @@ class DeliverySection(_Section):
     ----------
     first_retry_s, longest_retry_s
         Pause after the first failure, which doubles up to the longest pause, in seconds.
+    longest_silence_s
+        The longest pause, in seconds, after which a destination that does not answer at all is asked again.
     give_up_after_s
         Seconds after which a delivery fails.
+    attempt_limit_s
+        Seconds that one association with a destination may take. What was not sent by then is sent over the next one.
     """
 
     first_retry_s: Annotated[float, Field(gt=0)] = 10.0
     longest_retry_s: Annotated[float, Field(gt=0)] = 3600.0
+    longest_silence_s: Annotated[float, Field(gt=0)] = 300.0
     give_up_after_s: Annotated[float, Field(gt=0)] = 7 * 86400.0
+    attempt_limit_s: Annotated[float, Field(gt=0)] = 600.0
 
 
 class Peer(_Section):
@@ -164,6 +170,9 @@ class DestinationSection(_Section):
         The kinds that it receives, from :data:`node.kinds.CHOICES`; ``sr`` requires ``seg``.
     profile
         ``ohif`` for an archive viewed with OHIF: replaces ``seg`` and ``sr`` with objects that OHIF can show.
+    warnings
+        What an object is that it has stored with a warning, such as 0xB000: ``accept`` for delivered, with a note,
+        ``fail`` for failed.
     """
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=64)]
@@ -172,6 +181,7 @@ class DestinationSection(_Section):
     port: Annotated[int, Field(ge=1, le=65535)]
     objects: tuple[str, ...] = DEFAULT_OBJECTS
     profile: str = ""
+    warnings: Literal["accept", "fail"] = "accept"
 
     @model_validator(mode="after")
     def _objects_exist(self) -> DestinationSection:
@@ -230,7 +240,10 @@ class Config(_Section):
 
     def destination_list(self) -> tuple[Destination, ...]:
         """Return the destinations as domain objects."""
-        return tuple(Destination(d.name, d.ae_title, d.host, d.port, d.kinds()) for d in self.destinations)
+        return tuple(
+            Destination(d.name, d.ae_title, d.host, d.port, d.kinds(), d.warnings == "accept")
+            for d in self.destinations
+        )
 
 
 def load_config(

@@ -10,6 +10,7 @@ from node.ledger.associations import Associations
 from node.ledger.database import Database
 from node.ledger.deliveries import Deliveries
 from node.ledger.jobs import Jobs
+from node.ledger.senders import Senders
 
 
 class Ledger:
@@ -24,7 +25,7 @@ class Ledger:
 
     Attributes
     ----------
-    arrivals, associations, jobs, deliveries
+    arrivals, associations, jobs, deliveries, senders
         Its parts; all reads and writes go through them.
 
     Raises
@@ -39,6 +40,7 @@ class Ledger:
         self.associations = Associations(self.database)
         self.jobs = Jobs(self.database)
         self.deliveries = Deliveries(self.database, self.jobs)
+        self.senders = Senders(self.database)
 
     @property
     def clock(self) -> Callable[[], float]:

@@ -74,7 +74,7 @@ class Station:
         self.job_id = self.ledger.jobs.find()[0].job_id
         self.ledger.jobs.move(self.job_id, S.COMPLETE)
 
-    def send(self, queue: str, job_id: str) -> None:
+    def send(self, queue: str, job_id: str, destination: str) -> None:
         """Stand for the dispatcher."""
 
     def analyse(self, kinds: Sequence[ObjectKind]) -> None:
