@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +25,9 @@ from node.domain import Destination, ResultObject
 log = logging.getLogger(__name__)
 
 
-def send(destination: Destination, results: Sequence[ResultObject], calling_ae: str, limit_s: float) -> Iterator[Reply]:
+def send(
+    destination: Destination, results: Sequence[ResultObject], calling_ae: str, limit_s: float = math.inf
+) -> Iterator[Reply]:
     """Send result objects over one association, and yield one reply per object, in order.
 
     Segmentations should come before the report that refers to them. A network failure is also a

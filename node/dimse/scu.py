@@ -43,6 +43,8 @@ def associate(ae: AE, peer: Destination, handlers: Sequence[Any] = ()) -> Associ
             )
     except OSError as error:  # the host name does not resolve, at least for now
         return Answer.TRY_AGAIN, f"{peer.host}: {error.strerror or error}"
+    if not opened:
+        return Answer.TRY_AGAIN, f"{peer.host}:{peer.port} does not answer: no connection"
     if not assoc.is_established:
         return _why_not(assoc)
     accepted = assoc.acceptor.primitive
@@ -124,5 +126,5 @@ def _why_not(assoc: Association) -> tuple[Answer, str]:
         reply = assoc.acceptor.primitive
         return Answer.TRY_AGAIN, f"association rejected: {reply.reason_str}" if reply else "association rejected"
     if assoc.is_aborted:
-        return Answer.TRY_AGAIN, "the peer does not answer or aborted the association"
+        return Answer.TRY_AGAIN, "the peer does not answer the request of an association, or aborts it"
     return Answer.TRY_AGAIN, "no association"

@@ -53,8 +53,8 @@ class Reconciler:
 
     def _deliver_due(self) -> None:
         """Send for a sender for each destination that has something due and none; it goes on from job to job."""
-        for job in self.ledger.jobs.take_due(JobState.DELIVERING, _LOOK_S):
-            self.ledger.deliveries.settle(job.job_id)
+        if delivering := self.ledger.jobs.take_due(JobState.DELIVERING, _LOOK_S):
+            self.ledger.deliveries.settle([job.job_id for job in delivering])
         due = self.ledger.senders.due()
         if due and self.handover.nothing_waits(DELIVER):
             self.handover.deliver(*due)

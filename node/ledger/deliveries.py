@@ -249,15 +249,20 @@ class Deliveries:
                 self._settle(connection, job_id)
         return len(job_ids)
 
-    def settle(self, job_id: str) -> JobState:
-        """End a job of which nothing is left to deliver, and return its state.
+    def settle(self, job_ids: Sequence[str]) -> None:
+        """End those of some jobs of which nothing is left to deliver.
 
         Whoever records an answer does this in the same transaction; an earlier version did it afterwards, and may have
         died in between.
         """
-        with self.database.write() as connection:
-            self._settle(connection, job_id)
-            return self._jobs.get_within(connection, job_id).state
+        pending = sa.select(deliveries.c.job_id).where(
+            deliveries.c.job_id.in_(list(job_ids)), deliveries.c.state == DeliveryState.PENDING
+        )
+        with self.database.read() as connection:
+            left = set(job_ids) - set(connection.execute(pending.distinct()).scalars())
+        for job_id in left:
+            with self.database.write() as connection:
+                self._settle(connection, job_id)
 
     def retry(self, job_id: str, wish: Retry = PLAIN) -> JobState:
         """Let a job go on, and return its state: send what is undelivered, or if there is nothing, analyse it again.
