@@ -11,6 +11,7 @@ from typing import Any
 
 from pynetdicom import AE, evt
 from pynetdicom.dimse_primitives import C_STORE
+from pynetdicom.pdu import P_DATA_TF
 from pynetdicom.pdu_primitives import MaximumLengthNotification
 
 from node.cli.standalone import free_port
@@ -85,8 +86,10 @@ def _drip(peer: Peer, connection: socket.socket) -> None:
 
 
 @contextmanager
-def storing(store: Callable[[Peer, Any], int], *more: Any, calling: tuple[str, ...] = ()) -> Iterator[Peer]:
-    """A Storage SCP whose answers are what a function says; it learns of the peer and the event."""
+def storing(
+    store: Callable[[Peer, Any], int], *more: tuple[Any, Callable[[Peer, Any], None]], calling: tuple[str, ...] = ()
+) -> Iterator[Peer]:
+    """A Storage SCP whose answers are what a function says; it, and handlers of more events, learn of the peer."""
     peer, ae = Peer(), AE("PACS")
     for sop_class in (SEG, SR):
         ae.add_supported_context(sop_class)
@@ -99,7 +102,8 @@ def storing(store: Callable[[Peer, Any], int], *more: Any, calling: tuple[str, .
     def count(_: Any) -> None:
         peer.calls += 1
 
-    handlers = [(evt.EVT_C_STORE, answer), (evt.EVT_CONN_OPEN, count), *more]
+    handlers: list[Any] = [(evt.EVT_C_STORE, answer), (evt.EVT_CONN_OPEN, count)]
+    handlers += [(event, lambda e, handle=handle: handle(peer, e)) for event, handle in more]
     server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
     peer.port = server.socket.getsockname()[1]
     try:
@@ -141,12 +145,18 @@ def _respond(event: Any, message_id: int) -> None:
     event.assoc.dimse.send_msg(response, event.context.context_id)
 
 
-def _without_length(event: Any) -> None:
+def _deaf(peer: Peer, event: Any) -> None:
+    """Stop reading with the first P-DATA."""
+    if isinstance(event.pdu, P_DATA_TF):
+        peer.closing.wait()
+
+
+def _without_length(_: Peer, event: Any) -> None:
     acceptor = event.assoc.acceptor
     acceptor._user_info = [i for i in acceptor._user_info if not isinstance(i, MaximumLengthNotification)]
 
 
-def _without_release(event: Any) -> None:
+def _without_release(_: Peer, event: Any) -> None:
     """Lose every A-RELEASE request."""
     event.assoc.acse.is_release_requested = lambda: False
 
@@ -166,6 +176,7 @@ MUTE = {
     "refused": _nobody,
     "rejected": lambda: storing(_stored, calling=("SOMEBODY",)),
     "no-answer": lambda: storing(_never),
+    "deaf": lambda: storing(_stored, (evt.EVT_PDU_RECV, _deaf)),
     "wrong-message": lambda: storing(_another),
 }
 """PACSs that store nothing, as far as anybody can tell."""
