@@ -35,7 +35,13 @@ def associate(ae: AE, peer: Destination, handlers: Sequence[Any] = ()) -> Associ
         Pairs of a pynetdicom event and its handler.
     """
     opened: list[Association] = []
-    watched = [*handlers, (evt.EVT_CONN_OPEN, lambda event: opened.append(event.assoc))]
+
+    def is_open(event: Any) -> None:
+        opened.append(event.assoc)
+        # A message is a command and a data set: Nagle's algorithm would hold back the second, for 40 ms an object.
+        event.assoc.dul.socket.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    watched = [*handlers, (evt.EVT_CONN_OPEN, is_open)]
     try:
         with cut_after((ae.connection_timeout or 0) + (ae.acse_timeout or 0), opened):
             assoc = ae.associate(

