@@ -80,7 +80,7 @@ UNFINISHED = {
 _RANGES = (
     (0xA700, 0xA7FF, Answer.TRY_AGAIN, "out of resources"),
     (0xA900, 0xA9FF, Answer.REFUSED, "data set does not match SOP class"),
-    (0xB000, 0xBFFF, Answer.WARNING, "warning"),
+    (0xB000, 0xBFFF, Answer.WARNING, "another warning"),
     (0xC000, 0xCFFF, Answer.REFUSED, "cannot understand"),
 )
 """PS3.4 table B.2-1; a PACS may define warnings of its own (PS3.7 C.4)."""
