@@ -124,13 +124,15 @@ both are accepted, {UID(RESULT_SYNTAXES[0]).name} is used:
 | none: no association, no answer, an answer to another message | tried again |
 
 *Delivered with a note*: `warnings = "fail"` lets the delivery fail instead, per destination. SOP Instance UIDs are
-derived from content, so 0x{STORED_BEFORE:04X} says that an earlier attempt, whose answer was lost, has stored the object.
+derived from content: 0x{STORED_BEFORE:04X} says that an earlier attempt, whose answer was lost, has stored the object.
 An object that is delivered is not sent again unless a person asks for it.
 
 *Tried again*: after {delivery.first_retry_s:.0f} s, then after pauses that double up to
 {delivery.longest_retry_s:.0f} s, for {delivery.give_up_after_s / 86400:.0f} days (configurable).
-When an object of the study has been stored, the pauses start anew. A destination that answers nothing at all is asked
-again with one study, after {delivery.longest_silence_s:.0f} s at most (configurable). Other destinations are not held up.
+When an object of the study has been stored, the pauses start anew.
+
+A destination that answers nothing at all is asked again, with one study, after {delivery.longest_silence_s:.0f} s at most
+(configurable). Other destinations are not held up.
 
 A SOP class whose context is rejected, or that is answered with one of {refusals}, is replaced by what says the same:
 
