@@ -131,8 +131,8 @@ An object that is delivered is not sent again unless a person asks for it.
 {delivery.longest_retry_s:.0f} s, for {delivery.give_up_after_s / 86400:.0f} days (configurable).
 When an object of the study has been stored, the pauses start anew.
 
-A destination that answers nothing at all is asked again, with one study, after {delivery.longest_silence_s:.0f} s at most
-(configurable). Other destinations are not held up.
+A destination that answers nothing at all is asked again, with one study, after
+{delivery.longest_silence_s:.0f} s at most (configurable). Other destinations are not held up.
 
 A SOP class whose context is rejected, or that is answered with one of {refusals}, is replaced by what says the same:
 

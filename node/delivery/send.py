@@ -15,6 +15,7 @@ from pydicom.uid import UID
 from pynetdicom import evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_messages import C_STORE_RSP
+from pynetdicom.pdu import A_RELEASE_RQ
 
 from node.delivery.retry import Reply
 from node.dimse.entity import RESULT_SYNTAXES, send_from_files, sending_entity
@@ -41,7 +42,8 @@ def send(
     send_from_files()
     sending = _Sending(time.monotonic() + limit_s)
     entity = sending_entity(calling_ae, [result.sop_class_uid for result in results])
-    assoc = associate(entity, destination, [(evt.EVT_DIMSE_RECV, sending.hear)])
+    ends = [(event, _end_wait) for event in (evt.EVT_PDU_RECV, evt.EVT_ABORTED, evt.EVT_RELEASED)]
+    assoc = associate(entity, destination, [(evt.EVT_DIMSE_RECV, sending.hear), *ends])
     if isinstance(assoc, tuple):
         answer, comment = assoc
         if answer is Answer.TRY_AGAIN:
@@ -54,6 +56,15 @@ def send(
     finally:
         if assoc.is_established:
             release(assoc)
+
+
+def _end_wait(event: Any) -> None:
+    """End the wait for a response when the association ends, or the peer asks for its release.
+
+    pynetdicom waits on until the DIMSE time-out if that happens while a request is being sent.
+    """
+    if event.event is not evt.EVT_PDU_RECV or isinstance(event.pdu, A_RELEASE_RQ):
+        event.assoc.dimse.msg_queue.put((None, None))
 
 
 @dataclass

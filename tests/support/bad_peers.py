@@ -130,6 +130,21 @@ def _closes(_: Peer, event: Any) -> int:
     return 0x0000
 
 
+def _releases(_: Peer, event: Any) -> int:
+    """Answer, and ask for the release of the association before the next object comes."""
+    _respond(event, event.request.MessageID)
+    event.assoc.acse.send_release()
+    event.assoc.is_established = False  # nothing is answered any more
+    return 0x0000
+
+
+def _interrupts(peer: Peer, event: Any) -> int:
+    """Ask for the release of the association instead of answering."""
+    event.assoc.acse.send_release()
+    peer.closing.wait()
+    return 0x0000
+
+
 def _another(_: Peer, event: Any) -> int:
     """Answer a message that was never sent."""
     _respond(event, event.request.MessageID + 7)
@@ -178,6 +193,7 @@ MUTE = {
     "no-answer": lambda: storing(_never),
     "deaf": lambda: storing(_stored, (evt.EVT_PDU_RECV, _deaf)),
     "wrong-message": lambda: storing(_another),
+    "interrupts": lambda: storing(_interrupts),
 }
 """PACSs that store nothing, as far as anybody can tell."""
 
@@ -185,5 +201,6 @@ ODD = {
     "no-length": lambda: storing(_stored, (evt.EVT_REQUESTED, _without_length)),
     "no-release": lambda: storing(_stored, (evt.EVT_ESTABLISHED, _without_release)),
     "closes": lambda: storing(_closes),
+    "releases": lambda: storing(_releases),
 }
 """PACSs that store in spite of all."""
