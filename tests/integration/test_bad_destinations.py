@@ -32,6 +32,8 @@ from node.domain import DeliveryState, Destination, JobState
 from node.flow.dispatch import DELIVER
 from workers.deliver import DeliveryTask
 
+# A peer that breaks off in the middle of a sentence may trip a thread of pynetdicom.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 PENDING, DELIVERED = DeliveryState.PENDING, DeliveryState.DELIVERED
 KINDS = {**MUTE, **ODD}
 

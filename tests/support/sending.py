@@ -9,12 +9,13 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
-from pynetdicom import evt
+from pynetdicom import AE, evt
 
 from node.config import Config, save_config
-from node.dimse import entity, scu
+from node.dimse import scu
 from node.domain import Analysed, Delivery, DeliveryState, Destination, JobState, ResultObject
 from node.flow.dispatch import Dispatcher, celery_app
 from node.kinds import ObjectKind
@@ -109,16 +110,16 @@ def delivering(config: Config, station: Studies, job_id: str) -> Iterator[None]:
 
 
 def hurried(monkeypatch: pytest.MonkeyPatch, acse_s: float, dimse_s: float) -> None:
-    """Let associations time out sooner than in earnest."""
-    real = entity.requesting_entity
+    """Let associations with the destination ``bad`` time out sooner than in earnest."""
+    real = scu.associate
 
-    def requesting_entity(*args: object, **values: object) -> object:
-        ae = real(*args, **values)  # type: ignore[arg-type]
-        ae.connection_timeout, ae.acse_timeout, ae.dimse_timeout = 1, acse_s, dimse_s
-        return ae
+    def associate(ae: AE, peer: Destination, handlers: Sequence[Any] = ()) -> Any:
+        if peer.name == "bad":
+            ae.acse_timeout, ae.dimse_timeout, ae.connection_timeout = acse_s, dimse_s, 1
+        return real(ae, peer, handlers)
 
-    monkeypatch.setattr(entity, "requesting_entity", requesting_entity)
-    monkeypatch.setattr(scu, "requesting_entity", requesting_entity)
+    monkeypatch.setattr(scu, "associate", associate)
+    monkeypatch.setattr("node.delivery.send.associate", associate)
     monkeypatch.setattr(scu, "_GRACE_S", 0.5)
     monkeypatch.setattr(scu, "_RELEASE_S", 0.5)
 
