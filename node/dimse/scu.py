@@ -52,6 +52,7 @@ def associate(ae: AE, peer: Destination, handlers: Sequence[Any] = ()) -> Associ
     if not opened:
         return Answer.TRY_AGAIN, f"{peer.host}:{peer.port} does not answer: no connection"
     if not assoc.is_established:
+        _close(assoc)
         return _why_not(assoc)
     accepted = assoc.acceptor.primitive
     if accepted is not None and accepted.maximum_length_received is None:
@@ -121,6 +122,14 @@ def _cut(associations: Iterable[Association]) -> None:
         if connection is not None:
             with contextlib.suppress(OSError):  # it is closed already
                 connection.shutdown(socket.SHUT_RDWR)
+
+
+def _close(assoc: Association) -> None:
+    """Close the socket of an association that was not established; pynetdicom leaves some open."""
+    assoc.dul.join(_GRACE_S)
+    connection = None if assoc.dul.socket is None else assoc.dul.socket.socket
+    if connection is not None:
+        connection.close()
 
 
 def _why_not(assoc: Association) -> tuple[Answer, str]:
