@@ -32,6 +32,7 @@ from node.kinds import ObjectKind
 from node.ledger.jobs import Filter
 from node.ledger.ledger import Ledger
 from node.ledger.schema import deliveries, instances, job_instances, jobs, objects, studies
+from node.ledger.senders import add_within
 from node.store.spool import Spool
 from node.web.entries import job_entries, job_entry
 
@@ -43,7 +44,7 @@ _PLAN = json.dumps({"PACS": ["seg", "sr"]})
 class NoQueue:
     """A queue that takes whatever it is given, and is empty."""
 
-    def send(self, task: str, job_id: str) -> None:
+    def send(self, task: str, job_id: str, *destination: str) -> None:
         """Take a message."""
 
     def depth(self, task: str) -> int:
@@ -102,6 +103,7 @@ def queries(ledger: Ledger, url: str, folder: Path, count: int) -> Iterator[tupl
     waiting = iter(range(10_000_000))
     yield "claim", lambda: ledger.jobs.claim(_id("queued", next(waiting)), JobState.ANALYSING, 30)
     yield "due work", lambda: ledger.jobs.take_due(JobState.DELIVERING, 0.0)
+    yield "due destinations", ledger.senders.due
     yield "one study's page", lambda: [job_entry(ledger, job) for job in ledger.jobs.of_study(_uid("done", count // 2))]
     yield "assembly tick", node.assemble
     yield "reconcile tick", node.reconciler.reconcile
@@ -133,6 +135,8 @@ def fill(ledger: Ledger, count: int, waiting: int) -> None:
     _fill(ledger, "queued", JobState.QUEUED, waiting, {"due": now + 3600, "created": now - 5000})
     _fill(ledger, "away", JobState.DELIVERING, waiting, {"due": now - 1, "created": now - 5000})
     _fill(ledger, "open", JobState.RECEIVING, waiting, {"due": now - 1, "created": now - 5})
+    with ledger.database.write() as connection:
+        add_within(connection, ["PACS"])
     if ledger.database.engine.dialect.name == "postgresql":
         with ledger.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.exec_driver_sql("ANALYZE")

@@ -163,6 +163,8 @@ class Destination:
         Its name in logs, in the ledger and on the status page; unique.
     objects
         The kinds of objects that it receives, in sending order.
+    accept_warnings
+        Whether an object that it has stored with a warning counts as delivered.
     """
 
     name: str
@@ -170,6 +172,7 @@ class Destination:
     host: str
     port: int
     objects: tuple[ObjectKind, ...] = DEFAULT_OBJECTS
+    accept_warnings: bool = True
 
     @classmethod
     def parse(cls, text: str) -> Destination:
@@ -233,7 +236,7 @@ class Delivery:
     status
         DIMSE status of the last C-STORE response, or None if there was none.
     attempts
-        Number of attempts so far.
+        Number of attempts in a row that came to nothing, and the one that did not.
     next_attempt
         When to try again, while pending.
     comment

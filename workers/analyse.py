@@ -43,9 +43,6 @@ from workers.claim import Claim, words_for
 
 log = logging.getLogger(__name__)
 
-_DELIVERY_STARTS_S = 5.0
-"""How long a delivery may take to be claimed before the reconciler dispatches it again."""
-
 
 @dataclass(frozen=True)
 class Analysis:
@@ -221,21 +218,22 @@ class AnalysisTask:
 
         Whatever goes wrong is recorded as the job's reason. A job that another worker holds is left alone.
         """
-        claim = Claim.take(self.ledger, job_id, JobState.ANALYSING, self.config.queue)
+        claim = Claim.take(self.ledger, job_id, self.config.queue)
         if claim is None:
             log.info("not claimed job=%s", job_id)
             return
         with claim:
             delivering = self._try(claim)
-        if delivering:
-            try:
-                self.dispatcher.send(DELIVER, job_id)
-                self.ledger.jobs.mark_dispatched(job_id, look_again_s=_DELIVERY_STARTS_S)
-            except QueueUnavailable as error:
-                log.warning("job=%s %s", job_id, error)  # the reconciler will
+        if not delivering:
+            return
+        try:
+            for destination in self.ledger.deliveries.waiting(job_id):
+                self.dispatcher.send(DELIVER, job_id, destination)
+        except QueueUnavailable as error:
+            log.warning("job=%s %s", job_id, error)  # the reconciler will
 
     def _try(self, claim: Claim) -> bool:
-        """Analyse and record, or record why not; True if there is something to deliver."""
+        """Analyse and record, or record why not; True if there are objects to deliver."""
         try:
             return self._analyse(claim)
         except LeaseLost as error:

@@ -1,7 +1,8 @@
 """The Celery worker: its two tasks, and how a process runs them.
 
 One process serves one queue. A worker for ``gpu`` runs one task at a time in the process that has loaded the model;
-nothing is forked. A worker for ``dicom`` sends with a few threads and never loads torch.
+nothing is forked. A worker for ``dicom`` sends with threads and never loads torch. It has more of them than there are
+destinations: each has one sender, so those that hang leave threads for the others.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ from node.store.spool import Spool
 from workers.deliver import DeliveryTask
 
 log = logging.getLogger(__name__)
+
+_SPARE_THREADS = 4
+"""For messages that find a destination served, for destinations that have left the configuration, and for one that
+hangs so badly that it has lost its lease."""
 
 
 def run_worker(config: Config, queue: str) -> int:
@@ -40,7 +45,7 @@ def run_worker(config: Config, queue: str) -> int:
         hostname=f"{queue}-{os.getpid()}@{socket.gethostname()}",
         queues=[queue],
         pool_cls="solo" if alone else "threads",
-        concurrency=1 if alone else 4,
+        concurrency=1 if alone else len(config.destinations) + _SPARE_THREADS,
         loglevel=logging.getLogger().level,
         without_gossip=True,
         without_mingle=True,

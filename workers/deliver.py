@@ -1,11 +1,15 @@
-"""The delivery task: it sends what a job's destinations have yet to receive, and records every answer."""
+"""The delivery task: it sends to one destination what jobs have for it, and records every answer.
+
+Each destination is served by itself. Whatever goes wrong with one of them is recorded there and tried again there.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -13,25 +17,29 @@ from sqlalchemy.exc import SQLAlchemyError
 from ftmtl.errors import FtmtlError
 from ftmtl.mammogram.pixels import display_pixels
 from node.config import Config
-from node.delivery.retry import Reply, RetryPolicy, next_state
+from node.delivery.retry import Reply, next_state
 from node.delivery.send import send
 from node.dimse.status import Answer
-from node.domain import Delivery, DeliveryState, JobState, ResultObject
-from node.errors import LeaseLost
+from node.domain import Delivery, DeliveryState, ResultObject
+from node.errors import LeaseLost, ResultRejected
 from node.kinds import ObjectKind
 from node.ledger.deliveries import Replacement
 from node.ledger.ledger import Ledger
 from node.results.build import build_results
 from node.results.kept import read_result
 from node.store.spool import Spool
-from workers.claim import Claim, words_for
+from workers.claim import words_for
+from workers.sender import Sender
 
 log = logging.getLogger(__name__)
+
+_UNMADE = (FtmtlError, ResultRejected, ValueError, KeyError)
+"""What building a replacement raises if it can't be made of what the analysis has kept, today or tomorrow."""
 
 
 @dataclass(frozen=True)
 class DeliveryTask:
-    """Delivers one job after another.
+    """Delivers to one destination after another.
 
     Attributes
     ----------
@@ -44,109 +52,129 @@ class DeliveryTask:
     config: Config
     ledger: Ledger
     spool: Spool
+    _building: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
-    def run(self, job_id: str) -> None:
-        """Claim a job, send what is due, settle it."""
-        claim = Claim.take(self.ledger, job_id, JobState.DELIVERING, self.config.queue)
-        if claim is None:
-            log.info("not claimed job=%s", job_id)
-            return
-        with claim:
-            try:
-                while self._send_due(claim):
-                    pass
-                state = claim.settle()
-            except LeaseLost as error:
-                log.warning("%s", error)
+    def run(self, job_id: str, destination: str = "") -> None:
+        """Send to a destination what is due there, of this job and of others.
+
+        A message of an earlier version names no destination: then every one that the job waits for is served, each in a
+        thread of its own.
+        """
+        names = [destination] if destination else self.ledger.deliveries.waiting(job_id)
+        with ThreadPoolExecutor(len(names) or 1, "sender") as pool:
+            list(pool.map(self._serve, names))
+
+    def _serve(self, name: str) -> None:
+        """Become the destination's sender, unless it has one, and send until nothing is due."""
+        try:
+            sender = Sender.take(self.ledger, name, self.config)
+            if sender is None:
+                log.info("has a sender, or is left alone destination=%s", name)
                 return
-            except SQLAlchemyError as error:  # when the lease runs out the reconciler has it sent again
-                log.error("ledger unavailable job=%s: %s", job_id, error)
-                return
-            except Exception as error:  # the boundary: a study always ends in a named state
-                log.exception("delivery failed job=%s", job_id)
-                claim.finish(JobState.FAILED, words_for(error))
-                return
-        log.info("settled job=%s state=%s", job_id, state)
+            with sender:
+                while (job_id := sender.next_job()) is not None:
+                    self._attempt(sender, job_id)
+        except LeaseLost as error:
+            log.warning("%s", error)
+        except SQLAlchemyError as error:  # when the lease runs out the reconciler sends for another sender
+            log.error("ledger unavailable destination=%s: %s", name, error)
 
-    def _send_due(self, claim: Claim) -> bool:
-        """Send what is due; return True if refused objects were replaced by others, which are due at once."""
-        objects = self.ledger.deliveries.objects(claim.job_id)
-        destinations = {destination.name: destination for destination in self.config.destination_list()}
-        replaced = False
-        for name, pending in self._due(claim.job_id).items():
-            wanted = [made for made in objects if made.sop_instance_uid in pending]
-            files = [replace(made, path=self.spool.path(str(made.path))) for made in wanted]
-            destination = destinations.get(name)
-            replies = _unknown(files) if destination is None else send(destination, files, self.config.node.ae_title)
-            for kind, comment in self._record(claim, wanted, pending, replies).items():
-                try:
-                    self._replace(claim, name, kind, comment)
-                    replaced = True
-                except FtmtlError as error:
-                    refused = [pending[made.sop_instance_uid] for made in wanted if made.kind is kind]
-                    _give_up(claim, refused, f"{comment}; {kind.fallback} cannot be made instead: {error}")
-        return replaced
+    def _attempt(self, sender: Sender, job_id: str) -> None:
+        """Send what is due of a job, and whatever happens record it for this destination only."""
+        due = self.ledger.deliveries.due(job_id, sender.name)
+        try:
+            self._send(sender, job_id, due)
+        except (LeaseLost, SQLAlchemyError):
+            raise
+        except Exception as error:  # the boundary: what is wrong with one destination stays there
+            log.exception("delivery failed job=%s destination=%s", job_id, sender.name)
+            for uid in self.ledger.deliveries.due(job_id, sender.name).keys() & due.keys():
+                reply = Reply(uid, Answer.TRY_AGAIN, None, words_for(error))
+                sender.record(job_id, next_state(due[uid], reply, self.ledger.clock(), sender.policy))
 
-    def _due(self, job_id: str) -> dict[str, dict[str, Delivery]]:
-        """Return what is to be sent now, by destination and SOP Instance UID."""
-        now = self.ledger.clock()
-        due: dict[str, dict[str, Delivery]] = defaultdict(dict)
-        for delivery in self.ledger.deliveries.of(job_id):
-            if delivery.state is DeliveryState.PENDING and delivery.next_attempt <= now:
-                due[delivery.destination][delivery.sop_instance_uid] = delivery
-        return due
-
-    def _record(
-        self, claim: Claim, wanted: Sequence[ResultObject], pending: Mapping[str, Delivery], replies: Iterable[Reply]
-    ) -> dict[ObjectKind, str]:
-        """Record each reply as it arrives; return the kinds that are refused and can be replaced, and why."""
-        section = self.config.delivery
-        retry = RetryPolicy(section.first_retry_s, section.longest_retry_s, section.give_up_after_s)
-        kinds = {result.sop_instance_uid: result.kind for result in wanted}
+    def _send(self, sender: Sender, job_id: str, due: Mapping[str, Delivery]) -> None:
+        objects = {made.sop_instance_uid: made for made in self.ledger.deliveries.objects(job_id)}
+        wanted = [objects[uid] for uid in sorted(due, key=lambda uid: _place(due[uid], objects[uid]))]
+        replies = []
         refused: dict[ObjectKind, str] = {}
-        for reply in replies:
-            kind, delivery = kinds[reply.sop_instance_uid], pending[reply.sop_instance_uid]
+        for reply in self._replies(sender, wanted):
+            replies.append(reply)
+            kind = objects[reply.sop_instance_uid].kind
             if reply.answer is Answer.CLASS_REFUSED and kind.fallback is not None:
                 refused[kind] = reply.comment
                 continue
-            after = next_state(delivery, reply, self.ledger.clock(), retry)
-            claim.record(after)
+            after = next_state(due[reply.sop_instance_uid], reply, self.ledger.clock(), sender.policy)
+            sender.record(job_id, after)
             if after.comment:
-                log.warning("job=%s destination=%s %s", claim.job_id, delivery.destination, after.comment)
-        return refused
+                log.warning("job=%s destination=%s %s", job_id, sender.name, after.comment)
+        for kind, comment in refused.items():
+            self._replace(sender, job_id, kind, comment)
+        _conclude(sender, job_id, replies)
 
-    def _replace(self, claim: Claim, destination: str, refused: ObjectKind, comment: str) -> None:
-        """Make the objects that replace refused ones at a destination, and open their delivery."""
+    def _replies(self, sender: Sender, wanted: Sequence[ResultObject]) -> Iterator[Reply]:
+        """Send, or say that routing chose a destination that is no longer configured; it may come back."""
+        if sender.destination is None:
+            gone = "the configuration no longer has this destination"
+            return (Reply(made.sop_instance_uid, Answer.NOT_TRIED, None, gone) for made in wanted)
+        files = [replace(made, path=self.spool.path(str(made.path))) for made in wanted]
+        return send(sender.destination, files, self.config.node.ae_title, self.config.delivery.attempt_limit_s)
+
+    def _replace(self, sender: Sender, job_id: str, refused: ObjectKind, comment: str) -> None:
+        """Make what replaces the refused objects of a kind and open its delivery, or give those up."""
         kind = refused.fallback
         assert kind is not None
-        objects = [made for made in self.ledger.deliveries.objects(claim.job_id) if made.kind is kind]
-        if not objects:
-            folder = self.spool.results(claim.job_id)
-            result, predecessor = read_result(folder)
-            paths = [self.spool.path(instance.key) for instance in self.ledger.arrivals.instances(claim.job_id)]
-            built = build_results(
-                result,
-                paths,
-                folder,
-                [kind],
-                display=display_pixels,
-                predecessor=predecessor,
-                charset=self.config.dicom.default_charset,
-            )
-            objects = [replace(made, path=Path(self.spool.key(made.path))) for made in built]
         words = f"{comment}; sent as {kind} instead"
-        claim.replace(Replacement(destination, refused, objects, words))
-        log.warning("job=%s destination=%s %s: %s", claim.job_id, destination, refused, words)
+        with self._building:  # two destinations may refuse the same, and objects are made once
+            try:
+                objects = self._objects(job_id, kind)
+            except _UNMADE as error:
+                self._give_up(sender, job_id, refused, f"{comment}; {kind} cannot be made instead: {error}")
+                return
+            sender.replace(job_id, Replacement(sender.name, refused, objects, words))
+        log.warning("job=%s destination=%s %s: %s", job_id, sender.name, refused, words)
+
+    def _objects(self, job_id: str, kind: ObjectKind) -> list[ResultObject]:
+        """Return a job's objects of a kind; if it has none yet, make them."""
+        known = [made for made in self.ledger.deliveries.objects(job_id) if made.kind is kind]
+        if known:
+            return known
+        folder = self.spool.results(job_id)
+        result, predecessor = read_result(folder)
+        paths = [self.spool.path(instance.key) for instance in self.ledger.arrivals.instances(job_id)]
+        built = build_results(
+            result,
+            paths,
+            folder,
+            [kind],
+            display=display_pixels,
+            predecessor=predecessor,
+            charset=self.config.dicom.default_charset,
+        )
+        return [replace(made, path=Path(self.spool.key(made.path))) for made in built]
+
+    def _give_up(self, sender: Sender, job_id: str, refused: ObjectKind, comment: str) -> None:
+        """Fail objects of a kind that was refused and can't be replaced."""
+        due = self.ledger.deliveries.due(job_id, sender.name)
+        for made in self.ledger.deliveries.objects(job_id):
+            if made.kind is refused and made.sop_instance_uid in due:
+                failed = replace(due[made.sop_instance_uid], state=DeliveryState.FAILED, comment=comment)
+                sender.record(job_id, failed)
+        log.warning("job=%s destination=%s %s", job_id, sender.name, comment)
 
 
-def _give_up(claim: Claim, refused: Iterable[Delivery], comment: str) -> None:
-    """Fail deliveries that were refused and can't be replaced."""
-    for delivery in refused:
-        claim.record(replace(delivery, state=DeliveryState.FAILED, comment=comment))
-        log.warning("job=%s destination=%s %s", claim.job_id, delivery.destination, comment)
+def _place(delivery: Delivery, made: ResultObject) -> tuple[bool, int, str]:
+    """Return an object's place among those that are due: a report comes after what it refers to.
+
+    An object that got no answer twice comes last: it may be what the destination fails over.
+    """
+    return delivery.status is None and delivery.attempts > 1, made.kind.place, made.sop_instance_uid
 
 
-def _unknown(results: Sequence[ResultObject]) -> Iterator[Reply]:
-    """Yield replies for a destination that routing chose but that is no longer configured; it may come back."""
-    for result in results:
-        yield Reply(result.sop_instance_uid, Answer.TRY_AGAIN, None, "the configuration no longer has this destination")
+def _conclude(sender: Sender, job_id: str, replies: Sequence[Reply]) -> None:
+    """Draw the conclusions from all replies of an attempt."""
+    if any(reply.is_answer for reply in replies):
+        sender.has_answered()
+    elif silence := [reply for reply in replies if reply.is_silence]:
+        sender.is_silent(silence[0].comment)
+    if any(reply.answer in (Answer.STORED, Answer.WARNING) for reply in replies):
+        sender.has_stored(job_id)

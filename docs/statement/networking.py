@@ -6,10 +6,19 @@ from collections.abc import Iterator, Sequence
 
 from pydicom.uid import UID
 
-from node.config import DeliverySection, DicomSection, NodeSection
 from node.dimse.entity import ACCEPTED_SYNTAXES, RESULT_SYNTAXES, accepting_entity, sending_entity
-from node.dimse.status import REFUSALS, SOP_CLASS_NOT_SUPPORTED, WARNINGS, StoreStatus, meaning
+from node.dimse.status import (
+    FAILURES,
+    SOP_CLASS_NOT_SUPPORTED,
+    STORED_BEFORE,
+    UNFINISHED,
+    WARNINGS,
+    Answer,
+    StoreStatus,
+    meaning,
+)
 from node.kinds import ObjectKind
+from node.settings import DeliverySection, DicomSection, NodeSection
 from statement.classes import class_name, class_of, kinds_by_class
 from statement.images import images
 from statement.samples import Sample
@@ -47,6 +56,9 @@ def networking(samples: Sequence[Sample]) -> str:
         if kind.fallback
     )
     delivery = DeliverySection()
+    refusals = ", ".join(
+        f"0x{status:04X}" for status, (answer, _) in FAILURES.items() if answer is Answer.CLASS_REFUSED
+    )
     return f"""## 4 Networking
 
 ### 4.1 Implementation model
@@ -111,7 +123,7 @@ not one of its service is answered with 0x{SOP_CLASS_NOT_SUPPORTED:04X}; any oth
 #### 4.2.2 Sending AE
 
 **4.2.2.1 Associations.** Title: that of the receiving AE. Maximum PDU received: {sending.maximum_pdu_size} bytes.
-One association a destination and study at a time. Implementation Class UID and Version Name
+One association a destination at a time, for one study. Implementation Class UID and Version Name
 as above. The AE accepts none.
 
 **4.2.2.2 Initiation.** Two presentation contexts for each SOP class that is to be sent, one a transfer syntax. Where
@@ -126,14 +138,20 @@ both are accepted, {UID(RESULT_SYNTAXES[0]).name} is used:
 | Status | what follows |
 |---|---|
 {taken}
-| none: no association, no answer | tried again |
+| none: no association, no answer, an answer to another message | tried again |
+
+*Delivered with a note*: `warnings = "fail"` lets the delivery fail instead, per destination. SOP Instance UIDs are
+derived from content: 0x{STORED_BEFORE:04X} says that an earlier attempt, whose answer was lost, has stored the object.
+An object that is delivered is not sent again unless a person asks for it.
 
 *Tried again*: after {delivery.first_retry_s:.0f} s, then after pauses that double up to
 {delivery.longest_retry_s:.0f} s, for {delivery.give_up_after_s / 86400:.0f} days (configurable).
-An object that was answered with 0x0000 is never sent again.
+When an object of the study has been stored, the pauses start anew.
 
-A SOP class whose context is rejected, or that is answered with 0x{SOP_CLASS_NOT_SUPPORTED:04X}, is replaced
-by what says the same:
+A destination that answers nothing at all is asked again, with one study, after
+{delivery.longest_silence_s:.0f} s at most (configurable). Other destinations are not held up.
+
+A SOP class whose context is rejected, or that is answered with one of {refusals}, is replaced by what says the same:
 
 | refused | SOP class | sent instead |
 |---|---|---|
@@ -146,7 +164,8 @@ TCP/IP over whatever the operating system offers, IPv4 and IPv6. Host names of d
 ### 4.4 Configuration
 
 One TOML file, explained line by line in [deploy/node.toml](../deploy/node.toml): AE title, address and port (11112),
-peers with title and address, destinations with title, address, port, kinds of objects and profile; pauses as above.
+peers with title and address, destinations with title, address, port, kinds of objects, profile and what a warning
+means; pauses as above, and how long an association may take ({delivery.attempt_limit_s:.0f} s).
 
 ## 5 Media interchange
 
@@ -171,13 +190,14 @@ patients. Objects carry the patient's and study's attributes of the images that 
 def _taken() -> Iterator[str]:
     """Yield a row for each status that a PACS may answer: what the node takes it for, and what follows."""
     after = {
-        "stored": "delivered",
-        "stored with a warning": "the delivery has failed: a human has to look",
-        "try again": "tried again",
-        "class refused": "replaced, see below",
-        "refused": "the delivery has failed",
+        Answer.STORED: "delivered",
+        Answer.WARNING: "delivered with a note",
+        Answer.TRY_AGAIN: "tried again",
+        Answer.CLASS_REFUSED: "replaced, see below",
+        Answer.REFUSED: "the delivery has failed",
     }
-    for status in (0, *WARNINGS, 0xA700, 0xA900, 0xC000, *sorted({*REFUSALS, SOP_CLASS_NOT_SUPPORTED})):
+    ranges = {0xA700: "0xA7xx", 0xA900: "0xA9xx", 0xC000: "0xCxxx", 0xBFFF: "0xBxxx"}
+    for status in sorted({0, STORED_BEFORE, *WARNINGS, *ranges, *FAILURES, *UNFINISHED}):
         answer, words = meaning(status)
-        shown = {0xA700: "0xA7xx", 0xA900: "0xA9xx", 0xC000: "0xCxxx"}.get(status, f"0x{status:04X}")
-        yield f"| {shown} {words or 'success'} | {after[answer.value]} |"
+        yield f"| {ranges.get(status, f'0x{status:04X}')} {words or 'success'} | {after[answer]} |"
+    yield f"| any other | {after[meaning(0xFFFF)[0]]} |"

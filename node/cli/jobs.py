@@ -14,6 +14,7 @@ from node.domain import Cause, JobState
 from node.errors import ConfigError
 from node.ledger.jobs import Filter
 from node.ledger.ledger import Ledger
+from node.ledger.retries import Retry
 from node.web.entries import job_entries, job_entry
 
 
@@ -27,6 +28,10 @@ def add(commands: Any) -> None:
     )
     jobs.add_argument("--json", action="store_true", help="print JSON, for programs")
     jobs.add_argument("--weights", default="", help="reanalyse with this safetensors file (default the configured one)")
+    retried = jobs.add_argument_group("how a job is retried")
+    retried.add_argument("--now", action="store_true", help="end its pauses, also of a destination without an answer")
+    retried.add_argument("--to", dest="only", default="", metavar="DEST", help="send to this destination only")
+    retried.add_argument("--again", action="store_true", help="send what was delivered once more")
     shown = jobs.add_argument_group("which jobs are listed, newest first")
     shown.add_argument("--state", action="append", choices=[state.value for state in JobState], default=[])
     shown.add_argument("--since", type=_time, metavar="DATE", help="created since, as 2026-11-27 or 2026-11-27T18:30")
@@ -43,6 +48,7 @@ def _jobs(arguments: argparse.Namespace) -> int:
     config = read_config(arguments)
     if not config.ledger.url and not (config.node.data / "ledger.sqlite").exists():
         raise ConfigError([f"there is no ledger in {config.node.data}; use --data or --config"])
+    arguments.kinds = {destination.name: destination.objects for destination in config.destination_list()}
     ledger = Ledger(config.ledger_url)
     try:
         return _ACTIONS[arguments.action](ledger, arguments)
@@ -84,8 +90,13 @@ def _show(ledger: Ledger, arguments: argparse.Namespace) -> int:
 
 def _retry(ledger: Ledger, arguments: argparse.Namespace) -> int:
     (job_id,) = _matching(ledger, arguments)
-    state = ledger.deliveries.retry(job_id)
-    print(f"{job_id}: {state.value}; the node will continue with it")
+    only = arguments.only
+    wish = Retry(now=arguments.now, to=only, kinds=arguments.kinds.get(only, ()), again=arguments.again)
+    state = ledger.deliveries.retry(job_id, wish)
+    if state in (JobState.COMPLETE, JobState.DELIVERING):
+        print(f"{job_id}: {state.value}; the node will continue with it")
+    else:
+        print(f"{job_id}: {state.value}; there is nothing to send. With --again, what is there is sent once more")
     return 0
 
 

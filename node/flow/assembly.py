@@ -11,7 +11,7 @@ from node.domain import Instance, Job
 
 @dataclass(frozen=True)
 class AssemblyPolicy:
-    """How long to wait, in seconds; see `node.config.AssemblySection`."""
+    """How long to wait, in seconds; see `node.settings.AssemblySection`."""
 
     quiet_s: float
     deadline_s: float

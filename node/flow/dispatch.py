@@ -1,4 +1,4 @@
-"""The only access to the queue. A message carries a job id and nothing else; the ledger has the rest."""
+"""The only access to the queue. A message carries a job id, and a destination's name; the ledger has the rest."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class Dispatcher:
     def __init__(self, app: Celery) -> None:
         self.app = app
 
-    def send(self, task: str, job_id: str) -> None:
-        """Put a job on a task's queue.
+    def send(self, task: str, job_id: str, *destination: str) -> None:
+        """Put a job on a task's queue, for delivery with the name of a destination.
 
         Raises
         ------
@@ -59,7 +59,7 @@ class Dispatcher:
             If the queue server does not answer.
         """
         try:
-            self.app.send_task(task, args=[job_id], retry=False)
+            self.app.send_task(task, args=[job_id, *destination], retry=False)
         except (OperationalError, RedisError, OSError) as error:
             raise QueueUnavailable(f"the queue does not answer: {error}") from error
         log.info("dispatched task=%s job=%s", task, job_id)

@@ -10,13 +10,10 @@ from node.domain import Cause, Instance, JobState
 from node.errors import IllegalTransition, QueueUnavailable
 from node.flow.dispatch import ANALYSE, DELIVER, Dispatcher
 from node.flow.routing import route, why_held
-from node.ledger.deliveries import RELEASED
 from node.ledger.ledger import Ledger
+from node.ledger.retries import RELEASED
 
 log = logging.getLogger(__name__)
-
-_DELIVERY_STARTS_S = 5.0
-"""How long a delivery may take to be claimed before it is dispatched again."""
 
 
 class Handover:
@@ -35,7 +32,7 @@ class Handover:
         self.dispatcher = dispatcher
         self.destinations = config.destination_list()
         self.ask = config.node.duplicates == "ask"
-        self.look_again_s = {ANALYSE: config.queue.lease_s, DELIVER: _DELIVERY_STARTS_S}
+        self.look_again_s = config.queue.lease_s
         self._queue_up = True
 
     def route(self, job_id: str) -> None:
@@ -55,22 +52,31 @@ class Handover:
         except IllegalTransition:
             return  # another node on this ledger was faster
         if self._queue_up:  # otherwise every study would take seconds to find that the queue is still down
-            self.dispatch(ANALYSE, job_id)
+            self.analyse(job_id)
 
-    def dispatch(self, task: str, *job_ids: str) -> None:
-        """Put jobs on a task's queue; if the queue does not answer, leave them to the reconciler."""
-        sent = []
+    def analyse(self, *job_ids: str) -> None:
+        """Have jobs analysed; if the queue does not answer, leave them to the reconciler."""
+        sent = self._dispatch(ANALYSE, [(job_id,) for job_id in job_ids])
+        if sent:
+            self.ledger.jobs.mark_dispatched(*job_ids[:sent], look_again_s=self.look_again_s)
+
+    def deliver(self, *due: tuple[str, str]) -> None:
+        """Have jobs sent, each to a destination; if the queue does not answer, leave them to the reconciler."""
+        self._dispatch(DELIVER, due)
+
+    def _dispatch(self, task: str, messages: Sequence[tuple[str, ...]]) -> int:
+        """Put messages on a task's queue, and return how many it has taken."""
+        sent = 0
         try:
-            for job_id in job_ids:
-                self.dispatcher.send(task, job_id)
-                sent.append(job_id)
+            for message in messages:
+                self.dispatcher.send(task, *message)
+                sent += 1
             self._queue_up = True
         except QueueUnavailable as error:
             if self._queue_up:
-                log.error("not dispatched jobs=%d: %s; the reconciler will try again", len(job_ids) - len(sent), error)
+                log.error("not dispatched messages=%d: %s; the reconciler will", len(messages) - sent, error)
             self._queue_up = False
-        if sent:
-            self.ledger.jobs.mark_dispatched(*sent, look_again_s=self.look_again_s[task])
+        return sent
 
     def _why_held(self, job_id: str, instances: Sequence[Instance]) -> str:
         job = self.ledger.jobs.get(job_id)

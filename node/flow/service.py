@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from node.config import Config, NodeSection
+from node.config import Config
 from node.dimse.association import Limits
 from node.domain import Job, JobState
 from node.errors import IllegalTransition, NodeError
@@ -20,6 +20,7 @@ from node.flow.reconcile import Reconciler
 from node.intake.intake import Intake, Policy
 from node.intake.scp import Listener
 from node.ledger.ledger import Ledger
+from node.settings import NodeSection
 from node.store.spool import Spool
 
 log = logging.getLogger(__name__)

@@ -6,10 +6,10 @@ import ipaddress
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from node.config import Peer
 from node.dimse.association import Limits
 from node.dimse.reception import Address
 from node.dimse.request import AssociationRequest
+from node.settings import Peer
 
 _LISTED = 10
 """So many peers are named in a message."""

@@ -17,7 +17,6 @@ from pydicom.uid import UID
 from pynetdicom import evt
 from sqlalchemy.exc import SQLAlchemyError
 
-from node.config import Peer
 from node.dimse.association import AcceptedAssociation, Limits, Service
 from node.dimse.entity import accepting_entity
 from node.dimse.messages import received_file
@@ -29,6 +28,7 @@ from node.errors import SpoolError
 from node.intake.admission import Admission, Sender
 from node.intake.intake import Arrival, Intake, Outcome
 from node.intake.network_log import NetworkLog
+from node.settings import Peer
 
 log = logging.getLogger(__name__)
 

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
-from node.domain import Analysed, Delivery, DeliveryState, Job, JobState, ResultObject
-from node.errors import IllegalTransition
+from node.domain import Analysed, Delivery, DeliveryState, JobState, ResultObject
 from node.kinds import ObjectKind
 from node.ledger.database import Database
 from node.ledger.jobs import Jobs
+from node.ledger.openings import (
+    Opening,
+    add_objects,
+    delivered_within,
+    objects_within,
+    open_deliveries,
+    result_object,
+)
+from node.ledger.retries import PLAIN, Retry, retry_within
 from node.ledger.schema import deliveries, jobs, objects
+from node.ledger.senders import held_within
 
-RELEASED = "released by a person"
-"""The reason of a job that was held and may go on."""
+_GIVEN_UP_AT_ONCE = 100
+"""How many jobs are given up in one go; those that are left come with the next."""
 
 
 @dataclass(frozen=True)
@@ -50,25 +59,32 @@ class Deliveries:
     def objects(self, job_id: str) -> list[ResultObject]:
         """Return a job's result objects, in sending order."""
         with self.database.read() as connection:
-            return _objects(connection, job_id)
+            return objects_within(connection, job_id)
 
     def of(self, job_id: str) -> list[Delivery]:
         """Return a job's deliveries, ordered by destination."""
         query = deliveries.select().where(deliveries.c.job_id == job_id).order_by(deliveries.c.destination)
         with self.database.read() as connection:
-            return [
-                Delivery(
-                    r.destination,
-                    r.sop_instance_uid,
-                    DeliveryState(r.state),
-                    r.status,
-                    r.attempts,
-                    r.next_attempt,
-                    r.comment,
-                    r.opened,
-                )
-                for r in connection.execute(query)
-            ]
+            return [_delivery(row) for row in connection.execute(query)]
+
+    def due(self, job_id: str, destination: str) -> dict[str, Delivery]:
+        """Return what a destination is to receive of a job now, by SOP Instance UID."""
+        query = deliveries.select().where(
+            deliveries.c.job_id == job_id,
+            deliveries.c.destination == destination,
+            deliveries.c.state == DeliveryState.PENDING,
+            deliveries.c.next_attempt <= self.database.clock(),
+        )
+        with self.database.read() as connection:
+            return {row.sop_instance_uid: _delivery(row) for row in connection.execute(query)}
+
+    def waiting(self, job_id: str) -> list[str]:
+        """Return the destinations that have yet to receive something of a job."""
+        query = sa.select(deliveries.c.destination).where(
+            deliveries.c.job_id == job_id, deliveries.c.state == DeliveryState.PENDING
+        )
+        with self.database.read() as connection:
+            return sorted(connection.execute(query.distinct()).scalars())
 
     def states(self, job_ids: Sequence[str]) -> dict[str, dict[str, set[DeliveryState]]]:
         """Return the states of several jobs' deliveries, by job id and destination; one query for all."""
@@ -94,12 +110,13 @@ class Deliveries:
             .order_by(jobs.c.created, objects.c.sop_instance_uid)
         )
         with self.database.read() as connection:
-            return [_object(row) for row in connection.execute(query)]
+            return [result_object(row) for row in connection.execute(query)]
 
     def begin(self, job_id: str, attempt: int, analysed: Analysed) -> None:
         """Record the objects of an analysis, and open their deliveries as the job's plan says.
 
-        Objects that any job of the study has already delivered to a destination are not sent there again.
+        Objects that any job of the study has already delivered to a destination are not sent there again. If that is
+        all of them, the job ends.
 
         Raises
         ------
@@ -108,13 +125,13 @@ class Deliveries:
         """
         with self.database.write() as connection:
             job = self._jobs.held_within(connection, job_id, attempt)
-            there = self._there(connection, job, [result.sop_instance_uid for result in analysed.objects])
+            there = delivered_within(connection, job.study_uid, analysed.objects)
             connection.execute(deliveries.delete().where(deliveries.c.job_id == job_id))
             connection.execute(objects.delete().where(objects.c.job_id == job_id))
-            self._add_objects(connection, job_id, analysed.objects)
+            add_objects(connection, job_id, analysed.objects)
             for destination, kinds in job.plan.items():
                 due = [made for made in analysed.objects if not kinds or made.kind in kinds]
-                self._open(connection, job_id, destination, due, there)
+                open_deliveries(connection, Opening(job_id, destination, self.database.clock()), due, there)
             self._jobs.move_within(
                 connection,
                 job_id,
@@ -127,17 +144,22 @@ class Deliveries:
                 remarks=analysed.remarks,
                 model=analysed.model,
             )
+            self._settle(connection, job_id)
 
     def record(self, job_id: str, attempt: int, delivery: Delivery) -> None:
-        """Record how an attempt to deliver one object ended.
+        """Record how an attempt to deliver one object ended. With the last object of all destinations the job ends.
+
+        Parameters
+        ----------
+        attempt
+            That of the destination's sender.
 
         Raises
         ------
         LeaseLost
-            If another attempt holds the job.
+            If another attempt sends to the destination.
         """
-        with self.database.write() as connection:
-            self._jobs.held_within(connection, job_id, attempt)
+        with self._held(job_id, delivery.destination, attempt) as connection:
             connection.execute(
                 deliveries.update()
                 .where(
@@ -154,6 +176,7 @@ class Deliveries:
                     comment=delivery.comment,
                 )
             )
+            self._settle(connection, job_id)
 
     def replace(self, job_id: str, attempt: int, replacement: Replacement) -> None:
         """Open the delivery of other objects to a destination that refuses those of one kind.
@@ -161,16 +184,16 @@ class Deliveries:
         Raises
         ------
         LeaseLost
-            If another attempt holds the job.
+            If another attempt sends to the destination.
         """
         destination, instead = replacement.destination, replacement.instead
-        with self.database.write() as connection:
-            job = self._jobs.held_within(connection, job_id, attempt)
-            there = self._there(connection, job, [made.sop_instance_uid for made in instead])
-            known = {made.sop_instance_uid: made for made in _objects(connection, job_id)}
+        with self._held(job_id, destination, attempt) as connection:
+            job = self._jobs.get_within(connection, job_id)
+            there = delivered_within(connection, job.study_uid, instead)
+            known = {made.sop_instance_uid: made for made in objects_within(connection, job_id)}
             refused = [uid for uid, made in known.items() if made.kind == replacement.refused]
-            self._add_objects(connection, job_id, [made for made in instead if made.sop_instance_uid not in known])
-            self._open(connection, job_id, destination, instead, there)
+            add_objects(connection, job_id, [made for made in instead if made.sop_instance_uid not in known])
+            open_deliveries(connection, Opening(job_id, destination, self.database.clock()), instead, there)
             connection.execute(
                 deliveries.update()
                 .where(
@@ -181,126 +204,118 @@ class Deliveries:
                 )
                 .values(state=DeliveryState.REPLACED, comment=replacement.comment)
             )
+            self._settle(connection, job_id)
 
-    def settle(self, job_id: str, attempt: int) -> JobState:
-        """Release a job after an attempt to deliver, and return its new state.
-
-        While a delivery is pending, the job stays ``delivering``. If one has failed for good, the job is ``failed``.
-        Otherwise every object has reached every destination, and the job is ``delivered``; if its analysis was not
-        processed or failed, it ends in that state instead.
+    def start_anew(self, job_id: str, attempt: int, destination: str, next_attempt: float) -> None:
+        """Begin the pauses of a job's objects from the first one: the destination has stored one of them.
 
         Raises
         ------
         LeaseLost
-            If another attempt holds the job.
+            If another attempt sends to the destination.
         """
-        with self.database.write() as connection:
-            job = self._jobs.held_within(connection, job_id, attempt)
-            rows = connection.execute(
-                sa.select(
-                    deliveries.c.state, deliveries.c.destination, deliveries.c.comment, deliveries.c.next_attempt
-                ).where(deliveries.c.job_id == job_id)
-            ).all()
-            states = {row.state for row in rows}
-            if DeliveryState.PENDING in states:
-                due = min(row.next_attempt for row in rows if row.state == DeliveryState.PENDING)
-                self._jobs.move_within(connection, job_id, JobState.DELIVERING, lease_until=0.0, due=due)
-                return JobState.DELIVERING
-            if DeliveryState.FAILED in states:
-                told = [f"{r.destination}: {r.comment}" for r in rows if r.state == DeliveryState.FAILED]
-                reasons = dict.fromkeys([*filter(None, [job.outcome_reason]), *told])
-                self._jobs.move_within(connection, job_id, JobState.FAILED, reason="; ".join(reasons), lease_until=0.0)
-                return JobState.FAILED
-            end = (
-                JobState(job.outcome)
-                if job.outcome in (JobState.NOT_PROCESSED, JobState.FAILED)
-                else JobState.DELIVERED
+        sooner = sa.case((deliveries.c.next_attempt > next_attempt, next_attempt), else_=deliveries.c.next_attempt)
+        with self._held(job_id, destination, attempt) as connection:
+            connection.execute(
+                deliveries.update()
+                .where(
+                    deliveries.c.job_id == job_id,
+                    deliveries.c.destination == destination,
+                    deliveries.c.state == DeliveryState.PENDING,
+                    deliveries.c.attempts > 1,
+                )
+                .values(attempts=1, next_attempt=sooner)
             )
-            self._jobs.move_within(connection, job_id, end, reason=job.outcome_reason, lease_until=0.0)
-            return end
 
-    def retry(self, job_id: str) -> JobState:
-        """Resume a failed, unprocessed or held job: send what is undelivered, or if there is nothing, analyse it.
+    def give_up(self, destination: str, attempt: int, opened_before: float, comment: str) -> int:
+        """Fail what a destination that does not answer should have received long ago; return of how many jobs.
+
+        Raises
+        ------
+        LeaseLost
+            If another attempt sends to the destination.
+        """
+        overdue = (
+            (deliveries.c.state == DeliveryState.PENDING)
+            & (deliveries.c.destination == destination)
+            & (deliveries.c.opened <= opened_before)
+        )
+        with self.database.read() as connection:
+            query = sa.select(deliveries.c.job_id).where(overdue).distinct().limit(_GIVEN_UP_AT_ONCE)
+            job_ids = connection.execute(query).scalars().all()
+        for job_id in job_ids:
+            with self._held(job_id, destination, attempt) as connection:
+                theirs = deliveries.update().where(overdue, deliveries.c.job_id == job_id)
+                connection.execute(theirs.values(state=DeliveryState.FAILED, comment=comment))
+                self._settle(connection, job_id)
+        return len(job_ids)
+
+    def settle(self, job_ids: Sequence[str]) -> None:
+        """End those of some jobs of which nothing is left to deliver.
+
+        Whoever records an answer does this in the same transaction; an earlier version did it afterwards, and may have
+        died in between.
+        """
+        pending = sa.select(deliveries.c.job_id).where(
+            deliveries.c.job_id.in_(list(job_ids)), deliveries.c.state == DeliveryState.PENDING
+        )
+        with self.database.read() as connection:
+            left = set(job_ids) - set(connection.execute(pending.distinct()).scalars())
+        for job_id in left:
+            with self.database.write() as connection:
+                self._settle(connection, job_id)
+
+    def retry(self, job_id: str, wish: Retry = PLAIN) -> JobState:
+        """Let a job go on, and return its state: send what is undelivered, or if there is nothing, analyse it again.
+
+        A held job is released. See `node.ledger.retries.Retry` for what else may be wished.
 
         Raises
         ------
         IllegalTransition
-            If the job is in any other state.
+            If the job is on its way to an analysis, and goes on by itself.
+        LedgerError
+            If the destination that was named can't receive the job's objects.
         """
         with self.database.write() as connection:
-            state = connection.execute(sa.select(jobs.c.state).where(jobs.c.job_id == job_id)).scalar()
-            if state not in (JobState.FAILED, JobState.NOT_PROCESSED, JobState.HELD):
-                raise IllegalTransition(f"job {job_id} is {state}: only failed, unprocessed and held jobs can go on")
-            undelivered = connection.execute(
-                deliveries.update()
-                .where(
-                    deliveries.c.job_id == job_id,
-                    deliveries.c.state.in_([DeliveryState.PENDING, DeliveryState.FAILED]),
-                )
-                .values(state=DeliveryState.PENDING, next_attempt=0.0, attempts=0, opened=self.database.clock())
-            ).rowcount
-            to = JobState.DELIVERING if undelivered else JobState.COMPLETE
-            released = state == JobState.HELD
-            self._jobs.move_within(
-                connection, job_id, to, lease_until=0.0, dispatched=0.0, due=0.0, reason=RELEASED if released else ""
-            )
-            return to
+            return retry_within(connection, self._jobs, job_id, wish)
 
-    def _add_objects(self, connection: sa.Connection, job_id: str, results: Sequence[ResultObject]) -> None:
-        for result in results:
-            connection.execute(
-                objects.insert().values(
-                    job_id=job_id,
-                    sop_instance_uid=result.sop_instance_uid,
-                    kind=result.kind,
-                    sop_class_uid=result.sop_class_uid,
-                    series_uid=result.series_uid,
-                    key=str(result.path),
-                )
-            )
+    # -- inside ------------------------------------------------------------------------------------------------
 
-    def _there(self, connection: sa.Connection, job: Job, uids: Sequence[str]) -> dict[tuple[str, str], int | None]:
-        """Return which of some objects the study's jobs have delivered: destination and UID, and the status."""
+    @contextmanager
+    def _held(self, job_id: str, destination: str, attempt: int) -> Iterator[sa.Connection]:
+        """Open a transaction of a destination's sender. It locks the job, which ends with the last answer of all."""
+        with self.database.write() as connection:
+            self._jobs.get_within(connection, job_id)
+            held_within(connection, destination, attempt)
+            yield connection
+
+    def _settle(self, connection: sa.Connection, job_id: str) -> None:
+        """End a job that is being delivered if nothing of it is pending.
+
+        If a delivery has failed for good, the job is ``failed``. Otherwise every object has reached every destination,
+        and the job is ``delivered``; if its analysis was not processed or failed, it ends in that state instead.
+        """
+        job = self._jobs.get_within(connection, job_id)
         query = (
-            sa.select(deliveries.c.destination, deliveries.c.sop_instance_uid, deliveries.c.status)
-            .join(jobs, jobs.c.job_id == deliveries.c.job_id)
-            .where(jobs.c.study_uid == job.study_uid, deliveries.c.state == DeliveryState.DELIVERED)
-            .where(deliveries.c.sop_instance_uid.in_(list(uids)))
+            sa.select(deliveries.c.state, deliveries.c.destination, deliveries.c.comment)
+            .where(deliveries.c.job_id == job_id)
+            .order_by(deliveries.c.destination, deliveries.c.sop_instance_uid)
         )
-        return {(row.destination, row.sop_instance_uid): row.status for row in connection.execute(query)}
-
-    def _open(
-        self,
-        connection: sa.Connection,
-        job_id: str,
-        destination: str,
-        results: Sequence[ResultObject],
-        there: Mapping[tuple[str, str], int | None],
-    ) -> None:
-        """Open deliveries, except those that are already open; what is there already counts as delivered."""
-        query = sa.select(deliveries.c.sop_instance_uid).where(
-            deliveries.c.job_id == job_id, deliveries.c.destination == destination
-        )
-        known = set(connection.execute(query).scalars())
-        now = self.database.clock()
-        for uid in (made.sop_instance_uid for made in results if made.sop_instance_uid not in known):
-            done = (destination, uid) in there
-            connection.execute(
-                deliveries.insert().values(
-                    job_id=job_id,
-                    destination=destination,
-                    sop_instance_uid=uid,
-                    state=DeliveryState.DELIVERED if done else DeliveryState.PENDING,
-                    status=there.get((destination, uid)),
-                    opened=now,
-                )
-            )
+        rows = connection.execute(query).all()
+        states = {row.state for row in rows}
+        if job.state is not JobState.DELIVERING or DeliveryState.PENDING in states:
+            return
+        if DeliveryState.FAILED in states:
+            told = [f"{row.destination}: {row.comment}" for row in rows if row.state == DeliveryState.FAILED]
+            reason = "; ".join(dict.fromkeys([*filter(None, [job.outcome_reason]), *told]))
+            self._jobs.move_within(connection, job_id, JobState.FAILED, reason=reason, lease_until=0.0)
+            return
+        unanalysed = job.outcome in (JobState.NOT_PROCESSED, JobState.FAILED)
+        end = JobState(job.outcome) if unanalysed else JobState.DELIVERED
+        self._jobs.move_within(connection, job_id, end, reason=job.outcome_reason, lease_until=0.0)
 
 
-def _objects(connection: sa.Connection, job_id: str) -> list[ResultObject]:
-    query = objects.select().where(objects.c.job_id == job_id).order_by(objects.c.sop_instance_uid)
-    return sorted(map(_object, connection.execute(query)), key=lambda result: result.kind.place)
-
-
-def _object(row: Any) -> ResultObject:
-    return ResultObject(ObjectKind(row.kind), row.sop_class_uid, row.sop_instance_uid, row.series_uid, Path(row.key))
+def _delivery(row: Any) -> Delivery:
+    values = {name: getattr(row, name) for name in Delivery.__dataclass_fields__}
+    return Delivery(**values | {"state": DeliveryState(row.state)})

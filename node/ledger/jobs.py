@@ -14,7 +14,7 @@ from node.errors import LeaseLost, LedgerError
 from node.kinds import ObjectKind
 from node.ledger.arrivals import add_job, take_current
 from node.ledger.database import Database
-from node.ledger.schema import deliveries, history, jobs, studies
+from node.ledger.schema import deliveries, history, jobs, senders, studies
 from node.ledger.states import require
 
 UNFINISHED = (JobState.RECEIVING, JobState.COMPLETE, JobState.QUEUED, JobState.ANALYSING, JobState.DELIVERING)
@@ -149,6 +149,9 @@ class Jobs:
             pending = deliveries.c.state == DeliveryState.PENDING
             times = {"next_attempt": deliveries.c.next_attempt - by_s, "opened": deliveries.c.opened - by_s}
             connection.execute(deliveries.update().where(pending).values(**times))
+            leases = (senders.c.lease_until, senders.c.failing_since, senders.c.retry_at)
+            sooner = {column.name: sa.case((column > by_s, column - by_s), else_=column) for column in leases}
+            connection.execute(senders.update().values(**sooner))
 
     def add(self, study_uid: str, cause: Cause, weights: str = "") -> str:
         """Add a job over all images of a study, complete, and return its id.
@@ -241,10 +244,8 @@ class Jobs:
         self, connection: sa.Connection, job_id: str, to: JobState, reason: str = "", **values: Any
     ) -> None:
         """Move a job within a transaction, and note it in the history: the one place where states change."""
-        now = connection.execute(sa.select(jobs.c.state).where(jobs.c.job_id == job_id).with_for_update()).scalar()
-        if now is None:
-            raise LedgerError(f"there is no job {job_id}")
-        require(job_id, JobState(now), to)
+        now = self.get_within(connection, job_id).state
+        require(job_id, now, to)
         connection.execute(
             jobs.update()
             .where(jobs.c.job_id == job_id)
@@ -252,14 +253,19 @@ class Jobs:
         )
         self._note(connection, job_id, now, to, reason)
 
-    def held_within(self, connection: sa.Connection, job_id: str, attempt: int) -> Job:
-        """Return the job if this attempt still holds it, else raise `LeaseLost`."""
+    def get_within(self, connection: sa.Connection, job_id: str) -> Job:
+        """Return a job within a transaction, and lock it."""
         row = connection.execute(jobs.select().where(jobs.c.job_id == job_id).with_for_update()).one_or_none()
         if row is None:
             raise LedgerError(f"there is no job {job_id}")
-        if row.attempt != attempt or row.lease_until == 0:
-            raise LeaseLost(f"job {job_id}: attempt {attempt} no longer holds it ({row.state}, attempt {row.attempt})")
         return _job(row)
+
+    def held_within(self, connection: sa.Connection, job_id: str, attempt: int) -> Job:
+        """Return the job if this attempt still holds it, else raise `LeaseLost`."""
+        job = self.get_within(connection, job_id)
+        if job.attempt != attempt or job.lease_until == 0:
+            raise LeaseLost(f"job {job_id}: attempt {attempt} no longer holds it ({job.state}, attempt {job.attempt})")
+        return job
 
     def _note(self, connection: sa.Connection, job_id: str, before: str, after: str, reason: str) -> None:
         row = {"job_id": job_id, "at": self.database.clock(), "before": before, "after": after, "reason": reason}

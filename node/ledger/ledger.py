@@ -11,6 +11,7 @@ from node.ledger.database import Database
 from node.ledger.deliveries import Deliveries
 from node.ledger.jobs import Jobs
 from node.ledger.network_events import NetworkEvents
+from node.ledger.senders import Senders
 
 
 class Ledger:
@@ -25,7 +26,7 @@ class Ledger:
 
     Attributes
     ----------
-    arrivals, associations, jobs, deliveries, network_events
+    arrivals, associations, jobs, deliveries, network_events, senders
         Its parts; all reads and writes go through them.
 
     Raises
@@ -41,6 +42,7 @@ class Ledger:
         self.jobs = Jobs(self.database)
         self.network_events = NetworkEvents(self.database)
         self.deliveries = Deliveries(self.database, self.jobs)
+        self.senders = Senders(self.database)
 
     @property
     def clock(self) -> Callable[[], float]:

@@ -136,12 +136,33 @@ deliveries = Table(
     Column("job_id", String(32), ForeignKey("jobs.job_id"), primary_key=True),
     Column("destination", String(64), primary_key=True),
     Column("sop_instance_uid", String(64), primary_key=True),
-    Column("state", String(16), nullable=False, index=True),
+    Column("state", String(16), nullable=False),
     Column("status", Integer),
     Column("attempts", Integer, nullable=False, default=0),
     Column("next_attempt", Float, nullable=False, default=0.0),
     Column("comment", Text, nullable=False, default=""),
     Column("opened", Float, nullable=False),
+)
+
+# What a destination gets next: found without looking at what else waits for it.
+Index(
+    "deliveries_due",
+    deliveries.c.state,
+    deliveries.c.destination,
+    deliveries.c.next_attempt,
+    deliveries.c.opened,
+)
+
+senders = Table(
+    "senders",
+    metadata,
+    Column("destination", String(64), primary_key=True),
+    Column("attempt", Integer, nullable=False, default=0, server_default="0"),
+    Column("lease_until", Float, nullable=False, default=0.0, server_default="0"),
+    Column("failures", Integer, nullable=False, default=0, server_default="0"),
+    Column("failing_since", Float, nullable=False, default=0.0, server_default="0"),
+    Column("retry_at", Float, nullable=False, default=0.0, server_default="0"),
+    Column("comment", Text, nullable=False, default="", server_default=""),
 )
 
 history = Table(

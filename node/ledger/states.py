@@ -13,12 +13,12 @@ TRANSITIONS: dict[JobState, frozenset[JobState]] = {
     S.QUEUED: frozenset({S.ANALYSING}),
     S.ANALYSING: frozenset({S.ANALYSING, S.QUEUED, S.DELIVERING, S.NOT_PROCESSED, S.FAILED}),
     S.DELIVERING: frozenset({S.DELIVERING, S.DELIVERED, S.NOT_PROCESSED, S.FAILED}),
-    S.DELIVERED: frozenset({S.COMMITTED}),
-    S.COMMITTED: frozenset(),
-    S.NOT_PROCESSED: frozenset({S.COMPLETE}),
+    S.DELIVERED: frozenset({S.COMMITTED, S.DELIVERING}),
+    S.COMMITTED: frozenset({S.DELIVERING}),
+    S.NOT_PROCESSED: frozenset({S.COMPLETE, S.DELIVERING}),
     S.FAILED: frozenset({S.COMPLETE, S.DELIVERING}),
 }
-"""The states that may follow each state. A failed or unprocessed job continues only when a person retries it."""
+"""The states that may follow each state. A job that has ended goes on only when a person retries it."""
 
 
 def require(job_id: str, now: JobState, to: JobState) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from node.domain import Delivery, DeliveryState, Job, JobState
 from node.ledger.jobs import Filter
 from node.ledger.ledger import Ledger
+from node.ledger.senders import Silence
 
 EVERYTHING = Filter()
 
@@ -32,6 +33,8 @@ def job_entry(ledger: Ledger, job: Job) -> dict[str, Any]:
     entry = _entry(job, states)
     entry["cause"], entry["model"], entry["weights"] = job.cause.value, job.model, job.weights
     entry["attempt"] = job.attempt
+    silent = ledger.senders.silent()
+    entry["silent"] = [_silence(silent[name]) for name in job.destinations if name in silent]
     entry["forward_seconds"] = round(job.forward_seconds, 3)
     entry["instances"] = [
         {"sop_instance_uid": i.sop_instance_uid, "laterality": i.laterality, "view": i.view, "key": i.key}
@@ -88,6 +91,15 @@ def _state(job: Job, of_objects: Collection[DeliveryState]) -> str:
     if DeliveryState.FAILED in states:
         return DeliveryState.FAILED
     return DeliveryState.DELIVERED if states == {DeliveryState.DELIVERED} else DeliveryState.PENDING
+
+
+def _silence(silence: Silence) -> dict[str, Any]:
+    return {
+        "destination": silence.destination,
+        "since": iso_time(silence.since),
+        "retry_at": iso_time(silence.retry_at),
+        "comment": silence.comment,
+    }
 
 
 def _delivery(delivery: Delivery) -> dict[str, Any]:

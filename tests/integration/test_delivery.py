@@ -87,15 +87,17 @@ def test_our_title_and_theirs_are_on_the_association(results):
 @pytest.mark.parametrize(
     ("status", "answer", "state", "words"),
     [
-        (0xB000, Answer.WARNING, DeliveryState.FAILED, "stored with a warning 0xB000: coercion of data elements"),
-        (0xB006, Answer.WARNING, DeliveryState.FAILED, "0xB006: elements discarded"),
-        (0xB007, Answer.WARNING, DeliveryState.FAILED, "0xB007: data set does not match SOP class"),
+        (0xB000, Answer.WARNING, DeliveryState.DELIVERED, "stored with a warning 0xB000: coercion of data elements"),
+        (0xB006, Answer.WARNING, DeliveryState.DELIVERED, "0xB006: elements discarded"),
+        (0xB007, Answer.WARNING, DeliveryState.DELIVERED, "0xB007: data set does not match SOP class"),
+        (0x0107, Answer.WARNING, DeliveryState.DELIVERED, "0x0107: attribute list error"),
+        (0x0116, Answer.WARNING, DeliveryState.DELIVERED, "0x0116: attribute value out of range"),
         (0xA700, Answer.TRY_AGAIN, DeliveryState.PENDING, "0xA700: out of resources"),
         (0xA7AB, Answer.TRY_AGAIN, DeliveryState.PENDING, "0xA7AB"),
         (0x0110, Answer.TRY_AGAIN, DeliveryState.PENDING, "0x0110: processing failure"),
         (0xA900, Answer.REFUSED, DeliveryState.FAILED, "0xA900: data set does not match"),
         (0xC123, Answer.REFUSED, DeliveryState.FAILED, "0xC123: cannot understand"),
-        (0x0111, Answer.REFUSED, DeliveryState.FAILED, "0x0111: another object"),
+        (0x0111, Answer.STORED, DeliveryState.DELIVERED, "stored 0x0111: was there already"),
         (0x0122, Answer.CLASS_REFUSED, DeliveryState.FAILED, "0x0122: SOP class not supported"),
         (0x0124, Answer.REFUSED, DeliveryState.FAILED, "0x0124: not authorised"),
     ],
@@ -153,8 +155,8 @@ def test_a_peer_that_knows_the_default_transfer_syntax_alone_is_sent_it(results)
 def test_nobody_listening_is_tried_again(results):
     replies = list(send(pacs(free_port()), results, "FTMTL"))
     assert [(r.sop_instance_uid, r.answer, r.status) for r in replies] == [
-        ("2.25.1", Answer.TRY_AGAIN, None),
-        ("2.25.2", Answer.TRY_AGAIN, None),
+        ("2.25.1", Answer.NOT_TRIED, None),
+        ("2.25.2", Answer.NOT_TRIED, None),
     ]
     assert all(reply.comment for reply in replies)
 
@@ -165,7 +167,7 @@ def test_a_host_name_that_does_not_resolve_is_tried_again(results, monkeypatch):
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     replies = list(send(pacs(104, "pacs.invalid"), results, "FTMTL"))
-    assert {reply.answer for reply in replies} == {Answer.TRY_AGAIN}
+    assert {reply.answer for reply in replies} == {Answer.NOT_TRIED}
     assert replies[0].comment == "pacs.invalid: Name or service not known"
     assert echo(pacs(104, "pacs.invalid"), "FTMTL") == "pacs.invalid: Name or service not known"
 
@@ -179,7 +181,7 @@ def test_a_rejected_association_is_tried_again_and_says_why(results):
         replies = list(send(pacs(server.socket.getsockname()[1]), results, "FTMTL"))
     finally:
         server.shutdown()
-    assert {reply.answer for reply in replies} == {Answer.TRY_AGAIN}
+    assert {reply.answer for reply in replies} == {Answer.NOT_TRIED}
     assert "rejected" in replies[0].comment
     assert "alling AE title not recognised" in replies[0].comment
 
@@ -194,7 +196,7 @@ def test_a_peer_that_aborts_halfway_leaves_the_rest_to_be_tried_again(results):
     third = results[0]
     with receiver([(evt.EVT_C_STORE, store)], [SEG, SR]) as port:
         replies = list(send(pacs(port), [*results, third], "FTMTL"))
-    assert [reply.answer for reply in replies] == [Answer.STORED, Answer.TRY_AGAIN, Answer.TRY_AGAIN]
+    assert [reply.answer for reply in replies] == [Answer.STORED, Answer.UNANSWERED, Answer.NOT_TRIED]
     assert [reply.status for reply in replies] == [0, None, None]
     assert "association ended" in replies[2].comment
 
@@ -206,7 +208,7 @@ def test_a_peer_that_hangs_up_on_us_is_tried_again(results):
 
     with receiver([(evt.EVT_C_STORE, store)], [SEG, SR]) as port:
         replies = list(send(pacs(port), results, "FTMTL"))
-    assert {(reply.answer, reply.status) for reply in replies} == {(Answer.TRY_AGAIN, None)}
+    assert [(r.answer, r.status) for r in replies] == [(Answer.UNANSWERED, None), (Answer.NOT_TRIED, None)]
 
 
 def test_a_file_that_is_gone_does_not_keep_the_others_back(results):

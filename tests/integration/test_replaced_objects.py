@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from node.domain import DeliveryState, Destination, Instance, JobState
 from node.kinds import ObjectKind, object_kinds
 from node.ledger.ledger import Ledger
 from node.store.spool import Spool
+from workers import deliver
 from workers.analyse import AnalysisTask, model_words
 from workers.deliver import DeliveryTask
 
@@ -74,7 +76,7 @@ class Station:
         self.job_id = self.ledger.jobs.find()[0].job_id
         self.ledger.jobs.move(self.job_id, S.COMPLETE)
 
-    def send(self, queue: str, job_id: str) -> None:
+    def send(self, queue: str, job_id: str, destination: str) -> None:
         """Stand for the dispatcher."""
 
     def analyse(self, kinds: Sequence[ObjectKind]) -> None:
@@ -180,6 +182,46 @@ def test_a_pacs_that_takes_nothing_ends_in_a_failure_that_names_it(station: Stat
     station.deliver((K.SC,))
     assert station.ledger.jobs.get(station.job_id).state is S.DELIVERED
     assert station.kinds_got == [K.SC]
+
+
+def test_a_pacs_that_was_mended_gets_what_it_refused(station: Station) -> None:
+    station.analyse(object_kinds(("seg", "sr")))
+    station.deliver((K.SC,))
+    assert station.ledger.jobs.get(station.job_id).state is S.DELIVERED
+    assert station.kinds_got == [K.SC]
+    assert station.ledger.deliveries.retry(station.job_id) is S.DELIVERING
+    station.deliver((K.SEG, K.SR_COMPREHENSIVE, K.SC))
+    assert station.ledger.jobs.get(station.job_id).state is S.DELIVERED
+    assert station.kinds_got == [K.SC, K.SEG, K.SEG, K.SR_COMPREHENSIVE]
+    assert station.deliveries()[K.SC] == (DeliveryState.DELIVERED, "")
+
+
+def test_two_pacss_that_refuse_the_same_get_the_same_objects(station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They refuse at the same time; what replaces the refused objects is made once."""
+    both, built = threading.Barrier(2, timeout=30), []
+    real_send, real_build = deliver.send, deliver.build_results
+
+    def send(*arguments: Any) -> Iterator[Any]:
+        yield from real_send(*arguments)
+        if len(built) == 0:
+            both.wait()
+
+    def build(*arguments: Any, **values: Any) -> Any:
+        built.append(arguments[3])
+        return real_build(*arguments, **values)
+
+    monkeypatch.setattr(deliver, "send", send)
+    monkeypatch.setattr(deliver, "build_results", build)
+    names = ("archive", "viewer")
+    plan = [Destination(name, "PACS", "127.0.0.1", 104, (K.SEG, K.SR)) for name in names]
+    station.ledger.jobs.route(station.job_id, plan)
+    AnalysisTask(configuration(plan), station.ledger, station.spool, station, station.reader).run(station.job_id)  # type: ignore[arg-type]
+    handlers = [(evt.EVT_C_STORE, lambda event: 0x0000)]
+    with receiver(handlers, [CLASSES[K.SEG], CLASSES[K.SR_COMPREHENSIVE]]) as port:
+        config = configuration([Destination(name, "PACS", "127.0.0.1", port) for name in names])
+        DeliveryTask(config, station.ledger, station.spool).run(station.job_id)
+    assert station.ledger.jobs.get(station.job_id).state is S.DELIVERED
+    assert built == [[K.SR_COMPREHENSIVE]]
 
 
 def test_an_algorithm_that_failed_is_told_to_the_pacs_and_what_comes_of_a_retry_replaces_it(station: Station) -> None:

@@ -42,7 +42,9 @@ def delivering(ledger: Ledger, destinations: Sequence[Destination] = (PACS,)) ->
 
 
 def answer(ledger: Ledger, job_id: str, *states: DeliveryState, destination: str = "archive") -> None:
-    """Record how the deliveries of both objects ended, as the worker that holds the job, or claims it for this."""
-    attempt = ledger.jobs.claim(job_id, S.DELIVERING, 30) or ledger.jobs.get(job_id).attempt
+    """Record how the deliveries of both objects to a destination ended, as its sender."""
+    attempt = ledger.senders.claim(destination, 30)
+    assert attempt is not None
     for uid, state in zip(("2.25.1", "2.25.2"), states, strict=True):
         ledger.deliveries.record(job_id, attempt, Delivery(destination, uid, state, 0x0000, 1, 0.0, f"{state} words"))
+    ledger.senders.release(destination, attempt)

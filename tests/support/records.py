@@ -31,19 +31,19 @@ class FakeQueue:
 
     def __init__(self) -> None:
         self.up = True
-        self.waiting: list[tuple[str, str]] = []
+        self.waiting: list[tuple[str, ...]] = []
         self.asked = 0
 
-    def send(self, task: str, job_id: str) -> None:
+    def send(self, task: str, job_id: str, *destination: str) -> None:
         if not self.up:
             raise QueueUnavailable("the queue does not answer: unplugged")
-        self.waiting.append((task, job_id))
+        self.waiting.append((task, job_id, *destination))
 
     def depth(self, task: str) -> int:
         self.asked += 1
         if not self.up:
             raise QueueUnavailable("the queue does not answer: unplugged")
-        return sum(1 for waiting, _ in self.waiting if waiting == task)
+        return sum(1 for waiting, *_ in self.waiting if waiting == task)
 
 
 @functools.cache
@@ -122,4 +122,5 @@ def _section(destination: Destination) -> dict[str, object]:
     names = [str(row.stands_for or kind) for kind, row in zip(destination.objects, rows, strict=True)]
     profile = "".join({row.profile for row in rows})
     address = {"ae_title": destination.ae_title, "host": destination.host, "port": destination.port}
-    return {"name": destination.name, **address, "objects": names, "profile": profile}
+    warnings = "accept" if destination.accept_warnings else "fail"
+    return {"name": destination.name, **address, "objects": names, "profile": profile, "warnings": warnings}

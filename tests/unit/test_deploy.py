@@ -20,7 +20,8 @@ from pydantic_core import PydanticUndefined
 from support.places import ROOT
 
 from node.cli.main import _parser
-from node.config import Config, DestinationSection, Peer, load_config
+from node.config import Config, load_config
+from node.settings import DestinationSection, Peer
 
 DEPLOY = ROOT / "deploy"
 SYSTEMD = DEPLOY / "systemd"

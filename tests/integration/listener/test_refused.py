@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 from support.listening import UID, files, kept
 from support.wire import MG, STUDY, Sender, data_set, encode, split
 
-from node.config import Peer
+from node.settings import Peer
 
 
 def element(group, number, vr, value):

@@ -9,9 +9,9 @@ from support.peers import wait_for
 from support.raw import ABORT, RawSender, c_store, command, context, p_data, request
 from support.wire import MG, Sender
 
-from node.config import Peer
 from node.dimse.association import Limits
 from node.domain import NetworkEventKind as Kind
+from node.settings import Peer
 
 PLACE = "127.0.0.1"
 A_REQUEST = "an association request (A-ASSOCIATE-RQ)"

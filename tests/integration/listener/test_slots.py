@@ -23,8 +23,8 @@ from support.raw import (
 )
 from support.wire import STUDY, Sender, data_set, encode
 
-from node.config import Peer
 from node.dimse.association import Limits
+from node.settings import Peer
 
 SOON_S = 5
 """The bound for an honest sender."""

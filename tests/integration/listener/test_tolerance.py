@@ -19,8 +19,8 @@ from support.raw import (
 )
 from support.wire import MG, STUDY, Sender, data_set, encode
 
-from node.config import Peer
 from node.dimse.reception import plain_address
+from node.settings import Peer
 
 UNKNOWN_ITEM = item(0x5A, b"from the future")
 

@@ -5,17 +5,20 @@ import logging
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from pydicom.uid import ComprehensiveSRStorage, SegmentationStorage
 from pynetdicom import AE
 from pynetdicom.transport import AssociationServer
+from support.jobs import answer, delivering
 from support.records import PACS, instance
 
 from node.cli.main import main
 from node.cli.standalone import free_port
-from node.domain import JobState
+from node.domain import DeliveryState, JobState
 
+DELIVERED = DeliveryState.DELIVERED
 KEYS = ["job_id", "study_uid", "state", "reason", "outcome", "remarks", "created", "updated", "destinations"]
 
 
@@ -91,6 +94,49 @@ def test_show_and_retry_take_the_beginning_of_an_id(ftmtl, ledger, tmp_path):
     code, out, err = ftmtl("jobs", "retry", job_id[:8], "--data", str(tmp_path))
     assert (code, len(err.splitlines())) == (1, 1)
     assert "is complete" in err
+
+
+@pytest.fixture
+def sent(ledger):
+    """A job that an archive has received, and the file that configures another destination."""
+    job_id = delivering(ledger)
+    answer(ledger, job_id, DELIVERED, DELIVERED)
+    Path("node.toml").write_text(
+        '[[destinations]]\nname = "second"\nae_title = "PACS2"\nhost = "h"\nport = 105\nobjects = ["seg", "sr"]\n'
+    )
+    return job_id
+
+
+def test_retry_of_a_job_that_was_delivered_sends_nothing_unless_it_is_told_to(ftmtl, ledger, tmp_path, sent):
+    code, out, _ = ftmtl("jobs", "retry", sent, "--data", str(tmp_path))
+    assert (code, ledger.jobs.get(sent).state) == (0, JobState.DELIVERED)
+    assert "delivered; there is nothing to send" in out
+    code, out, _ = ftmtl("jobs", "retry", sent, "--again", "--to", "archive", "--data", str(tmp_path))
+    assert (code, ledger.jobs.get(sent).state) == (0, JobState.DELIVERING)
+    assert {d.state for d in ledger.deliveries.of(sent)} == {DeliveryState.PENDING}
+
+
+def test_retry_to_a_destination_that_is_new_in_the_configuration(ftmtl, ledger, tmp_path, sent):
+    arguments = ("jobs", "retry", sent, "--to", "second", "--data", str(tmp_path))
+    code, _, err = ftmtl(*arguments)
+    assert (code, len(err.splitlines())) == (1, 1)
+    assert "'second' is neither a destination of job" in err
+    assert ftmtl(*arguments, "--config", "node.toml")[0] == 0
+    assert ledger.deliveries.waiting(sent) == ["second"]
+
+
+def test_retry_now_asks_a_destination_that_did_not_answer(ftmtl, ledger, tmp_path):
+    job_id = delivering(ledger)
+    ledger.senders.leave_alone("archive", ledger.senders.claim("archive", 30), lambda _: 300.0, "no connection")
+    ledger.senders.release("archive", 1)
+    (silent,) = json.loads(ftmtl("jobs", "show", job_id, "--data", str(tmp_path))[1])["silent"]
+    assert (silent["destination"], silent["comment"]) == ("archive", "no connection")
+    assert silent["since"] < silent["retry_at"]
+    assert ledger.senders.due() == []
+    code, out, _ = ftmtl("jobs", "retry", job_id, "--now", "--data", str(tmp_path))
+    assert (code, "delivering; the node will continue" in out) == (0, True)
+    assert ledger.senders.due() == [(job_id, "archive")]
+    assert json.loads(ftmtl("jobs", "show", job_id, "--data", str(tmp_path))[1])["silent"] == []
 
 
 WRONG = {

@@ -52,7 +52,7 @@ def test_an_entry_before_there_are_results(ledger, job_id):
 )
 def test_a_destination_is_as_far_as_its_last_object(ledger, job_id, states, expected):
     ledger.deliveries.begin(job_id, ledger.jobs.claim(job_id, JobState.ANALYSING, 30), Analysed(results(), 1.2345))
-    attempt = ledger.jobs.claim(job_id, JobState.DELIVERING, 30)
+    attempt = ledger.senders.claim("archive", 30)
     for uid, state in zip(("2.25.1", "2.25.2"), states, strict=True):
         ledger.deliveries.record(job_id, attempt, Delivery("archive", uid, state, 0xA700, 3, 0.0, "words"))
     entry = job_entry(ledger, ledger.jobs.get(job_id))

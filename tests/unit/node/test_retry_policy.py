@@ -22,12 +22,29 @@ def test_stored_is_delivered():
     assert (after.state, after.status, after.attempts, after.comment) == (DeliveryState.DELIVERED, 0, 1, "")
 
 
-@pytest.mark.parametrize(
-    ("answer", "status"), [(Answer.WARNING, 0xB000), (Answer.REFUSED, 0xC000), (Answer.REFUSED, None)]
-)
-def test_only_0x0000_is_delivered(answer, status):
+@pytest.mark.parametrize(("answer", "status"), [(Answer.REFUSED, 0xC000), (Answer.REFUSED, None)])
+def test_what_is_refused_has_failed(answer, status):
     after = next_state(OPEN, reply(answer, status), 2000.0, POLICY)
     assert (after.state, after.status, after.comment) == (DeliveryState.FAILED, status, "words")
+
+
+@pytest.mark.parametrize(("accept", "state"), [(True, DeliveryState.DELIVERED), (False, DeliveryState.FAILED)])
+def test_what_is_stored_with_a_warning_is_delivered_with_a_note_unless_a_person_wants_to_look(accept, state):
+    policy = replace(POLICY, accept_warnings=accept)
+    after = next_state(OPEN, reply(Answer.WARNING, 0xB000), 2000.0, policy)
+    assert (after.state, after.status, after.attempts, after.comment) == (state, 0xB000, 1, "words")
+
+
+def test_what_was_not_tried_is_as_due_as_before():
+    waiting = replace(OPEN, attempts=3, status=0xA700, next_attempt=1500.0)
+    after = next_state(waiting, reply(Answer.NOT_TRIED), waiting.opened + 10 * POLICY.give_up_after_s, POLICY)
+    assert after == replace(waiting, comment="words")
+
+
+def test_what_got_no_answer_is_tried_again_later():
+    after = next_state(OPEN, reply(Answer.UNANSWERED), 2000.0, POLICY)
+    assert (after.state, after.status, after.attempts) == (DeliveryState.PENDING, None, 1)
+    assert 2008 <= after.next_attempt <= 2012
 
 
 def test_a_passing_failure_is_tried_again_later():

@@ -70,17 +70,17 @@ def test_its_report_is_delivered_and_the_job_ends_as_not_processed(ledger, raw, 
     spool.path("raw.dcm").write_bytes(raw.read_bytes())
     analyse.AnalysisTask(configuration(), ledger, spool, queue, Reader()).run(job_id)
     assert ledger.jobs.get(job_id).state is JobState.DELIVERING
-    assert queue.waiting == [(DELIVER, job_id)]
+    assert queue.waiting == [(DELIVER, job_id, "archive")]
     folder = spool.results(job_id)
     (study,) = json.loads((folder / "summary.json").read_text())["studies"]
     (made,) = study["objects"]
     assert (study["outcome"], made["kind"]) == (Outcome.NOT_PROCESSED, "sr")
     report = dcmread(made["path"])
     assert {p.name for p in folder.iterdir()} == {"result.npz", "summary.json", f"{report.SOPInstanceUID}.dcm"}
-    attempt = ledger.jobs.claim(job_id, JobState.DELIVERING, 30)
+    attempt = ledger.senders.claim("archive", 30)
     (delivery,) = ledger.deliveries.of(job_id)
     ledger.deliveries.record(job_id, attempt, replace(delivery, state=DeliveryState.DELIVERED, status=0))
-    assert ledger.deliveries.settle(job_id, attempt) is JobState.NOT_PROCESSED
+    assert ledger.jobs.get(job_id).state is JobState.NOT_PROCESSED
     comment = report.ContentSequence[-1].ContentSequence[-1]
     assert comment.TextValue == f"L CC not processed: {ledger.jobs.get(job_id).reason}"
     assert ledger.deliveries.retry(job_id) is JobState.COMPLETE

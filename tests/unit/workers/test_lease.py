@@ -1,4 +1,4 @@
-"""A worker's hold on a job, and the delivery task that works under it."""
+"""A worker's hold on a job or a destination, and the delivery task that works under it."""
 
 import logging
 import os
@@ -10,14 +10,15 @@ from support.jobs import queued
 from support.peers import wait_for
 from support.records import PACS, configuration, results
 
-from node.config import QueueSection
 from node.delivery.retry import Reply
 from node.dimse.status import Answer
 from node.domain import Analysed, DeliveryState, JobState
 from node.errors import LeaseLost
+from node.settings import QueueSection
 from node.store.spool import Spool
 from workers import deliver
 from workers.claim import Claim
+from workers.sender import Sender
 
 S = JobState
 
@@ -43,7 +44,7 @@ def run(ledger, job_id, spool, destinations=(PACS,)):
 
 
 def replying(*answers):
-    def send(destination, wanted, calling_ae):
+    def send(destination, wanted, calling_ae, limit_s):
         for result, (answer, status) in zip(wanted, answers, strict=True):
             yield Reply(result.sop_instance_uid, answer, status, answer.value)
 
@@ -115,31 +116,60 @@ def test_a_destination_that_left_the_configuration_is_waited_for(ledger, deliver
     assert {d.comment for d in ledger.deliveries.of(delivering)} == {"the configuration no longer has this destination"}
 
 
-def test_a_bug_in_delivery_ends_in_a_named_state(ledger, delivering, spool, monkeypatch, caplog):
+def test_a_bug_in_sending_is_recorded_and_tried_again_until_it_is_given_up(
+    ledger, delivering, spool, monkeypatch, caplog
+):
     def send(*_):
         raise ZeroDivisionError("a bug")
 
     monkeypatch.setattr(deliver, "send", send)
+    now = ledger.clock()
     with caplog.at_level(logging.CRITICAL):
         run(ledger, delivering, spool)
+        assert ledger.jobs.get(delivering).state is S.DELIVERING
+        ledger.clock = lambda: now + 8 * 86400
+        run(ledger, delivering, spool)
     job = ledger.jobs.get(delivering)
-    assert (job.state, job.reason) == (S.FAILED, "ZeroDivisionError"), "foreign messages may quote values"
+    words = (S.FAILED, "archive: given up: ZeroDivisionError")
+    assert (job.state, job.reason) == words, "foreign messages may quote values"
     assert ledger.deliveries.retry(delivering) is S.DELIVERING, "and what was made is sent again"
 
 
-def test_a_job_that_somebody_holds_is_not_delivered_twice(ledger, delivering, spool, monkeypatch):
-    ledger.jobs.claim(delivering, S.DELIVERING, 30)
+def test_a_destination_that_has_a_sender_is_not_sent_to_twice(ledger, delivering, spool, monkeypatch):
+    ledger.senders.claim("archive", 30)
     monkeypatch.setattr(deliver, "send", replying())
     run(ledger, delivering, spool)
     assert {d.attempts for d in ledger.deliveries.of(delivering)} == {0}
 
 
-def test_a_delivery_that_lost_its_lease_leaves_the_job_to_its_holder(ledger, delivering, spool, monkeypatch):
-    def send(destination, wanted, calling_ae):
+def test_a_sender_that_hangs_for_good_loses_its_lease_and_its_process_goes_on(ledger, delivering, caplog):
+    """Whatever hangs, although its association was cut: another worker sends to the destination."""
+    config = configuration([PACS])
+    config = config.model_copy(update={"queue": QueueSection(lease_s=0.15, task_limit_s=0.01)})
+    sender = Sender.take(ledger, "archive", config)
+    sender._hung_s = 0.1
+    with sender:
+        assert sender.next_job() == delivering
+        wait_for(lambda: ledger.senders.claim("archive", 30), 10, "the lease to run out")
+        assert "sender hangs destination=archive" in caplog.text
+        with pytest.raises(LeaseLost):
+            sender.record(delivering, ledger.deliveries.of(delivering)[0])
+
+
+def test_a_sender_lets_go_when_its_turn_is_over(ledger, delivering):
+    """So that a worker with much to send can be stopped; the reconciler sends for the next sender."""
+    sender = Sender.take(ledger, "archive", configuration([PACS]))
+    sender._turn_ends = time.monotonic() - 1
+    assert sender.next_job() is None
+    assert ledger.senders.due() == [(delivering, "archive")]
+
+
+def test_a_sender_that_lost_its_lease_leaves_the_rest_to_the_next(ledger, delivering, spool, monkeypatch):
+    def send(destination, wanted, calling_ae, limit_s):
         with ledger.database.engine.begin() as connection:
-            connection.exec_driver_sql("UPDATE jobs SET attempt = attempt + 1")
-        return iter(())
+            connection.exec_driver_sql("UPDATE senders SET attempt = attempt + 1")
+        return replying((Answer.STORED, 0), (Answer.STORED, 0))(destination, wanted, calling_ae, limit_s)
 
     monkeypatch.setattr(deliver, "send", send)
     run(ledger, delivering, spool)
-    assert ledger.jobs.get(delivering).state is S.DELIVERING
+    assert {d.state for d in ledger.deliveries.of(delivering)} == {DeliveryState.PENDING}

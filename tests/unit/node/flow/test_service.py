@@ -4,12 +4,12 @@ import time
 
 import pytest
 from support.flow import LEASE_S, S, delivering, four_views, queued
-from support.records import CT, STUDY, instance
+from support.records import CT, STUDY, instance, results
 
-from node.domain import Delivery, DeliveryState
+from node.domain import Analysed, Delivery, DeliveryState
 from node.errors import IllegalTransition
 from node.flow.dispatch import ANALYSE, DELIVER
-from node.ledger.schema import jobs
+from node.ledger.schema import deliveries, jobs
 
 # -- assembly and routing ------------------------------------------------------------------------------------------
 
@@ -164,46 +164,67 @@ def test_a_retried_study_gets_all_its_attempts_again(node, ledger, clock):
 def test_a_delivery_that_is_due_is_dispatched(node, ledger, queue, clock):
     job_id = delivering(node, clock)
     node.reconciler.reconcile()
-    assert queue.waiting == [(DELIVER, job_id)]
+    assert queue.waiting == [(DELIVER, job_id, "archive")]
     clock.now += 60
     node.reconciler.reconcile()
-    assert queue.waiting == [(DELIVER, job_id)], "it waits there already"
+    assert queue.waiting == [(DELIVER, job_id, "archive")], "it waits there already"
 
 
 def test_a_delivery_in_its_pause_waits(node, ledger, queue, clock):
     job_id = delivering(node, clock)
-    attempt = ledger.jobs.claim(job_id, S.DELIVERING, LEASE_S)
+    attempt = ledger.senders.claim("archive", LEASE_S)
     for uid in ("2.25.1", "2.25.2"):
         again = Delivery("archive", uid, DeliveryState.PENDING, 0xA700, 1, clock.now + 100)
         ledger.deliveries.record(job_id, attempt, again)
-    ledger.deliveries.settle(job_id, attempt)
+    assert ledger.senders.next_job("archive", attempt) is None
     node.reconciler.reconcile()
     assert queue.waiting == []
     clock.now += 100
     node.reconciler.reconcile()
-    assert queue.waiting == [(DELIVER, job_id)]
+    assert queue.waiting == [(DELIVER, job_id, "archive")]
 
 
-def test_a_delivery_that_a_worker_holds_is_left_alone(node, ledger, queue, clock):
+@pytest.mark.parametrize("version", ["this", "the one before"])
+def test_a_delivery_that_a_worker_is_busy_with_is_left_alone(node, ledger, queue, clock, version):
+    """A worker of this version holds the destination, one of the version before the whole job."""
     job_id = delivering(node, clock)
-    ledger.jobs.claim(job_id, S.DELIVERING, LEASE_S)
+    if version == "this":
+        ledger.senders.claim("archive", LEASE_S)
+    else:
+        ledger.jobs.claim(job_id, S.DELIVERING, LEASE_S)
     clock.now += LEASE_S - 1
     node.reconciler.reconcile()
     assert queue.waiting == []
     clock.now += 2
     node.reconciler.reconcile()
-    assert queue.waiting == [(DELIVER, job_id)]
+    assert queue.waiting == [(DELIVER, job_id, "archive")]
 
 
-def test_a_worker_that_died_after_the_last_answer_leaves_a_job_to_be_settled(node, ledger, queue, clock):
+def test_a_job_ends_with_its_last_answer(node, ledger, clock):
     job_id = delivering(node, clock)
-    attempt = ledger.jobs.claim(job_id, S.DELIVERING, LEASE_S)
-    for uid in ("2.25.1", "2.25.2"):
+    attempt = ledger.senders.claim("archive", LEASE_S)
+    for uid, state in (("2.25.1", S.DELIVERING), ("2.25.2", S.DELIVERED)):
         ledger.deliveries.record(job_id, attempt, Delivery("archive", uid, DeliveryState.DELIVERED, 0, 1))
-    clock.now += LEASE_S + 1
+        assert ledger.jobs.get(job_id).state is state
+
+
+def test_a_job_whose_last_answer_an_earlier_version_recorded_before_it_died_ends_too(node, ledger, queue, clock):
+    job_id = delivering(node, clock)
+    with ledger.database.engine.begin() as connection:
+        connection.execute(deliveries.update().values(state=DeliveryState.DELIVERED))
     node.reconciler.reconcile()
-    assert queue.waiting == [(DELIVER, job_id)]
-    assert ledger.deliveries.settle(job_id, ledger.jobs.claim(job_id, S.DELIVERING, LEASE_S)) is S.DELIVERED
+    assert (ledger.jobs.get(job_id).state, queue.waiting) == (S.DELIVERED, [])
+
+
+def test_many_jobs_for_a_destination_are_one_message(node, ledger, queue, clock):
+    """Its sender goes on from job to job."""
+    first = delivering(node, clock)
+    for n in range(3):
+        other = queued(node, f"1.2.{n}")
+        ledger.deliveries.begin(other, ledger.jobs.claim(other, S.ANALYSING, LEASE_S), Analysed(results(), 1.0))
+    queue.waiting.clear()
+    node.reconciler.reconcile()
+    assert queue.waiting == [(DELIVER, first, "archive")]
 
 
 def test_what_has_ended_is_never_dispatched(node, ledger, queue, clock):
@@ -237,7 +258,7 @@ def test_a_queue_that_is_down_does_not_lose_a_delivery(node, ledger, queue, cloc
     assert ledger.jobs.get(job_id).state is S.DELIVERING
     queue.up = True
     node.reconciler.reconcile()
-    assert queue.waiting == [(DELIVER, job_id)]
+    assert queue.waiting == [(DELIVER, job_id, "archive")]
 
 
 # -- the thread ----------------------------------------------------------------------------------------------------

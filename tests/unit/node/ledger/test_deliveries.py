@@ -1,11 +1,13 @@
-"""Deliveries of a job's objects: opened, settled, and tried again."""
+"""Deliveries of a job's objects: opened, recorded, given up; and how a job ends with them."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
-from support.jobs import answer, delivering, put, queued
+from support.jobs import answer, delivering, put
 from support.records import PACS, SECOND, results
 
-from node.domain import Analysed, DeliveryState, JobState
-from node.errors import IllegalTransition, LedgerError
+from node.domain import Analysed, Cause, Delivery, DeliveryState, JobState
 
 S = JobState
 
@@ -46,11 +48,9 @@ def test_a_second_analysis_replaces_the_first_ones_objects(ledger):
         ((FAILED, PENDING), S.DELIVERING),
     ],
 )
-def test_settle(ledger, answers, state):
+def test_a_job_ends_with_the_last_answer(ledger, answers, state):
     job_id = delivering(ledger)
-    attempt = ledger.jobs.claim(job_id, S.DELIVERING, 30)
     answer(ledger, job_id, *answers)
-    assert ledger.deliveries.settle(job_id, attempt) is state
     job = ledger.jobs.get(job_id)
     assert (job.state, job.lease_until) == (state, 0.0)
     assert job.reason == ("archive: failed words" if state is S.FAILED else "")
@@ -58,12 +58,31 @@ def test_settle(ledger, answers, state):
 
 def test_one_destination_that_waits_keeps_the_job_delivering(ledger):
     job_id = delivering(ledger, [PACS, SECOND])
-    attempt = ledger.jobs.claim(job_id, S.DELIVERING, 30)
     answer(ledger, job_id, DELIVERED, DELIVERED)
-    assert ledger.deliveries.settle(job_id, attempt) is S.DELIVERING
-    attempt = ledger.jobs.claim(job_id, S.DELIVERING, 30)
+    assert ledger.jobs.get(job_id).state is S.DELIVERING
     answer(ledger, job_id, DELIVERED, DELIVERED, destination="second")
-    assert ledger.deliveries.settle(job_id, attempt) is S.DELIVERED
+    assert ledger.jobs.get(job_id).state is S.DELIVERED
+
+
+def test_two_senders_that_record_the_last_answers_at_once_end_the_job(ledger):
+    """Neither may take the other's for pending still."""
+    job_id = delivering(ledger, [PACS, SECOND])
+    with ThreadPoolExecutor(2) as pool:
+        list(
+            pool.map(lambda name: answer(ledger, job_id, DELIVERED, DELIVERED, destination=name), ["archive", "second"])
+        )
+    assert ledger.jobs.get(job_id).state is S.DELIVERED
+
+
+def test_a_job_whose_objects_are_all_there_ends_at_once(ledger):
+    first = delivering(ledger)
+    answer(ledger, first, DELIVERED, DELIVERED)
+    again = ledger.jobs.add(ledger.jobs.get(first).study_uid, Cause.WISH)
+    ledger.jobs.route(again, [PACS])
+    ledger.deliveries.begin(again, ledger.jobs.claim(again, S.ANALYSING, 30), Analysed(results(), 1.0))
+    assert ledger.jobs.get(again).state is S.DELIVERED
+    assert [row["after"] for row in ledger.jobs.history(again)][-2:] == ["delivering", "delivered"]
+    assert ledger.senders.due() == []
 
 
 def test_what_was_delivered_stays_delivered(ledger):
@@ -73,40 +92,50 @@ def test_what_was_delivered_stays_delivered(ledger):
     assert {d.state for d in ledger.deliveries.of(job_id)} == {DELIVERED}
 
 
-def test_retry_sends_again_only_what_was_refused(ledger, clock):
-    job_id = delivering(ledger)
-    attempt = ledger.jobs.claim(job_id, S.DELIVERING, 30)
-    answer(ledger, job_id, DELIVERED, FAILED)
-    ledger.deliveries.settle(job_id, attempt)
-    clock.now += 1000
-    assert ledger.deliveries.retry(job_id) is S.DELIVERING
-    first, second = ledger.deliveries.of(job_id)
-    assert first.state is DELIVERED
-    assert (second.state, second.attempts, second.next_attempt, second.opened) == (PENDING, 0, 0.0, clock.now)
-    assert (ledger.jobs.get(job_id).reason, ledger.jobs.get(job_id).dispatched) == ("", 0.0)
-    assert ledger.jobs.claim(job_id, S.DELIVERING, 30) is not None
+def test_what_is_due_is_what_is_pending_and_not_in_its_pause(ledger, clock):
+    job_id = delivering(ledger, [PACS, SECOND])
+    attempt = ledger.senders.claim("archive", 30)
+    again = Delivery("archive", "2.25.1", PENDING, 0xA700, 1, clock.now + 10)
+    ledger.deliveries.record(job_id, attempt, again)
+    assert list(ledger.deliveries.due(job_id, "archive")) == ["2.25.2"]
+    assert list(ledger.deliveries.due(job_id, "second")) == ["2.25.1", "2.25.2"]
+    clock.now += 10
+    assert ledger.deliveries.due(job_id, "archive")["2.25.1"].status == 0xA700
 
 
-@pytest.mark.parametrize("state", [S.FAILED, S.NOT_PROCESSED])
-def test_retry_analyses_again_what_came_to_no_result(ledger, state):
-    job_id = queued(ledger)
-    ledger.jobs.finish(job_id, ledger.jobs.claim(job_id, S.ANALYSING, 30), state, "why")
-    assert ledger.deliveries.retry(job_id) is S.COMPLETE
+def test_pauses_that_start_anew_end_sooner_and_never_later(ledger, clock):
+    job_id = delivering(ledger, [PACS, SECOND])
+    attempt = ledger.senders.claim("archive", 30)
+    for uid, attempts, pause_s in (("2.25.1", 9, 3600), ("2.25.2", 1, 5)):
+        ledger.deliveries.record(
+            job_id, attempt, Delivery("archive", uid, PENDING, None, attempts, clock.now + pause_s)
+        )
+    ledger.deliveries.start_anew(job_id, attempt, "archive", clock.now + 10)
+    assert [(d.attempts, d.next_attempt - clock.now) for d in ledger.deliveries.of(job_id)][:2] == [(1, 10), (1, 5)]
 
 
-@pytest.mark.parametrize("state", [s for s in JobState if s not in (S.FAILED, S.NOT_PROCESSED)])
-def test_retry_leaves_alone_what_has_not_ended_so(ledger, state):
-    """Least of all one that is being delivered: a worker may hold it."""
-    job_id = delivering(ledger)
-    answer(ledger, job_id, FAILED, DELIVERED)
-    put(ledger, job_id, state)
-    before = ledger.jobs.get(job_id)
-    with pytest.raises(IllegalTransition, match=state):
-        ledger.deliveries.retry(job_id)
-    assert ledger.jobs.get(job_id) == before
-    assert ledger.deliveries.of(job_id)[0].state is FAILED, "nothing of it is half done"
+def test_what_is_overdue_at_a_destination_that_does_not_answer_is_given_up_and_the_rest_is_not(ledger, clock):
+    old = delivering(ledger, [PACS, SECOND])
+    clock.now += 100
+    new = again(ledger, old, [PACS])
+    attempt = ledger.senders.claim("archive", 30)
+    assert ledger.deliveries.give_up("archive", attempt, clock.now - 100, "given up: no answer") == 1
+    assert [(d.destination, d.state) for d in ledger.deliveries.of(old)] == [
+        ("archive", FAILED),
+        ("archive", FAILED),
+        ("second", PENDING),
+        ("second", PENDING),
+    ]
+    assert {d.state for d in ledger.deliveries.of(new)} == {PENDING}
+    assert ledger.jobs.get(old).state is S.DELIVERING
+    answer(ledger, old, DELIVERED, DELIVERED, destination="second")
+    assert (ledger.jobs.get(old).state, ledger.jobs.get(old).reason) == (S.FAILED, "archive: given up: no answer")
 
 
-def test_retry_of_no_job_is_an_error(ledger):
-    with pytest.raises(LedgerError):
-        ledger.deliveries.retry("nobody")
+def again(ledger, job_id, destinations):
+    """Analyse a job's study once more, with other objects; return the new job's id."""
+    job = ledger.jobs.add(ledger.jobs.get(job_id).study_uid, Cause.WISH)
+    ledger.jobs.route(job, destinations)
+    made = [replace(one, sop_instance_uid=one.sop_instance_uid + "0") for one in results()]
+    ledger.deliveries.begin(job, ledger.jobs.claim(job, S.ANALYSING, 30), Analysed(made, 1.0))
+    return job
