@@ -67,7 +67,7 @@ def frames(ds: Dataset) -> Iterator[NDArray[Any]]:
             raise DamagedPixels(f"The image is {columns} x {rows} pixels; that is more than any mammogram has.")
         decoder = get_decoder(syntax)
         if decoder.is_native:
-            for values, _ in decoder.iter_array(ds, raw=True):
+            for values, _ in decoder.iter_array(ds, raw=True, correct_unused_bits=False):
                 yield values.astype(values.dtype.newbyteorder("="), copy=False)
             return
         if not (decoder.is_available or is_available(syntax)):

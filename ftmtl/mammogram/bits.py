@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 from ftmtl.header.elements import number
 
 MORE_BITS = "The pixels use more bits than the header says; all of them were read."
+SWAPPED = "The bytes of the pixels are in the wrong order; they were swapped."
 HIGH_BIT = "The pixels do not end at the lowest bit (High Bit); they were shifted."
 
 
@@ -18,7 +19,8 @@ def stored_values(ds: Dataset, decoded: NDArray[Any]) -> tuple[NDArray[Any], tup
     """Return the values of an image's pixels without the bits that do not belong to them, and notes.
 
     Bits above Bits Stored once held overlays, and a decoder leaves them where they are. High Bit may say that the value
-    does not begin at the lowest bit, as older editions of the standard allowed. A header that simply says too few bits
+    does not begin at the lowest bit, as older editions of the standard allowed. Values that fit only with their bytes
+    exchanged have been written in another byte order. A header that simply says too few bits
     is told by the picture: without the upper bits, its grey values would break off.
 
     Parameters
@@ -33,6 +35,9 @@ def stored_values(ds: Dataset, decoded: NDArray[Any]) -> tuple[NDArray[Any], tup
     high_bit = int(number(ds, "HighBit") or stored - 1)
     if decoded.dtype.kind not in "iu" or not 0 < stored < allocated or _fits(decoded, stored):
         return decoded, ()
+    swapped = decoded.byteswap()
+    if _fits(swapped, stored):
+        return swapped, (SWAPPED,)
     shift = high_bit - (stored - 1)
     if 0 < shift <= allocated - stored:
         return _field(decoded, stored, shift), (HIGH_BIT,)

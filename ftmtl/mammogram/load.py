@@ -17,6 +17,7 @@ from ftmtl.header.frames import flattened
 from ftmtl.header.reading import USUAL, Reading
 from ftmtl.header.suitability import remarks, why_not_analysed
 from ftmtl.mammogram.appearance import NO_BREAST, appearance
+from ftmtl.mammogram.bits import stored_values
 from ftmtl.mammogram.breast import Breast, find_breast, stride_for
 from ftmtl.mammogram.geometry import Geometry, Pixel, choose_turn
 from ftmtl.mammogram.grayscale import codes
@@ -111,7 +112,7 @@ def load_mammogram(source: Path | Dataset, *, voi_window: int = 0, reading: Read
     ds = flattened(source if isinstance(source, Dataset) else read_file(Path(source)))
     acq = read_acquisition(ds)
     _refuse(acq, reading)
-    stored, odd_bits = decode(ds)
+    stored, odd_bits = stored_values(ds, decode(ds))
     grey, breast = appearance(ds, stored, voi_window)
     geometry, turning = _geometry(acq, breast, stored.shape)
     spacing = read_spacing(ds)

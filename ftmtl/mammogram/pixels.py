@@ -39,7 +39,7 @@ def display_pixels(path: Path, *, voi_window: int = 0) -> NDArray[np.float32]:
         If the file is not DICOM or can't be decoded.
     """
     ds = flattened(read_file(path))
-    stored, _ = decode(ds)
+    stored, _ = stored_values(ds, decode(ds))
     try:
         grey, _ = appearance(ds, stored, voi_window)
     except NotAnalysable:
@@ -65,8 +65,8 @@ def read_file(path: Path, **options: Any) -> Dataset:
         raise NotAnalysable(str(error)) from error
 
 
-def decode(ds: Dataset) -> tuple[NDArray[Any], tuple[str, ...]]:
-    """Return the stored values of an image, shape (rows, columns), in the machine's byte order, and notes.
+def decode(ds: Dataset) -> NDArray[Any]:
+    """Return the decoded pixels of an image, shape (rows, columns), in the machine's byte order, with all their bits.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def decode(ds: Dataset) -> tuple[NDArray[Any], tuple[str, ...]]:
         If the data set has no pixels, has those of a colour image, or they can't be decoded.
     """
     if "PixelData" not in ds:
-        raise NotAnalysable("This object has no pixel data.")
+        raise NotAnalysable("This object has no pixel data, or they are cut short.")
     try:
         rows, columns, samples = int(ds.Rows), int(ds.Columns), int(ds.get("SamplesPerPixel", 1))
         interpretation = str(ds.PhotometricInterpretation).strip()
@@ -87,7 +87,7 @@ def decode(ds: Dataset) -> tuple[NDArray[Any], tuple[str, ...]]:
     stored, *more = frames(ds)
     if more or stored.shape != (rows, columns):
         raise NotAnalysable(f"The pixel data are not one image of {columns} x {rows}.")
-    return stored_values(ds, stored)
+    return stored
 
 
 def is_lossy(ds: Dataset) -> bool:

@@ -108,7 +108,7 @@ def test_a_usable_window_stays(phantom):
 )
 def test_real_mammograms_keep_their_grey_scale(name):
     ds = read_file(real_data(f"mg/{name}.dcm"))
-    grey, breast = appearance(ds, decode(ds)[0])
+    grey, breast = appearance(ds, decode(ds))
     assert not any("stretched to the image's own range." in note for note in grey.notes if note.startswith("With"))
     assert not breast.several
 

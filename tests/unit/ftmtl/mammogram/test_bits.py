@@ -8,7 +8,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless
 from support.mammograms import changed, dataset, film
 
-from ftmtl.mammogram.bits import HIGH_BIT, MORE_BITS
+from ftmtl.mammogram.bits import HIGH_BIT, MORE_BITS, SWAPPED
 from ftmtl.mammogram.load import load_mammogram
 
 SHOWN = {"WindowCenter": 2048, "WindowWidth": 4096}
@@ -73,3 +73,17 @@ def test_values_that_need_more_bits_than_the_header_says_are_read_whole():
     mammogram = load_mammogram(ds)
     np.testing.assert_allclose(mammogram.pixels, load_mammogram(changed(ds, BitsStored=16, HighBit=15)).pixels)
     assert MORE_BITS in mammogram.notes
+
+
+@pytest.mark.parametrize("said", [8, 10])
+def test_far_too_few_bits(said):
+    ds = dataset(film(), 12, **SHOWN)
+    mammogram = load_mammogram(changed(ds, BitsStored=said, HighBit=said - 1))
+    np.testing.assert_array_equal(mammogram.pixels, load_mammogram(ds).pixels)
+    assert MORE_BITS in mammogram.notes
+
+
+def test_bytes_in_the_wrong_order_are_swapped():
+    mammogram = load_mammogram(dataset(film().byteswap(), 12, **SHOWN))
+    np.testing.assert_array_equal(mammogram.pixels, load_mammogram(dataset(film(), 12, **SHOWN)).pixels)
+    assert SWAPPED in mammogram.notes
