@@ -136,6 +136,6 @@ def test_two_patients_in_one_study_are_not_reported(phantom_study: list[tuple[Pa
         ds.save_as(tmp_path / "in" / path.name)
     done = analyze(tmp_path / "in", "--out", tmp_path / "out")
     assert done.returncode == 4, "no image was analysed"
-    assert "failed the images of this study name different patients: it is not analysed" in done.stdout
+    assert "failed: the images of this study name different patients: it is not analysed" in done.stdout
     assert "ANOTHER" not in done.stdout + done.stderr
     assert list((tmp_path / "out").rglob("*.dcm")) == []
