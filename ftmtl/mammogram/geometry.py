@@ -113,6 +113,7 @@ class Geometry:
 
 
 CONTRADICTION = "The side that the breast touches contradicts Patient Orientation; the pixels were believed."
+MIRRORED = "The chest wall lies as in the other breast, and Patient Orientation does not explain it: check the side."
 UNKNOWN = "Neither the header nor the pixels show where the chest wall is; the left was assumed."
 
 _TURNS = {  # side of the chest wall in the stored matrix: (transpose, flip_columns)
@@ -141,12 +142,21 @@ def choose_turn(acq: Acquisition, contact: Mapping[str, float]) -> tuple[tuple[b
     said = _chest_side(acq)
     usual = {"L": "left", "R": "right"}.get(acq.laterality or "")
     side = _touched_side(contact, said or usual)
-    notes = (CONTRADICTION,) if said and side != said else (UNKNOWN,) if side is None else ()
+    notes = _notes(said, usual, side)
     transpose, flip_columns = _TURNS[side or "left"]
     down = None
     if said and _TURNS[said][0] == transpose:
         down = acq.row_direction if transpose else acq.column_direction
     return (transpose, _is_upside_down(down, acq), flip_columns), notes
+
+
+def _notes(said: str | None, usual: str | None, side: str | None) -> tuple[str, ...]:
+    """Return what is contradictory or unknown of the side at which the chest wall is."""
+    if side is None:
+        return (UNKNOWN,)
+    if said:
+        return (CONTRADICTION,) if side != said else ()
+    return (MIRRORED,) if usual and side != usual else ()
 
 
 def _chest_side(acq: Acquisition) -> str | None:

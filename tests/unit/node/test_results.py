@@ -6,6 +6,7 @@ import json
 import pickle
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path
@@ -21,7 +22,8 @@ from node.domain import ResultObject
 from node.errors import ResultRejected
 from node.identity import derived_uid
 from node.results.common.dates import EPOCH, derived_datetime
-from node.results.common.naming import object_uid, tracking_id, tracking_uid
+from node.results.common.naming import image_parts, object_uid, tracking_id, tracking_uid
+from node.results.common.outcome import outcome_parts
 from node.results.common.source import read_source
 from node.results.seg.frames import pack_frames
 from node.results.summary import study_summary, summary
@@ -283,3 +285,12 @@ def test_summary_is_the_contract() -> None:
             }
         ],
     }
+
+
+def test_what_is_said_of_an_image_is_part_of_its_uids() -> None:
+    """An archive keeps the first object under a UID, and would keep what was said before."""
+    plain = ImageResult("1.2.3", "L", "CC", Outcome.NO_FINDINGS)
+    said = [plain, replace(plain, notes=("A note.",)), replace(plain, window=(1000.0, 500.0))]
+    assert len({object_uid("pr", image_parts(image), MODEL) for image in said}) == 3
+    results = [StudyResult("1.2", MODEL, (image,)) for image in said]
+    assert len({object_uid("sr", outcome_parts(["1.2.3"], ["1.2.3"], result), MODEL) for result in results}) == 3

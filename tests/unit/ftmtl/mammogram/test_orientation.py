@@ -7,7 +7,7 @@ import pytest
 from support.mammograms import changed, dataset, film
 
 from ftmtl.findings import LesionMask
-from ftmtl.mammogram.geometry import CONTRADICTION, Geometry
+from ftmtl.mammogram.geometry import CONTRADICTION, MIRRORED, Geometry
 from ftmtl.mammogram.grayscale import codes, own_grey_scale
 from ftmtl.mammogram.load import from_array, load_mammogram
 
@@ -80,6 +80,13 @@ def test_pixels_win_over_a_wrong_patient_orientation(gh133):
     assert CONTRADICTION in mammogram.notes
     assert not mammogram.orientation.flip_columns
     assert mammogram.pixels[:, :20].mean() > mammogram.pixels[:, -20:].mean()
+
+
+@pytest.mark.parametrize(("side", "mirrored", "said"), [("L", False, False), ("L", True, True), ("R", False, True)])
+def test_a_chest_wall_that_lies_as_in_the_other_breast_is_said(side, mirrored, said):
+    stored = film()[:, :: -1 if mirrored else 1]
+    ds = dataset(stored, ImageLaterality=side, ViewPosition="CC", WindowCenter=2048, WindowWidth=4096)
+    assert (MIRRORED in load_mammogram(ds).notes) == said
 
 
 def test_without_a_header_the_breast_tells():
