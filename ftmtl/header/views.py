@@ -82,14 +82,20 @@ def read_placement(ds: Dataset) -> Placement:
     views, modifiers = _views(ds, words)
     view = views[0].value if views else None
     sides = [*_sides(ds), *(Said(name, side) for name, _, _, side in words if side)]
-    if inferred := _side_of_directions(directions, view):
+    inferred = _side_of_directions(directions, view)
+    if inferred and not sides:
         sides.append(Said("Patient Orientation", inferred))
     return Placement(
         laterality=sides[0].value if sides else None,
         view=view,
         modifiers=modifiers,
         directions=directions,
-        contradictions=(*_contradictions(sides), *_contradictions(views), *_against_view(directions, view)),
+        contradictions=(
+            *_contradictions(sides),
+            *_against_side(inferred, sides),
+            *_contradictions(views),
+            *_against_view(directions, view),
+        ),
     )
 
 
@@ -211,11 +217,24 @@ def _word(value: str) -> str:
     return {"L": "left", "R": "right", BOTH: "both breasts"}.get(value, value)
 
 
+def _against_side(inferred: str | None, sides: Sequence[Said]) -> Iterator[str]:
+    """Yield a sentence if Patient Orientation is usual for the other breast."""
+    if inferred and sides and sides[0].value in "LR" and sides[0].value != inferred:
+        yield (
+            f"{sides[0].source} says {_word(sides[0].value)}, but Patient Orientation is that of the {_word(inferred)} "
+            "breast, or of an image that is turned round; the first was believed."
+        )
+
+
 def _against_view(directions: tuple[str | None, str | None], view: str | None) -> Iterator[str]:
     """Yield a sentence if Patient Orientation fits another kind of view (PS3.3 C.8.11.7.1.2).
 
     Oblique and lateral views show head and feet, cranio-caudal ones do not.
     """
-    along = {direction[0] for direction in directions if direction}
-    if view is not None and along & set("LRHF") and (view in CC_FAMILY) == bool(along & set("HF")):
+    told = [direction for direction in directions if direction]
+    if view is None or not told:
+        return
+    upright = any(direction[0] in "HF" for direction in told)
+    level = not set("HF") & set("".join(told)) and bool(set("LR") & set("".join(told)))
+    if upright if view in CC_FAMILY else level:
         yield f"The view is {view}, but Patient Orientation is that of another one."

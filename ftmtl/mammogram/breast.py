@@ -17,6 +17,8 @@ _MARGIN = 0.01
 _ROOT = 0.5
 _ANOTHER = 0.25
 """Size of a second region, as a fraction of the largest, from which it is another breast and not a label."""
+_LYING = 0.6
+"""Part of the top or of the bottom that is breast, from which the chest wall is there."""
 _WIDE = 0.72
 """Width by height from which tissue that is widest in the middle is two breasts and not one."""
 
@@ -134,7 +136,8 @@ def _is_pair(mask: NDArray[np.bool_]) -> bool:
     """Return whether one region looks like two breasts side by side.
 
     Back to back they are widest in the middle, where the chest walls meet, and reach neither side of the image. Nipple
-    to nipple they reach both sides and are narrowest in the middle.
+    to nipple they reach both sides and are narrowest in the middle. A single breast is widest in the middle, too, if its
+    chest wall is at the top or at the bottom.
     """
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     width, height = columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1
@@ -146,8 +149,9 @@ def _is_pair(mask: NDArray[np.bool_]) -> bool:
     left, right = profile[:end].mean(), profile[-end:].mean()
     reaches = columns[0] < band, columns[-1] >= mask.shape[1] - band
     if not any(reaches):
+        lying = max(mask[rows[edge], columns[0] : columns[-1] + 1].mean() for edge in (0, -1)) >= _LYING
         widest = (np.flatnonzero(profile >= 0.9).mean() + 0.5) / width
-        return bool(max(left, right) < 0.45 and 0.35 <= widest <= 0.65 and width >= _WIDE * height)
+        return bool(not lying and max(left, right) < 0.45 and 0.35 <= widest <= 0.65 and width >= _WIDE * height)
     waist = profile[round(0.3 * width) : round(0.7 * width)].min()
     return bool(all(reaches) and min(left, right) > 0.4 and waist < 0.5 * min(left, right))
 

@@ -127,7 +127,7 @@ def test_the_panel_never_overflows(count: int, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(ImageDraw.ImageDraw, "text", record)
     rows = tuple(Row(f"R XCCL ({n})", n % 9 + 1, "architectural distortion", 1, 1, 100) for n in range(count))
     refused = tuple((f"R XCCL ({n}), L MLO", "word " * 20 + "x" * 300) for n in range(min(count, 11)))
-    drawn = page.draw_page(Page((), rows, (("Right breast", "100%"),), refused, (("Model", "m" * 200),), ("note",)))
+    drawn = page.draw_page(Page((), rows, (("Right breast", "100%"),), refused, (), (("Model", "m" * 200),), ("note",)))
     assert (drawn.width, drawn.height) <= (page.MAX_WIDTH, page.MAX_HEIGHT)
     told = texts.count("distortion")
     assert told == count or f"and {count - told} more: see the structured report" in texts

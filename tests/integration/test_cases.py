@@ -118,7 +118,7 @@ def test_a_contradiction_about_the_side_is_said(outcomes):
     outcome = outcomes["side-says-left-all-else-right"]
     assert outcome.image["laterality"] == "L"
     assert len(outcome.image["findings"]) == 1
-    assert_said_everywhere(outcome, "Image Laterality says left, but Patient Orientation says right")
+    assert_said_everywhere(outcome, "Image Laterality says left, but Patient Orientation is that of the right breast")
 
 
 def test_four_views_on_one_capture_are_refused(outcomes):

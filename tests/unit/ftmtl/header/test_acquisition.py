@@ -142,7 +142,8 @@ def test_view_from_every_source(values, view, modifiers):
         ),
         (
             {"ImageLaterality": "L", "ViewPosition": "CC", "PatientOrientation": ["P", "L"]},
-            "Image Laterality says left, but Patient Orientation says right; the first was believed.",
+            "Image Laterality says left, but Patient Orientation is that of the right breast, or of an image that is "
+            "turned round; the first was believed.",
         ),
         (
             {"ImageLaterality": "R", "SeriesDescription": "L CC", "AnatomicRegionSequence": [code("80248007")]},
@@ -174,6 +175,7 @@ def test_elements_that_contradict_each_other_are_named(values, said):
         {"ImageLaterality": "L", "ViewPosition": "MLO", "PatientOrientation": ["A", "FR"]},
         {"ViewCodeSequence": [code("399192008")], "ViewPosition": "CC", "PatientOrientation": ["P", "L"]},
         {"ViewPosition": "ML", "PatientOrientation": ["P", "F"], "Laterality": "R"},
+        {"ViewPosition": "MLO", "PatientOrientation": ["A", "RF"], "Laterality": "L"},
     ],
 )
 def test_elements_that_agree_are_not(values):
