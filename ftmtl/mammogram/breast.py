@@ -136,8 +136,8 @@ def _is_pair(mask: NDArray[np.bool_]) -> bool:
     """Return whether one region looks like two breasts side by side.
 
     Back to back they are widest in the middle, where the chest walls meet, and reach neither side of the image. Nipple
-    to nipple they reach both sides and are narrowest in the middle. A single breast is widest in the middle, too, if its
-    chest wall is at the top or at the bottom.
+    to nipple they reach both sides and are narrowest in the middle. A single breast, too, is widest in the middle if
+    its chest wall is at the top or at the bottom.
     """
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     width, height = columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1
