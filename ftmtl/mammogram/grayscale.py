@@ -93,8 +93,20 @@ def stretched_grey_scale(ds: Dataset, stored: NDArray[Any]) -> GreyScale:
     if total[-1] == 0:
         return _grey_scale(ds, values, np.zeros(len(values)))
     low, high = (float(modality[order[np.searchsorted(total, part * total[-1])]]) for part in (0.001, 0.999))
-    window = Window((low + high) / 2, max(high - low, 1e-9), "LINEAR_EXACT")
-    return _grey_scale(ds, values, window.apply(modality), window=(window.center, window.width))
+    return windowed_grey_scale(ds, stored, ((low + high) / 2, max(high - low, 1e-9)))
+
+
+def windowed_grey_scale(ds: Dataset, stored: NDArray[Any], window: tuple[float, float]) -> GreyScale:
+    """Return the grey scale of a window, given as center and width, in place of the image's own VOI transform.
+
+    Raises
+    ------
+    NotAnalysable
+        If the pixels need more than 16 bits or the modality LUT is damaged.
+    """
+    values = _values(stored)
+    shown = Window(*window, "LINEAR_EXACT").apply(_modality(ds, values))
+    return _grey_scale(ds, values, shown, window=window)
 
 
 def padding(ds: Dataset, values: NDArray[Any]) -> NDArray[np.bool_]:

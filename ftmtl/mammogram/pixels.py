@@ -14,19 +14,24 @@ from ftmtl.decoding.files import ODD_VALUE, DamagedFile, read
 from ftmtl.decoding.pixels import frames
 from ftmtl.errors import NotAnalysable
 from ftmtl.header.frames import flattened
-from ftmtl.mammogram.appearance import appearance
 from ftmtl.mammogram.bits import stored_values
-from ftmtl.mammogram.grayscale import codes, own_grey_scale
+from ftmtl.mammogram.grayscale import codes, own_grey_scale, windowed_grey_scale
 
 LOSSY = "The image was compressed with loss."
 _LOSSY_SYNTAXES = {f"1.2.840.10008.1.2.4.{n}" for n in ("50", "51", "81", "91", "203")}
 _SIDES_PX = (64, 20_000)
 
 
-def display_pixels(path: Path, *, voi_window: int = 0) -> NDArray[np.float32]:
+def display_pixels(path: Path, window: tuple[float, float] | None = None) -> NDArray[np.float32]:
     """Decode and window an image as the model saw it: the whole stored matrix, neither turned nor cropped.
 
-    If the model refused the image because of its grey scale, the image is shown as a workstation displays it.
+    Parameters
+    ----------
+    path
+        A DICOM file.
+    window
+        Center and width of the window that was used in place of the image's own grey scale
+        (`ftmtl.findings.ImageResult.window`).
 
     Returns
     -------
@@ -40,10 +45,7 @@ def display_pixels(path: Path, *, voi_window: int = 0) -> NDArray[np.float32]:
     """
     ds = flattened(read_file(path))
     stored, _ = stored_values(ds, decode(ds))
-    try:
-        grey, _ = appearance(ds, stored, voi_window)
-    except NotAnalysable:
-        grey = own_grey_scale(ds, stored, voi_window)
+    grey = own_grey_scale(ds, stored) if window is None else windowed_grey_scale(ds, stored, window)
     return np.take(grey.table, codes(stored))
 
 

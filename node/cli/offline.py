@@ -191,7 +191,7 @@ def _draw(analysis: Analysis, files: list[Path], folder: Path) -> None:
     for path, image in zip(files, analysis.result.images, strict=True):
         name = path.stem if stems[path.stem] == 1 else image.sop_instance_uid
         try:
-            pixels = display_pixels(path)
+            pixels = display_pixels(path, image.window)
         except NotAnalysable:
             continue
         marks = [

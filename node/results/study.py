@@ -25,8 +25,11 @@ from ftmtl.findings import ImageResult, StudyResult
 from node.domain import Predecessor
 from node.kinds import ObjectKind
 
-Display = Callable[[Path], NDArray[np.float32]]
-"""Reads an image as it is displayed: float32, shape (rows, columns), 0 black to 1 white."""
+Display = Callable[[Path, tuple[float, float] | None], NDArray[np.float32]]
+"""Reads an image as the model saw it: float32, shape (rows, columns), 0 black to 1 white.
+
+Called with its file, and center and width of the window that was used in place of its own grey scale, or None.
+"""
 
 
 @dataclass(frozen=True)

@@ -152,7 +152,7 @@ def test_a_bug_in_sending_to_one_is_recorded_there_and_tried_again(
                 wait_for(lambda: station.states(job_id, "good") == {DELIVERED}, 20, "the good one")
             assert station.ledger.jobs.get(job_id).state is JobState.DELIVERING
             told = [(d.state, d.attempts, d.comment) for d in station.deliveries(job_id, "bad")]
-            assert told == [(PENDING, 1, "TypeError: a bug")] * 2
+            assert told == [(PENDING, 1, "TypeError")] * 2
             monkeypatch.setattr("workers.deliver.send", lambda peer, *rest: send(destination("bad", good), *rest))
             got.clear()
             later = station.ledger.clock() + 20

@@ -110,7 +110,8 @@ def test_a_four_view_study_is_one_job_and_one_report(
     node.storescu("+sd", paths[0].parent)
     (job,) = ended(node, 1)
     assert job["state"] == "delivered"
-    assert job.keys() == {"job_id", "study_uid", "state", "reason", "created", "updated", "destinations"}
+    keys = ("job_id", "study_uid", "state", "reason", "outcome", "remarks", "created", "updated", "destinations")
+    assert tuple(job) == keys
     sources = {ds.SOPInstanceUID: ds for ds in (dcmread(path, stop_before_pixels=True) for path in paths)}
     check_results(orthanc.instances(), sources, tmp_path, paths)
 

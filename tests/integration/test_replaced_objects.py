@@ -282,7 +282,7 @@ def test_a_page_that_nobody_here_can_draw_fails_with_the_reason(
 ) -> None:
     """As where a worker has no decoder for compressed images; what the PACS takes reaches it all the same."""
 
-    def undecodable(path: Path) -> NoReturn:
+    def undecodable(path: Path, window: object) -> NoReturn:
         raise DecoderMissing("no decoder for JPEG Lossless is installed")
 
     monkeypatch.setattr("workers.deliver.display_pixels", undecodable)

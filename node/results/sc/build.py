@@ -61,7 +61,8 @@ def make(study: Study, kind: ObjectKind) -> Iterator[Made]:
     """
     if study.display is None:
         raise ValueError("a page needs a function that reads images for display")
-    pixels = {uid: study.display(path) for uid, path in study.paths.items()}
+    windows = {image.sop_instance_uid: image.window for image in study.result.images}
+    pixels = {uid: study.display(path, windows[uid]) for uid, path in study.paths.items()}
     page = build_capture(list(study.headers.values()), study.result, pixels, study.missing)
     yield Made(page, Expected(study.result, study.headers, missing=study.missing))
 
