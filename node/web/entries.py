@@ -69,7 +69,7 @@ def _entry(job: Job, states: Mapping[str, Collection[DeliveryState]]) -> dict[st
         "job_id": job.job_id,
         "study_uid": job.study_uid,
         "state": job.state.value,
-        "reason": job.reason,
+        "reason": job.reason or job.outcome_reason,
         "outcome": job.outcome,
         "remarks": job.remarks.splitlines(),
         "created": iso_time(job.created),

@@ -87,9 +87,12 @@ def remarks(result: StudyResult) -> list[tuple[ImageResult, str]]:
 
 
 def remark_lines(result: StudyResult) -> list[str]:
-    """Return what was read, and what a reader has to know of each image, one line each."""
+    """Return what was read, and what a reader has to know of which images, one line each."""
     covered = [result.coverage] if result.coverage else []
-    return covered + [f"{where(image)}: {said}" for image, said in remarks(result)]
+    places: dict[str, list[str]] = {}
+    for image, said in remarks(result):
+        places.setdefault(said, []).append(where(image))
+    return covered + [f"{', '.join(names)}: {said}" for said, names in places.items()]
 
 
 def where(image: ImageResult) -> str:
