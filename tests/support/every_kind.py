@@ -26,7 +26,7 @@ def every_object(folder: Path) -> list[Path]:
     images = [mg.image_result(headers[0], [mg.finding(), mg.finding(52, 66, (30, 30))])]
     images += map(mg.image_result, headers[1:])
     made = build_results(
-        mg.study_result(images), paths, folder / "results", tuple(Kind), display=lambda _: np.zeros((401, 299))
+        mg.study_result(images), paths, folder / "results", tuple(Kind), display=lambda *_: np.zeros((401, 299))
     )
     assert {result.kind for result in made} == set(Kind)
     return [*paths, *(result.path for result in made)]
