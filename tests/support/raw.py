@@ -165,3 +165,16 @@ def left_open(port: int, count: int, begun: bytes = b"") -> Iterator[list[socket
     finally:
         for connection in opened:
             connection.close()
+
+
+NOT_RECOGNISED, LOCAL_LIMIT_EXCEEDED = (1, 1, 3), (2, 3, 2)
+"""Result, source and reason of a rejection: calling AE title not recognised; a limit (PS3.8 9.3.4)."""
+
+
+def rejection(port: int, calling: str) -> tuple[int, ...]:
+    """Ask for an association under an AE title; return result, source and reason of its rejection (PS3.8 9.3.4).
+
+    pynetdicom's requestor sometimes takes a rejection for an abort when the connection is closed right behind it.
+    """
+    with RawSender(port, request(calling=calling.encode())) as sender:
+        return tuple(sender.reply[7:10]) if sender.reply[:1] == b"\x03" else ()

@@ -8,6 +8,7 @@ import pytest
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 from sqlalchemy.exc import OperationalError
 from support.listening import UID, files, kept
+from support.raw import NOT_RECOGNISED, rejection
 from support.wire import MG, STUDY, Sender, data_set, encode, split
 
 from node.settings import Peer
@@ -133,14 +134,13 @@ def test_a_broken_ledger_is_out_of_resources_and_the_sender_can_send_again(liste
 
 def test_an_unknown_title_gets_no_association(listen):
     listener = listen(peers=[Peer(ae_title="CT1")])
-    sender = Sender(listener.port, calling="STRANGER")
-    assert sender.assoc.is_rejected
+    assert rejection(listener.port, "STRANGER") == NOT_RECOGNISED
     with Sender(listener.port, calling="CT1") as known:
         assert known.store(encode(data_set())).Status == 0x0000
 
 
 def test_a_known_title_from_another_address_gets_no_association(listen, spool, ledger):
     listener = listen(peers=[Peer(ae_title="CT1", host="10.0.0.0/8"), Peer(ae_title="CT2")])
-    assert Sender(listener.port, calling="CT1").assoc.is_rejected
+    assert rejection(listener.port, "CT1") == NOT_RECOGNISED
     with Sender(listener.port, calling="CT2") as known:
         assert known.store(encode(data_set())).Status == 0x0000

@@ -6,7 +6,7 @@ import socket
 import pytest
 from pynetdicom import AE
 from support.peers import wait_for
-from support.raw import ABORT, RawSender, c_store, command, context, p_data, request
+from support.raw import ABORT, NOT_RECOGNISED, RawSender, c_store, command, context, p_data, rejection, request
 from support.wire import MG, Sender
 
 from node.dimse.association import Limits
@@ -34,7 +34,7 @@ def seen(ledger):
 
 def test_an_unknown_title(listen, seen):
     listener = listen(peers=[Peer(ae_title="CT1"), Peer(ae_title="PACS", host="192.0.2.0/24")])
-    assert Sender(listener.port, calling="STRANGER").assoc.is_rejected
+    assert rejection(listener.port, "STRANGER") == NOT_RECOGNISED
     (event,) = seen(listener)
     assert (event.kind, event.calling_ae, event.called_ae, event.address) == (Kind.REJECTED, "STRANGER", "FTMTL", PLACE)
     assert event.reason == "calling AE title not recognised at this address"
@@ -54,13 +54,13 @@ def test_an_unknown_address(listen, seen):
 def test_the_limits(listen, seen):
     listener = listen(limits=Limits(associations=2, associations_per_peer=1))
     with Sender(listener.port, calling="A"):
-        assert Sender(listener.port, calling="A").assoc.is_rejected
+        assert rejection(listener.port, "A")
         (event,) = seen(listener)
         assert (event.kind, event.calling_ae, event.reason, event.expected) == (
             Kind.REJECTED, "A", "too many associations of this peer", "at most 1 per peer",
         )  # fmt: skip
         with Sender(listener.port, calling="B"):
-            assert Sender(listener.port, calling="C").assoc.is_rejected
+            assert rejection(listener.port, "C")
             newest, _ = seen(listener, 2)
             assert (newest.calling_ae, newest.reason, newest.expected) == ("C", "too many associations", "at most 2")
 

@@ -13,12 +13,14 @@ from support.listening import associations, kept
 from support.peers import wait_for
 from support.raw import (
     ABORT,
+    LOCAL_LIMIT_EXCEEDED,
     RawSender,
     c_cancel,
     c_echo,
     c_store,
     left_open,
     p_data,
+    rejection,
     request,
 )
 from support.wire import STUDY, Sender, data_set, encode
@@ -147,9 +149,7 @@ def test_an_association_may_be_idle_for_longer_than_silent(listen):
 def test_the_limit_counts_associations(listen):
     listener = listen(limits=Limits(associations=2))
     with left_open(listener.port, 5), Sender(listener.port, calling="A"), Sender(listener.port, calling="B"):
-        rejected = Sender(listener.port, calling="C").assoc
-        assert rejected.is_rejected
-        assert rejected.acceptor.primitive.reason_str == "Local limit exceeded"
+        assert rejection(listener.port, "C") == LOCAL_LIMIT_EXCEEDED
     wait_for(lambda: not associations())
     with Sender(listener.port, calling="C"):
         pass
@@ -158,7 +158,7 @@ def test_the_limit_counts_associations(listen):
 def test_one_peer_leaves_places_to_others(listen):
     listener = listen(limits=Limits(associations=5, associations_per_peer=2))
     with Sender(listener.port, calling="A"), Sender(listener.port, calling="A"):
-        assert Sender(listener.port, calling="A").assoc.is_rejected
+        assert rejection(listener.port, "A") == LOCAL_LIMIT_EXCEEDED
         with Sender(listener.port, calling="B"):
             pass
 
