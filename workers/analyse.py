@@ -115,17 +115,18 @@ def analyse_study(paths: Sequence[Path], predictor: Predictor, folder: Path, ord
 
 def _load_all(headers: Mapping[Path, Acquisition], order: Order) -> list[Mammogram | ImageResult]:
     """Load the images of a study, in the order given; generated 2D ones only of views that no other image shows."""
-    loaded: dict[Path, Mammogram | ImageResult] = {}
-    load = partial(_load, order=order)
+    generated = {path: header for path, header in headers.items() if is_synthetic(header)}
+    full_field = {path: header for path, header in headers.items() if path not in generated}
     with ThreadPoolExecutor(2) as pool:
-        full_field = [path for path, header in headers.items() if not is_synthetic(header)]
-        loaded |= zip(full_field, pool.map(load, full_field, map(headers.__getitem__, full_field)), strict=True)
+
+        def load(group: Mapping[Path, Acquisition]) -> dict[Path, Mammogram | ImageResult]:
+            return dict(zip(group, pool.map(partial(_load, order=order), group, group.values()), strict=True))
+
+        loaded = load(full_field)
         shown = {_place(headers[path]) for path, image in loaded.items() if _is_read(image)}
-        generated = {path: header for path, header in headers.items() if is_synthetic(header)}
-        aside = [path for path, header in generated.items() if _place(header) in shown]
-        loaded |= {path: _not_processed(headers[path], LEFT_ASIDE) for path in aside}
-        wanted = [path for path in generated if path not in loaded]
-        loaded |= zip(wanted, pool.map(load, wanted, map(headers.__getitem__, wanted)), strict=True)
+        aside = {path: header for path, header in generated.items() if _place(header) in shown}
+        loaded |= load({path: header for path, header in generated.items() if path not in aside})
+    loaded |= {path: _not_processed(header, LEFT_ASIDE) for path, header in aside.items()}
     return [loaded[path] for path in headers]
 
 

@@ -80,10 +80,14 @@ def outcome_code(analysed: Iterable[ImageResult], result: StudyResult) -> codes.
     return codes.ALL_SUCCEEDED_WITH_FINDINGS if found else codes.ALL_SUCCEEDED_WITHOUT_FINDINGS
 
 
+def hung(result: StudyResult) -> list[ImageResult]:
+    """Return a study's images in the order in which they are told of: by view and side, then by UID."""
+    return sorted(result.images, key=lambda i: (i.view or "~", i.laterality or "~", i.sop_instance_uid))
+
+
 def remarks(result: StudyResult) -> list[tuple[ImageResult, str]]:
-    """Return the images that a reader has to know something about, in the order in which they are hung, and what."""
-    order = sorted(result.images, key=lambda i: (i.view or "~", i.laterality or "~", i.sop_instance_uid))
-    return [(image, " ".join(image.notes)) for image in order if image.notes]
+    """Return the images that a reader has to know something about, and what."""
+    return [(image, " ".join(image.notes)) for image in hung(result) if image.notes]
 
 
 def remark_lines(result: StudyResult) -> list[str]:

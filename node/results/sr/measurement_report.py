@@ -60,7 +60,7 @@ from node.results.common.content import (
     text,
 )
 from node.results.common.naming import device_uid, object_uid, side_and_view, tracking_id, tracking_uid
-from node.results.common.outcome import Known, known_images, outcome_code, outcome_parts, reason_of, where
+from node.results.common.outcome import Known, hung, known_images, outcome_code, outcome_parts, reason_of, where
 from node.results.common.source import UTF8
 from node.results.common.stamp import RESEARCH_NOTICE, algorithm_parameters, equipment, patient_of, stamp
 
@@ -212,8 +212,7 @@ def impression(analysed: Sequence[ImageResult], result: StudyResult) -> str:
 def _comments(images: Sequence[Known], result: StudyResult) -> Iterator[Dataset]:
     """Yield a comment on each image without findings or with notes, inferred from the image if it has a header."""
     by_uid = {known.image.sop_instance_uid: known for known in images}
-    order = sorted(result.images, key=lambda i: (i.view or "~", i.laterality or "~", i.sop_instance_uid))
-    for image in order:
+    for image in hung(result):
         known = by_uid.get(image.sop_instance_uid)
         analysed = known is not None and known.analysed
         if is_commented(image, analysed):
