@@ -354,7 +354,7 @@ def followed(result: StudyResult, reference: StudyResult) -> str:
     if not before.findings or not now.findings:
         return "none"
     overlap, finding = max(((iou(f.box, before.findings[0].box), f) for f in now.findings), key=lambda pair: pair[0])
-    return f"{finding.lesion_probability:.2f}, IoU {overlap:.2f}" if overlap else "none"
+    return f"{finding.lesion_score:.2f}, IoU {overlap:.2f}" if overlap else "none"
 
 
 if __name__ == "__main__":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ftmtl.outcomes import Attempt
+
 
 class FtmtlError(Exception):
     """Base of all errors raised by ``ftmtl``."""
@@ -14,6 +16,23 @@ class NotAnalysable(FtmtlError):  # noqa: N818 - it names the image's state, whi
 
     The message is a sentence for a radiographer; it becomes the reason of a ``not_processed`` result.
     """
+
+
+class NotMeant(NotAnalysable):
+    """The image is of a kind that this model is not meant for, as its header tells.
+
+    Attributes
+    ----------
+    attempt
+        Whether the image has a part in the outcome of the study.
+    other_form
+        Whether it has none as soon as an image of the same breast and view is read: it is the same in another form.
+    """
+
+    def __init__(self, reason: str, attempt: Attempt, *, other_form: bool = False) -> None:
+        super().__init__(reason)
+        self.attempt = attempt
+        self.other_form = other_form
 
 
 class DecoderMissing(FtmtlError):  # noqa: N818 - it names what is wrong with the installation

@@ -1,6 +1,6 @@
 """The result of analysing a study: the contract between ``ftmtl`` and ``node``.
 
-Only the standard library and numpy are imported. All coordinates are in *source pixels*: the stored
+Of others only numpy is imported. All coordinates are in *source pixels*: the stored
 matrix of the DICOM image, before any flip, crop or scaling. Boxes are ``(x0, y0, x1, y1)`` = (column, row,
 column, row), half-open, with 0\\0 at the top-left corner of the top-left pixel and
 Columns\\Rows at the bottom-right corner of the last one (PS3.3 C.18.6, 2D spatial coordinates).
@@ -15,18 +15,10 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from ftmtl.outcomes import Attempt as Attempt
+from ftmtl.outcomes import Outcome as Outcome
+
 Box = tuple[float, float, float, float]
-
-
-class Outcome(StrEnum):
-    """How the analysis of an image or of a study ended."""
-
-    FINDINGS = "findings"
-    NO_FINDINGS = "no_findings"
-    PARTLY_READ = "partly_read"
-    """Of a study: no findings on the images that were read, but not every view of both breasts was."""
-    NOT_PROCESSED = "not_processed"
-    FAILED = "failed"
 
 
 class FindingType(StrEnum):
@@ -44,6 +36,25 @@ LESION_TYPES = (FindingType.MASS, FindingType.CALCIFICATION, FindingType.DISTORT
 
 
 @dataclass(frozen=True)
+class OperatingPoint:
+    """A cut of the cancer score, and what was measured there.
+
+    Attributes
+    ----------
+    threshold
+        Cancer score from which a finding counts, 0 to 1.
+    sensitivity
+        Share of the malignant lesions that were found, 0 to 1.
+    false_positives
+        Findings per image that were on no lesion.
+    """
+
+    threshold: float
+    sensitivity: float
+    false_positives: float
+
+
+@dataclass(frozen=True)
 class ModelIdentity:
     """The model that produced a result; it differs whenever the results may differ.
 
@@ -57,12 +68,24 @@ class ModelIdentity:
         SHA-256 of the weights file, hexadecimal.
     configuration
         Digest of everything else that affects results: operating point, preprocessing.
+    manufacturer
+        Who made the model.
+    looks_for
+        The kinds of lesions that it looks for; empty where that is not known.
+    operating_points
+        Points of its measured FROC curve, the strictest first; empty where nothing was measured.
+    measured_on
+        What they were measured on, in words.
     """
 
     name: str
     version: str
     weights_sha256: str
     configuration: str = ""
+    manufacturer: str = ""
+    looks_for: tuple[FindingType, ...] = ()
+    operating_points: tuple[OperatingPoint, ...] = ()
+    measured_on: str = ""
 
 
 @dataclass(frozen=True)
@@ -114,10 +137,10 @@ class Finding:
         Bounding box in source pixels, half-open.
     mask
         Outline of the lesion in source pixels; at least one pixel is set.
-    lesion_probability
-        Probability that this is a lesion at all, 0 to 1.
-    malignancy_probability
-        Probability that the lesion is malignant, given that it is one, 0 to 1.
+    lesion_score
+        The network's score that this is a lesion at all, 0 to 1. No score is a calibrated probability.
+    malignancy_score
+        Its score that the lesion is malignant, given that it is one, 0 to 1.
     type
         Kind of lesion.
     area_mm2, long_axis_mm
@@ -129,17 +152,17 @@ class Finding:
 
     box: Box
     mask: LesionMask
-    lesion_probability: float
-    malignancy_probability: float
+    lesion_score: float
+    malignancy_score: float
     type: FindingType = FindingType.LESION
     area_mm2: float | None = None
     long_axis_mm: float | None = None
     probability: NDArray[np.uint8] | None = None
 
     @property
-    def cancer_probability(self) -> float:
-        """p(lesion) * p(malignant): the score that ranks findings, images and breasts."""
-        return self.lesion_probability * self.malignancy_probability
+    def cancer_score(self) -> float:
+        """Lesion score times malignancy score, 0 to 1: it ranks findings, images and breasts."""
+        return self.lesion_score * self.malignancy_score
 
 
 @dataclass(frozen=True)
@@ -158,7 +181,7 @@ class ImageResult:
         How the analysis ended, and why if the image was not processed or the analysis failed; otherwise the reason is
         empty.
     findings
-        In descending order of lesion probability.
+        In descending order of lesion score.
     spacing_mm
         (row, column) spacing in mm used for the measurements, or None.
     spacing_source
@@ -170,6 +193,8 @@ class ImageResult:
     window
         Center and width of the window in which the model saw the image in place of the image's own grey scale, in units
         of the modality LUT's output; None if it was the image's own.
+    attempt
+        Whether the model was to read the image.
     """
 
     sop_instance_uid: str
@@ -183,6 +208,7 @@ class ImageResult:
     version: str = ""
     notes: tuple[str, ...] = ()
     window: tuple[float, float] | None = None
+    attempt: Attempt = Attempt.MADE
 
     @property
     def was_read(self) -> bool:
@@ -191,10 +217,10 @@ class ImageResult:
 
     @property
     def score(self) -> float | None:
-        """Largest p(lesion) * p(malignant) of the findings: 0 if there are none, None if the image was not analysed."""
+        """Largest cancer score of the findings: 0 if there are none, None if the image was not analysed."""
         if not self.was_read:
             return None
-        return max((f.cancer_probability for f in self.findings), default=0.0)
+        return max((f.cancer_score for f in self.findings), default=0.0)
 
 
 @dataclass(frozen=True)
@@ -229,6 +255,23 @@ class StudyResult:
             if outcome in outcomes:
                 return Outcome.PARTLY_READ if outcome is Outcome.NO_FINDINGS and not self._is_whole else outcome
         return Outcome.NOT_PROCESSED
+
+    @property
+    def hung(self) -> tuple[ImageResult, ...]:
+        """The images in the order in which they are told of and numbered: by view, right before left, by UID."""
+        return tuple(sorted(self.images, key=_place_of))
+
+    @property
+    def mammograms(self) -> tuple[ImageResult, ...]:
+        """The images that the outcome is about, as they are hung: all that are applicable, or all if none is."""
+        applicable = tuple(image for image in self.hung if image.attempt is not Attempt.NOT_APPLICABLE)
+        return applicable or self.hung
+
+    @property
+    def left_aside(self) -> tuple[ImageResult, ...]:
+        """The images that the outcome is not about, as they are hung."""
+        mammograms = {image.sop_instance_uid for image in self.mammograms}
+        return tuple(image for image in self.hung if image.sop_instance_uid not in mammograms)
 
     @property
     def read(self) -> tuple[str, ...]:
@@ -280,9 +323,16 @@ class StudyResult:
         return "; ".join(dict.fromkeys(image.reason for image in self.images if image.reason))
 
 
+_SIDES = {"R": 0, "L": 1}
+
+
+def _place_of(image: ImageResult) -> tuple[str, int, str]:
+    return image.view or "~", _SIDES.get(image.laterality or "", 2), image.sop_instance_uid
+
+
 def _places(images: Iterable[ImageResult]) -> tuple[str, ...]:
     """Return side and view of images, in the order in which they are hung; an unknown view is said to be unknown."""
-    known = {(i.view or "~", {"R": 0, "L": 1}.get(i.laterality or "", 2), i.laterality, i.view) for i in images}
+    known = {(i.view or "~", _SIDES.get(i.laterality or "", 2), i.laterality, i.view) for i in images}
     return tuple(
         " ".join(filter(None, (side, view or "unknown view")))
         for *_, side, view in sorted(known, key=lambda k: k[:2])

@@ -67,7 +67,16 @@ class Predictor:
         settings = {"threshold": self.threshold, "input": self.network.config.input_size}
         settings |= {"device": self.device.type, "precision": precision}
         configuration = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
-        self.model = ModelIdentity(card.name, card.version, digest, configuration)
+        self.model = ModelIdentity(
+            card.name,
+            card.version,
+            digest,
+            configuration,
+            manufacturer=card.manufacturer,
+            looks_for=tuple(FindingType(kind) for kind in self.network.config.types),
+            operating_points=card.operating_points,
+            measured_on=card.measured_on,
+        )
         log.info("model=%s version=%s device=%s", card.name, card.version, self.device)
 
     def predict(self, study_uid: str, mammograms: Sequence[Mammogram]) -> StudyResult:
@@ -182,8 +191,8 @@ def _finding(
     return Finding(
         box=mammogram.box_to_source((float(left), float(top), float(right), float(bottom))),
         mask=mask,
-        lesion_probability=round(float(detections.scores[i]), 6),
-        malignancy_probability=round(float(detections.malignancy[i]), 6),
+        lesion_score=round(float(detections.scores[i]), 6),
+        malignancy_score=round(float(detections.malignancy[i]), 6),
         type=FindingType(kinds[int(types.argmax())]),
         area_mm2=_area_mm2(mask, mammogram.spacing_mm),
         long_axis_mm=_long_axis_mm(mask.pixels, mammogram.spacing_mm),

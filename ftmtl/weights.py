@@ -19,12 +19,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ftmtl.errors import WeightsError
+from ftmtl.findings import OperatingPoint
 from ftmtl.network.ftmtlnet import FTMTLNet, SingleTaskNetworks, build_network
 from ftmtl.network.variants import NetworkConfig
 
 SHIPPED = Path(__file__).parent / "shipped" / "ftmtl-cesm.safetensors"
 """The default weights: trained on phantoms, then on phantoms and CDD-CESM. Others are in the same folder."""
 USE = "Research use only. Not a medical device."
+MANUFACTURER = "ftmtl-node"
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,12 @@ class WeightsCard:
         SHA-256 of the tensors (`checksum_of`), hexadecimal; set on writing and checked on reading.
     use
         What the weights may be used for.
+    manufacturer
+        Who made them.
+    operating_points
+        Points of the FROC curve of the cancer score, the strictest first.
+    measured_on
+        What they were measured on, in words; empty where nothing was measured.
     """
 
     name: str
@@ -52,6 +60,9 @@ class WeightsCard:
     metrics: dict[str, Any] = field(default_factory=dict)
     checksum: str = ""
     use: str = USE
+    manufacturer: str = MANUFACTURER
+    operating_points: tuple[OperatingPoint, ...] = ()
+    measured_on: str = ""
 
 
 def save_weights(path: Path, network: FTMTLNet | SingleTaskNetworks, card: WeightsCard) -> str:
@@ -167,7 +178,8 @@ def _parse_card(text: str | None, path: Path) -> WeightsCard:
                 f"weights {path} have network settings that this version does not know ({', '.join(sorted(unknown))}): "
                 "use the version that wrote them, or a newer one"
             )
-        return WeightsCard(network=NetworkConfig(**network), **raw)
+        points = tuple(OperatingPoint(**point) for point in raw.pop("operating_points", ()))
+        return WeightsCard(network=NetworkConfig(**network), operating_points=points, **raw)
     except (ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"weights {path} have a card that cannot be read: {error}") from error
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -15,12 +15,12 @@ from typing import NamedTuple
 from sqlalchemy.exc import SQLAlchemyError
 
 from ftmtl.decoding.files import ODD_VALUE
-from ftmtl.errors import NotAnalysable
-from ftmtl.findings import FindingType, ImageResult, ModelIdentity, Outcome, StudyResult
+from ftmtl.errors import NotAnalysable, NotMeant
+from ftmtl.findings import Attempt, FindingType, ImageResult, ModelIdentity, Outcome, StudyResult
 from ftmtl.header.acquisition import Acquisition, read_header
 from ftmtl.header.classes import is_image
 from ftmtl.header.reading import USUAL, Reading
-from ftmtl.header.suitability import LEFT_ASIDE, is_synthetic
+from ftmtl.header.suitability import LEFT_ASIDE, is_synthetic, refused
 from ftmtl.mammogram.load import Mammogram, load_mammogram
 from ftmtl.mammogram.pixels import display_pixels
 from ftmtl.phantom.dicom import write_study
@@ -42,6 +42,9 @@ from node.store.spool import Spool
 from workers.claim import Claim, words_for
 
 log = logging.getLogger(__name__)
+
+_Place = tuple[str | None, str | None]
+"""Side and view."""
 
 
 @dataclass(frozen=True)
@@ -126,11 +129,22 @@ def _load_all(headers: Mapping[Path, Acquisition], order: Order) -> list[Mammogr
         shown = {_place(headers[path]) for path, image in loaded.items() if _is_read(image)}
         aside = {path: header for path, header in generated.items() if _place(header) in shown}
         loaded |= load({path: header for path, header in generated.items() if path not in aside})
-    loaded |= {path: _not_processed(header, LEFT_ASIDE) for path, header in aside.items()}
-    return [loaded[path] for path in headers]
+    loaded |= {path: _not_processed(header, LEFT_ASIDE, Attempt.NOT_APPLICABLE) for path, header in aside.items()}
+    shown = {_place(headers[path]) for path, image in loaded.items() if _is_read(image)}
+    return [_with_part(loaded[path], header, shown, order.reading) for path, header in headers.items()]
 
 
-def _place(header: Acquisition) -> tuple[str | None, str | None]:
+def _with_part(
+    image: Mammogram | ImageResult, header: Acquisition, shown: Set[_Place], reading: Reading
+) -> Mammogram | ImageResult:
+    """Say of an image that it has no part in the outcome if it is another form of a view that is read."""
+    refusal = refused(header, reading)
+    if isinstance(image, Mammogram) or refusal is None or not refusal.other_form:
+        return image
+    return replace(image, attempt=Attempt.NOT_APPLICABLE if _place(header) in shown else refusal.attempt)
+
+
+def _place(header: Acquisition) -> _Place:
     return header.laterality, header.view
 
 
@@ -146,6 +160,8 @@ def _load(path: Path, header: Acquisition, *, order: Order) -> Mammogram | Image
     try:
         mammogram = load_mammogram(path, reading=order.reading)
         notes = source_notes(path, order.charset)
+    except NotMeant as error:
+        return _not_processed(header, str(error), error.attempt)
     except NotAnalysable as error:
         return _not_processed(header, str(error))
     except SourceUnusable as error:
@@ -344,7 +360,7 @@ def _predecessor(
     return Predecessor(study_uid, last.series_uid, last.sop_class_uid, last.sop_instance_uid)
 
 
-def _not_processed(header: Acquisition, reason: str) -> ImageResult:
+def _not_processed(header: Acquisition, reason: str, attempt: Attempt = Attempt.MADE) -> ImageResult:
     return ImageResult(
         header.sop_instance_uid,
         header.laterality,
@@ -352,4 +368,5 @@ def _not_processed(header: Acquisition, reason: str) -> ImageResult:
         Outcome.NOT_PROCESSED,
         reason,
         notes=header.contradictions,
+        attempt=attempt,
     )

@@ -85,7 +85,7 @@ def _finding(mammogram: Mammogram, blob: NDArray[np.float64]) -> Finding:
     return Finding(
         box=mammogram.box_to_source((float(left), float(top), float(right), float(bottom))),
         mask=LesionMask(*mammogram.mask_to_source(disc, left, top)),
-        lesion_probability=response / (response + _HALF),
-        malignancy_probability=0.5,
+        lesion_score=response / (response + _HALF),
+        malignancy_score=0.5,
         type=FindingType.MASS,
     )

@@ -32,7 +32,7 @@ class LesionCase:
         As annotated; malignant is None where the pathology is unknown.
     outlined
         Whether the data set has an outline of the lesion.
-    malignancy_probability
+    malignancy_score
         Probability of malignancy for the true box, 0 to 1.
     label
         The publisher's class; empty if there is none.
@@ -42,7 +42,7 @@ class LesionCase:
     type: FindingType
     malignant: bool | None
     outlined: bool
-    malignancy_probability: float
+    malignancy_score: float
     label: str = ""
 
     @property
@@ -60,7 +60,7 @@ class FindingCase:
     ----------
     box
         In stored pixels, half-open.
-    lesion_probability, malignancy_probability
+    lesion_score, malignancy_score
         As in `ftmtl.findings.Finding`.
     type
         Kind of lesion according to the model.
@@ -69,15 +69,15 @@ class FindingCase:
     """
 
     box: Box
-    lesion_probability: float
-    malignancy_probability: float
+    lesion_score: float
+    malignancy_score: float
     type: FindingType
     closeness: Mapping[str, tuple[float, ...]]
 
     @property
-    def cancer_probability(self) -> float:
+    def cancer_score(self) -> float:
         """Product of the probabilities of a lesion and of its malignancy."""
-        return self.lesion_probability * self.malignancy_probability
+        return self.lesion_score * self.malignancy_score
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class ImageCase:
     @property
     def score(self) -> float:
         """Largest cancer probability of the findings; 0 if there are none."""
-        return max((f.cancer_probability for f in self.findings), default=0.0)
+        return max((f.cancer_score for f in self.findings), default=0.0)
 
     def closeness(self, rule: HitRule) -> NDArray[np.float64]:
         """Return how close findings are to lesions by a hit rule, shape (findings, lesions); 0 for no hit."""

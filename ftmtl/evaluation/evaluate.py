@@ -145,15 +145,15 @@ def _case(
 
 
 def _finding(finding: Finding, lesions: Sequence[Lesion]) -> FindingCase:
-    detected = Detected(finding.box, finding.lesion_probability, finding.mask)
+    detected = Detected(finding.box, finding.lesion_score, finding.mask)
     closeness = {
         name: tuple(float(nearness(detected, lesion.box, lesion.mask)) for lesion in lesions)
         for name, nearness in MEASURES.items()
     }
     return FindingCase(
         _box(finding.box),
-        float(finding.lesion_probability),
-        float(finding.malignancy_probability),
+        float(finding.lesion_score),
+        float(finding.malignancy_score),
         finding.type,
         closeness,
     )

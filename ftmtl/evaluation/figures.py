@@ -84,7 +84,7 @@ def matches(
     """Match findings, scored by lesion probability, to the lesions that are wanted."""
     return Matches.of(
         [case.closeness(rule) for case in cases],
-        [[finding.lesion_probability for finding in case.findings] for case in cases],
+        [[finding.lesion_score for finding in case.findings] for case in cases],
         [[wanted(lesion) for lesion in case.lesions] for case in cases],
     )
 
@@ -111,7 +111,7 @@ def hits(case: ImageCase, rule: HitRule = IOU_02) -> list[list[FindingCase]]:
         [f for f, owner in zip(case.findings, owners, strict=True) if owner == number]
         for number in range(len(case.lesions))
     ]
-    return [sorted(on_it, key=lambda f: -f.lesion_probability) for on_it in found]
+    return [sorted(on_it, key=lambda f: -f.lesion_score) for on_it in found]
 
 
 def natural_rule(cases: Iterable[ImageCase]) -> HitRule:
@@ -137,8 +137,8 @@ def _scored(cases: Sequence[ImageCase]) -> Scored:
         if case.breast is not None:
             breasts.setdefault(case.breast, []).append(number)
         for lesion, found in zip(case.lesions, hits(case), strict=True):
-            score = max((f.cancer_probability for f in found), default=0.0)
-            rows["lesion_auc_true_boxes"].append((number, lesion.malignancy_probability, lesion.malignant))
+            score = max((f.cancer_score for f in found), default=0.0)
+            rows["lesion_auc_true_boxes"].append((number, lesion.malignancy_score, lesion.malignant))
             rows["lesion_auc_end_to_end"].append((number, score, lesion.malignant))
             if found:
                 rows["lesion_auc_found"].append((number, score, lesion.malignant))

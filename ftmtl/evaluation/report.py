@@ -6,7 +6,7 @@ import base64
 import io
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
@@ -25,6 +25,7 @@ from ftmtl.evaluation.statistics import DEFAULT_RESAMPLING, Resampling
 from ftmtl.overlay import NOTICE
 
 _TEMPLATE = Path(__file__).with_name("page.html")
+_IDENTITY = ("name", "version", "weights_sha256", "configuration")
 _PLOTS = {
     "roc": "ROC curves. The score of lesions end to end and of images is p(lesion) × p(malignant), 0 without findings.",
     "froc": "FROC curves. Bars are the 95% intervals for IoU 0.2. Curves end at the least probable detection.",
@@ -95,7 +96,7 @@ class Report:
 
     def _metrics(self) -> dict[str, Any]:
         return {
-            "model": asdict(self.evaluation.model),
+            "model": {name: getattr(self.evaluation.model, name) for name in _IDENTITY},
             "data_set": self.data_set,
             "command": self.command,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -43,7 +43,7 @@ class Spot:
             words.append(f"true: {pathology}{lesion.type.value.replace('_', ' ')}")
         if self.finding is not None:
             found = self.finding
-            words.append(f"lesion {found.lesion_probability:.2f}  malignant {found.malignancy_probability:.2f}")
+            words.append(f"lesion {found.lesion_score:.2f}  malignant {found.malignancy_score:.2f}")
             if self.lesion is not None and self.case.lesions[self.lesion].outlined:
                 words[-1] += f"  Dice {found.closeness['dice'][self.lesion]:.2f}"
         return "\n".join(words)
@@ -72,14 +72,14 @@ def spots(cases: Sequence[ImageCase], threshold: float, most: int = 8) -> dict[s
     rule = natural_rule(cases)
     for case in cases:
         for number, on_it in enumerate(hits(case, rule)):
-            hit = bool(on_it) and on_it[0].lesion_probability >= threshold
+            hit = bool(on_it) and on_it[0].lesion_score >= threshold
             found["hits" if hit else "misses"].append(Spot(case, number, on_it[0] if on_it else None))
         owners = assign(case.closeness(rule))
         for finding, owner in zip(case.findings, owners, strict=True):
-            if owner < 0 and finding.lesion_probability >= threshold:
+            if owner < 0 and finding.lesion_score >= threshold:
                 found["false_positives"].append(Spot(case, None, finding))
     for kind in ("hits", "false_positives"):
-        found[kind].sort(key=lambda spot: -spot.finding.lesion_probability if spot.finding else 0.0)
+        found[kind].sort(key=lambda spot: -spot.finding.lesion_score if spot.finding else 0.0)
     return {kind: _spread(every, most) if kind != "false_positives" else every[:most] for kind, every in found.items()}
 
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from pydicom import uid
 
+from ftmtl.errors import NotMeant
 from ftmtl.header.acquisition import Acquisition
 from ftmtl.header.marks import ImageKind
 from ftmtl.header.reading import USUAL, Reading
+from ftmtl.outcomes import Attempt
 
 MG_FOR_PRESENTATION = uid.DigitalMammographyXRayImageStorageForPresentation
 SECONDARY_CAPTURE = uid.SecondaryCaptureImageStorage
@@ -37,16 +39,31 @@ class Rule:
         The elements that tell.
     why
         Returns the reason as a sentence, or None if the rule does not apply.
+    attempt
+        Whether these images have a part in the outcome of a study.
+    other_form
+        Whether they are another form of an ordinary view: where that was read, they have no part in the outcome.
     """
 
     images: str
     told_by: str
     why: Callable[[Acquisition, Reading], str | None]
+    attempt: Attempt = Attempt.NOT_MADE
+    other_form: bool = False
 
 
 def why_not_analysed(acq: Acquisition, reading: Reading = USUAL) -> str | None:
     """Return why an image with this header is not analysed, or None if it can be."""
-    return next((reason for rule in RULES if (reason := rule.why(acq, reading))), None)
+    refusal = refused(acq, reading)
+    return None if refusal is None else str(refusal)
+
+
+def refused(acq: Acquisition, reading: Reading = USUAL) -> NotMeant | None:
+    """Return the refusal of an image with this header, by the first rule that applies; None if it can be analysed."""
+    for rule in RULES:
+        if reason := rule.why(acq, reading):
+            return NotMeant(reason, rule.attempt, other_form=rule.other_form)
+    return None
 
 
 def remarks(acq: Acquisition) -> tuple[str, ...]:
@@ -154,30 +171,40 @@ RULES = (
         "Tomosynthesis volumes",
         "SOP class Breast Tomosynthesis with several frames; Hologic's private volume in a Secondary Capture",
         _of_kind(ImageKind.VOLUME, _2D),
+        Attempt.NOT_APPLICABLE,
     ),
     Rule(
         "Tomosynthesis projections and scouts",
         "SOP classes Breast Projection; Image Type `TOMO…`, `VOLUME`",
         _of_kind(ImageKind.PROJECTION, _2D),
+        Attempt.NOT_APPLICABLE,
     ),
-    Rule("Raw images", "SOP class or Presentation Intent Type For Processing", _raw),
-    Rule("Objects of any other class", "SOP Class, Modality", _other_class),
-    Rule("CR and DX images without a side or a view", "SOP Class; everything that names side and view", _radiograph),
+    Rule("Raw images", "SOP class or Presentation Intent Type For Processing", _raw, other_form=True),
+    Rule("Objects of any other class", "SOP Class, Modality", _other_class, Attempt.NOT_APPLICABLE),
+    Rule(
+        "CR and DX images without a side or a view",
+        "SOP Class; everything that names side and view",
+        _radiograph,
+        Attempt.NOT_APPLICABLE,
+    ),
     Rule(
         "Secondary captures of another modality, with burned-in annotations, or that name neither a breast nor a view",
         "Modality, Burned In Annotation; everything that names side and view; `model.secondary_capture`",
         _capture,
+        Attempt.NOT_APPLICABLE,
     ),
-    Rule("Images of several frames", "Number of Frames", _frames),
+    Rule("Images of several frames", "Number of Frames", _frames, Attempt.NOT_APPLICABLE),
     Rule(
         "Quality control images",
         "Quality Control Image, Image Type, descriptions",
         _of_kind(ImageKind.QUALITY_CONTROL, ", not a patient's mammogram"),
+        Attempt.NOT_APPLICABLE,
     ),
     Rule(
         "Tissue specimens",
         "View Code, Image Type, Specimen Description Sequence, descriptions",
         _of_kind(ImageKind.SPECIMEN),
+        Attempt.NOT_APPLICABLE,
     ),
     Rule(
         "Images of both breasts",
@@ -205,12 +232,14 @@ RULES = (
         "Contrast-enhanced examinations, except for low-energy images",
         "Image Type, Contrast/Bolus Agent, descriptions",
         _contrast,
+        other_form=True,
     ),
     Rule(
         'Generated 2D images, with `model.synthetic_2d = "refuse"`',
         "Image Type, descriptions (C-View, S-View, Insight 2D, V-Preview, Intelligent 2D, …), Breast Tomosynthesis "
         "objects of one frame",
         _synthetic,
+        other_form=True,
     ),
 )
 """From top to bottom; the first that applies gives the reason."""

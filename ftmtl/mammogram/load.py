@@ -15,7 +15,7 @@ from ftmtl.findings import Box
 from ftmtl.header.acquisition import HEADER_TAGS, Acquisition, read_acquisition
 from ftmtl.header.frames import flattened
 from ftmtl.header.reading import USUAL, Reading
-from ftmtl.header.suitability import remarks, why_not_analysed
+from ftmtl.header.suitability import refused, remarks
 from ftmtl.mammogram.appearance import NO_BREAST, appearance
 from ftmtl.mammogram.bits import stored_values
 from ftmtl.mammogram.breast import Breast, find_breast, stride_for
@@ -165,8 +165,8 @@ def from_array(
 
 
 def _refuse(acq: Acquisition, reading: Reading) -> None:
-    if reason := why_not_analysed(acq, reading):
-        raise NotAnalysable(reason)
+    if refusal := refused(acq, reading):
+        raise refusal
 
 
 def _geometry(acq: Acquisition, breast: Breast, shape: tuple[int, int]) -> tuple[Geometry, tuple[str, ...]]:

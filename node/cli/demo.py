@@ -170,7 +170,7 @@ class _Demo:
         for path in sources:
             header: FileDataset = dcmread(path, specific_tags=["SOPInstanceUID"], stop_before_pixels=True)
             marks = [
-                Mark(f.box, f.mask, f"lesion {f.lesion_probability or 0:.0%}, cancer {f.cancer_probability or 0:.0%}")
+                Mark(f.box, f.mask, f"lesion {f.lesion_score or 0:.0%}, cancer {f.cancer_score or 0:.0%}")
                 for f in findings
                 if f.source_uid == header.SOPInstanceUID
             ]

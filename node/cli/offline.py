@@ -198,7 +198,7 @@ def _draw(analysis: Analysis, files: list[Path], folder: Path) -> None:
             Mark(
                 f.box,
                 f.mask.paste(*pixels.shape),
-                f"lesion {f.lesion_probability:.0%}, cancer {f.cancer_probability:.0%}",
+                f"lesion {f.lesion_score:.0%}, cancer {f.cancer_score:.0%}",
             )
             for f in image.findings
         ]

@@ -12,7 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ftmtl.findings import Finding, FindingType, ImageResult, LesionMask, ModelIdentity, Outcome, StudyResult
+from ftmtl.findings import (
+    Attempt,
+    Finding,
+    FindingType,
+    ImageResult,
+    LesionMask,
+    ModelIdentity,
+    OperatingPoint,
+    Outcome,
+    StudyResult,
+)
 from node.domain import Predecessor
 from node.store.spool import sync_folder
 
@@ -59,9 +69,15 @@ def read_result(folder: Path) -> tuple[StudyResult, Predecessor | None]:
     with np.load(folder / FILE_NAME, allow_pickle=False) as arrays:
         document = json.loads(str(arrays["document"]))
         images = tuple(_read_image(number, entry, arrays) for number, entry in enumerate(document["images"]))
-    result = StudyResult(document["study_uid"], ModelIdentity(**document["model"]), images, document["forward_seconds"])
+    result = StudyResult(document["study_uid"], _model(document["model"]), images, document["forward_seconds"])
     predecessor = document["predecessor"]
     return result, None if predecessor is None else Predecessor(**predecessor)
+
+
+def _model(entry: dict[str, Any]) -> ModelIdentity:
+    looks_for = tuple(FindingType(kind) for kind in entry.pop("looks_for", ()))
+    points = tuple(OperatingPoint(**point) for point in entry.pop("operating_points", ()))
+    return ModelIdentity(**entry, looks_for=looks_for, operating_points=points)
 
 
 def _image(number: int, image: ImageResult, arrays: Arrays) -> dict[str, Any]:
@@ -92,10 +108,11 @@ def _image(number: int, image: ImageResult, arrays: Arrays) -> dict[str, Any]:
         "version": image.version,
         "notes": list(image.notes),
         "window": image.window and [float(edge) for edge in image.window],
+        "attempt": image.attempt.value,
     }
 
 
-_NUMBERS = ("lesion_probability", "malignancy_probability", "area_mm2", "long_axis_mm")
+_NUMBERS = ("lesion_score", "malignancy_score", "area_mm2", "long_axis_mm")
 
 
 def _number(value: float | None) -> float | None:
@@ -126,4 +143,5 @@ def _read_image(number: int, entry: dict[str, Any], arrays: Mapping[str, NDArray
         entry.get("version", ""),  # a result that an earlier version kept has none
         tuple(entry.get("notes", ())),
         None if (window := entry.get("window")) is None else (window[0], window[1]),
+        Attempt(entry.get("attempt", Attempt.MADE)),
     )

@@ -43,7 +43,7 @@ class ReadFinding:
         bool, shape (rows, columns), or None if no segmentation of this lesion was given.
     box
         Bounding box of the report's region in source pixels, or None.
-    cancer_probability, lesion_probability
+    cancer_score, lesion_score
         0 to 1, or None if the report does not say.
     outline
         Closed line of a presentation state or a CAD report, shape (points, 2) = column, row, or None if none was given.
@@ -53,8 +53,8 @@ class ReadFinding:
     source_uid: str
     mask: NDArray[np.bool_] | None
     box: Box | None
-    cancer_probability: float | None
-    lesion_probability: float | None
+    cancer_score: float | None
+    lesion_score: float | None
     outline: NDArray[np.float64] | None = None
 
 

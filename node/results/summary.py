@@ -68,8 +68,8 @@ def _finding(finding: Finding, uid: str) -> dict[str, Any]:
         "tracking_uid": uid,
         "type": finding.type.value,
         "box": [float(edge) for edge in finding.box],
-        "lesion_probability": float(finding.lesion_probability),
-        "malignancy_probability": float(finding.malignancy_probability),
+        "lesion_score": float(finding.lesion_score),
+        "malignancy_score": float(finding.malignancy_score),
         "area_mm2": None if finding.area_mm2 is None else float(finding.area_mm2),
         "long_axis_mm": None if finding.long_axis_mm is None else float(finding.long_axis_mm),
     }

@@ -150,8 +150,8 @@ def test_it_reads_back_as_the_findings(study: Study, tmp_path: Path) -> None:
             assert tracking_id(image.laterality, image.view, n) in names
             assert told.source_uid == image.sop_instance_uid
             assert told.box == finding.box
-            assert told.cancer_probability == pytest.approx(finding.cancer_probability, abs=6e-5)
-            assert told.lesion_probability == pytest.approx(finding.lesion_probability, abs=6e-5)
+            assert told.cancer_score == pytest.approx(finding.cancer_score, abs=6e-5)
+            assert told.lesion_score == pytest.approx(finding.lesion_score, abs=6e-5)
 
 
 def test_outline_and_centre_are_the_masks(tmp_path: Path) -> None:

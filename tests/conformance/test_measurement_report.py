@@ -116,7 +116,7 @@ def test_dcmqi_reads_what_happened(name: str, kind: str, build: Build, tmp_path:
     assert len(told) == (2 * len(lesions) or len(study.headers))
     for image, n, finding in lesions:
         uid = tracking_uid(image.sop_instance_uid, mg.MODEL, n)
-        assert numbers[uid, "Probability of cancer"] == pytest.approx(100 * finding.cancer_probability, abs=0.006)
+        assert numbers[uid, "Probability of cancer"] == pytest.approx(100 * finding.cancer_score, abs=0.006)
         assert numbers.get((uid, "Area")) == (None if study.spacing is None else round(finding.area_mm2, 2))
     assert outcomes == {"none": {"111241"}, "failed": {"111245"}}.get(kind, set())
 

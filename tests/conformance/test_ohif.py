@@ -113,7 +113,7 @@ def make_views(folder: Path, study: str, views: int, *, mirror: bool = False) ->
         mm = None if n == 2 else 0.1
         findings = [lesion(column, row, mm)]
         if n in SECOND:
-            findings.append(replace(lesion(column + 40, row + 30, mm), lesion_probability=0.95))
+            findings.append(replace(lesion(column + 40, row + 30, mm), lesion_score=0.95))
         ds.PixelData = drawn(ds, together(findings)).tobytes()
         headers.append(read_source(mg.write(ds, folder)))
         images.append(mg.image_result(headers[-1], list(map(mirrored, findings)) if mirror else findings, mm))

@@ -85,7 +85,7 @@ def told_apart(result: StudyResult) -> StudyResult:
     """Give every lesion of a study a probability of its own."""
     chances = count(94, -3)
     images = [
-        replace(image, findings=tuple(replace(f, lesion_probability=next(chances) / 100) for f in image.findings))
+        replace(image, findings=tuple(replace(f, lesion_score=next(chances) / 100) for f in image.findings))
         for image in result.images
     ]
     return replace(result, images=tuple(images))
@@ -93,7 +93,7 @@ def told_apart(result: StudyResult) -> StudyResult:
 
 def probabilities(finding: Finding | ReadFinding) -> list[float | None]:
     """Return both probabilities to hundredths of a per cent, as objects may round them."""
-    return [pytest.approx(p, abs=6e-5) for p in (finding.lesion_probability, finding.cancer_probability)]
+    return [pytest.approx(p, abs=6e-5) for p in (finding.lesion_score, finding.cancer_score)]
 
 
 @OF_EACH
@@ -141,7 +141,7 @@ def test_every_report_gives_the_same_places_and_probabilities(name: str, grow: G
             source_uid, _, finding, _ = tree.lesions[told.tracking_uid]
             assert told.source_uid == source_uid, kind
             assert told.box == finding.box, kind
-            assert [told.lesion_probability, told.cancer_probability] == probabilities(finding), kind
+            assert [told.lesion_score, told.cancer_score] == probabilities(finding), kind
 
 
 @OF_EACH
@@ -206,7 +206,7 @@ def test_what_is_written_for_people_has_the_same_numbers(name: str, grow: Grow) 
     """Beside each outline, and on the page."""
     tree = grow(name)
     words = {
-        uid: f"{found.lesion_probability:.0%} lesion, {found.cancer_probability:.0%} cancer"
+        uid: f"{found.lesion_score:.0%} lesion, {found.cancer_score:.0%} cancer"
         for uid, (_, _, found, _) in tree.lesions.items()
     }
     labels = {

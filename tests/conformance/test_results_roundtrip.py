@@ -62,7 +62,7 @@ def test_report_reads_back_as_the_findings(study: Study, tmp_path: Path) -> None
         x0, y0, x1, y1 = finding.box
         assert box.roi.value.tolist() == [[x0, y0], [x1, y0], [x1, y1], [x0, y1], [x0, y0]]
         (cancer,) = box.get_measurements(codes.DCM.ProbabilityOfCancer)
-        assert cancer.value == pytest.approx(100 * finding.cancer_probability, abs=0.006)
+        assert cancer.value == pytest.approx(100 * finding.cancer_score, abs=0.006)
         segment = mask.referenced_segmentation_frame
         assert segment.referenced_sop_instance_uid == objects[0].sop_instance_uid
         assert list(segment.referenced_segment_numbers or []) == [n]

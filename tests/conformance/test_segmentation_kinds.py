@@ -41,9 +41,9 @@ def overlapping() -> list[Finding]:
     """Return three lesions, the last and most probable one on top of the others, the second without probabilities."""
     below, beside, above = mg.finding(), mg.finding(60, 60), mg.finding(52, 66, (30, 30))
     return [
-        replace(blurred(below), lesion_probability=0.6),
-        replace(beside, lesion_probability=0.6),
-        replace(blurred(above), lesion_probability=0.7),
+        replace(blurred(below), lesion_score=0.6),
+        replace(beside, lesion_score=0.6),
+        replace(blurred(above), lesion_score=0.7),
     ]
 
 

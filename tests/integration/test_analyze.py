@@ -60,7 +60,7 @@ def test_the_summary_keeps_its_contract(mixed: Path, phantom_study: list[tuple[P
         assert image["outcome"] == ("findings" if image["findings"] else "no_findings")
         for finding in image["findings"]:
             assert {
-                *("tracking_uid", "box", "lesion_probability", "malignancy_probability", "area_mm2", "long_axis_mm")
+                *("tracking_uid", "box", "lesion_score", "malignancy_score", "area_mm2", "long_axis_mm")
             } <= finding.keys()
             x0, y0, x1, y1 = finding["box"]
             assert 0 <= x0 < x1 <= phantom.pixels.shape[1]

@@ -74,7 +74,7 @@ def outcomes(written: dict[str, list[Path]], tmp_path_factory: pytest.TempPathFa
 def assert_the_lesion(outcome: Outcome, factor: int = 1) -> None:
     (finding,) = outcome.image["findings"]
     assert finding["box"] == pytest.approx([factor * edge for edge in LESION], abs=4 * factor)
-    assert finding["lesion_probability"] > 0.9
+    assert finding["lesion_score"] > 0.9
 
 
 def assert_said_everywhere(outcome: Outcome, *sentences: str) -> None:

@@ -199,8 +199,8 @@ def finding(
     return Finding(
         box=(float(column), float(row), float(column + width), float(row + height)),
         mask=LesionMask(mask, column, row),
-        lesion_probability=0.9,
-        malignancy_probability=malignancy,
+        lesion_score=0.9,
+        malignancy_score=malignancy,
         type=FindingType.MASS if malignancy > 0.5 else FindingType.CALCIFICATION,
         area_mm2=None if mm is None else float(mask.sum()) * mm * mm,
         long_axis_mm=None if mm is None else width * mm,

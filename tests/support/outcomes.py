@@ -57,5 +57,5 @@ def two_views(folder: Path) -> tuple[list[Dataset], StudyResult]:
     ccs[1].ViewCodeSequence[0].ViewModifierCodeSequence = Items([mg.code("399209000", "SCT", "Implant Displaced")])
     headers = [read_source(mg.write(cc, folder)) for cc in ccs]
     lesions = [replace(mg.finding(10 + 50 * n, 80), type=kind) for n, kind in enumerate(FindingType)]
-    lesions[-1] = replace(lesions[-1], lesion_probability=0.2)
+    lesions[-1] = replace(lesions[-1], lesion_score=0.2)
     return headers, mg.study_result([mg.image_result(headers[0], lesions), mg.image_result(headers[1])])

@@ -74,8 +74,8 @@ def found(mammogram: Mammogram, mask: Mask) -> Finding:
     return Finding(
         box=mammogram.box_to_source((float(left), float(top), float(right), float(bottom))),
         mask=lesion,
-        lesion_probability=0.9,
-        malignancy_probability=0.8,
+        lesion_score=0.9,
+        malignancy_score=0.8,
         type=FindingType.MASS,
         area_mm2=_area_mm2(lesion, mammogram.spacing_mm),
         long_axis_mm=_long_axis_mm(lesion.pixels, mammogram.spacing_mm),

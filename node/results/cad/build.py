@@ -225,7 +225,7 @@ def _algorithm(model: ModelIdentity, *more: str) -> Iterator[Dataset]:
 def _individual_impression(analysed: list[Entry], model: ModelIdentity) -> Dataset:
     """Return all findings (TID 4003); the group is to be shown if one of them is."""
     findings = [(entry, n, finding) for entry in analysed for n, finding in enumerate(entry.image.findings, start=1)]
-    most = max(finding.lesion_probability for _, _, finding in findings)
+    most = max(finding.lesion_score for _, _, finding in findings)
     return container(
         INFERRED_FROM,
         codes.INDIVIDUAL_IMPRESSION,
@@ -236,9 +236,9 @@ def _individual_impression(analysed: list[Entry], model: ModelIdentity) -> Datas
     )
 
 
-def rendering_intent(lesion_probability: float) -> codes.Code:
+def rendering_intent(lesion_score: float) -> codes.Code:
     """Return whether a workstation is expected to show a finding, or may (CID 6034)."""
-    return codes.PRESENTATION_REQUIRED if lesion_probability >= REQUIRED_FROM else codes.PRESENTATION_OPTIONAL
+    return codes.PRESENTATION_REQUIRED if lesion_score >= REQUIRED_FROM else codes.PRESENTATION_OPTIONAL
 
 
 def _single_image_finding(entry: Entry, n: int, finding: Finding, model: ModelIdentity) -> Dataset:
@@ -250,12 +250,12 @@ def _single_image_finding(entry: Entry, n: int, finding: Finding, model: ModelId
         codes.SINGLE_IMAGE_FINDING,
         codes.CAD_FINDING_TYPES[finding.type],
         [
-            coded(HAS_CONCEPT_MOD, codes.RENDERING_INTENT, rendering_intent(finding.lesion_probability)),
+            coded(HAS_CONCEPT_MOD, codes.RENDERING_INTENT, rendering_intent(finding.lesion_score)),
             text(HAS_OBS_CONTEXT, codes.TRACKING_IDENTIFIER, tracking_id(result.laterality, result.view, n)),
             uid_reference(HAS_OBS_CONTEXT, codes.TRACKING_UID, tracking_uid(result.sop_instance_uid, model, n)),
             *_algorithm(model),
-            number(HAS_PROPERTIES, codes.CERTAINTY_OF_FINDING, 100 * finding.lesion_probability, codes.PERCENT),
-            number(HAS_PROPERTIES, codes.PROBABILITY_OF_CANCER, 100 * finding.cancer_probability, codes.PERCENT),
+            number(HAS_PROPERTIES, codes.CERTAINTY_OF_FINDING, 100 * finding.lesion_score, codes.PERCENT),
+            number(HAS_PROPERTIES, codes.PROBABILITY_OF_CANCER, 100 * finding.cancer_score, codes.PERCENT),
             region(HAS_PROPERTIES, codes.CENTER, "POINT", [centre], on_image),
             region(HAS_PROPERTIES, codes.OUTLINE, "POLYLINE", [*points, points[0]], on_image),
         ],

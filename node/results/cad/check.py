@@ -140,11 +140,11 @@ def _finding_faults(ds: Dataset, group: Dataset, image: ImageResult, finding: Fi
     """Compare kind, numbers and place of one finding."""
     if value_of(group) != codes.CAD_FINDING_TYPES[finding.type].value:
         yield f"kind is {value_of(group)}, not that of a {finding.type}"
-    if _values(group, codes.RENDERING_INTENT) != [rendering_intent(finding.lesion_probability).value]:
+    if _values(group, codes.RENDERING_INTENT) != [rendering_intent(finding.lesion_score).value]:
         yield f"{codes.RENDERING_INTENT.meaning} does not match its probability"
     for name, value in (
-        (codes.CERTAINTY_OF_FINDING, 100 * finding.lesion_probability),
-        (codes.PROBABILITY_OF_CANCER, 100 * finding.cancer_probability),
+        (codes.CERTAINTY_OF_FINDING, 100 * finding.lesion_score),
+        (codes.PROBABILITY_OF_CANCER, 100 * finding.cancer_score),
     ):
         told = _values(group, name)
         if len(told) != 1 or abs(float(told[0]) - value) > ROUNDING:

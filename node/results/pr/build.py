@@ -125,7 +125,7 @@ def presentation_description(image: ImageResult) -> str:
 
 def label(n: int, finding: Finding) -> str:
     """Return the label of finding ``n`` (from 1) of an image."""
-    return f"lesion {n}: {finding.lesion_probability:.0%} lesion, {finding.cancer_probability:.0%} cancer"
+    return f"lesion {n}: {finding.lesion_score:.0%} lesion, {finding.cancer_score:.0%} cancer"
 
 
 def line(mask: LesionMask) -> Points:

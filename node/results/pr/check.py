@@ -133,6 +133,6 @@ def _label_faults(texts: Sequence[Dataset], image: ImageResult, source: Dataset,
                 yield f"label {text.UnformattedTextValue!r} extends beyond the image"
     for n, finding in enumerate(image.findings, start=1):
         said = [t.UnformattedTextValue for t in by_uid.get(tracking_uid(image.sop_instance_uid, model, n), [])]
-        due = f"lesion {n}: {finding.lesion_probability:.0%} lesion, {finding.cancer_probability:.0%} cancer"
+        due = f"lesion {n}: {finding.lesion_score:.0%} lesion, {finding.cancer_score:.0%} cancer"
         if said != [due]:
             yield f"label of finding {n} is {said}, not {due!r}"

@@ -212,8 +212,8 @@ def tell(page: Page) -> Iterator[str]:
         for row in (row for row in page.rows if row.view == view.name):
             size = "" if row.size_mm is None else f", {row.size_mm:.0f} mm"
             yield (
-                f"{view.name} lesion {row.n} ({row.type}): {row.lesion_probability:.0%} lesion, "
-                f"{row.cancer_probability:.0%} cancer{size}"
+                f"{view.name} lesion {row.n} ({row.type}): {row.lesion_score:.0%} lesion, "
+                f"{row.cancer_score:.0%} cancer{size}"
             )
         if view.pixels is not None and not view.marks:
             yield f"{view.name}: no findings"
@@ -323,7 +323,7 @@ def _view(
     marks = []
     for finding in image.findings:
         points = contour(finding.mask) / extent
-        marks.append(Mark(np.where((across, down), 1 - points, points), finding.cancer_probability))
+        marks.append(Mark(np.where((across, down), 1 - points, points), finding.cancer_score))
     return View(
         name=name,
         laterality=laterality,
@@ -340,8 +340,8 @@ def _row(name: str, n: int, finding: Finding) -> Row:
         view=name,
         n=n,
         type=finding.type.value.replace("_", " "),
-        lesion_probability=finding.lesion_probability,
-        cancer_probability=finding.cancer_probability,
+        lesion_score=finding.lesion_score,
+        cancer_score=finding.cancer_score,
         size_mm=finding.long_axis_mm,
     )
 

@@ -82,8 +82,8 @@ def _due(result: StudyResult, sources: Mapping[str, Dataset]) -> Iterator[tuple[
             size = "" if finding.long_axis_mm is None else f", {finding.long_axis_mm:.0f} mm"
             yield (
                 view,
-                f"lesion {n} ({finding.type.value.replace('_', ' ')}): {finding.lesion_probability:.0%} lesion, "
-                f"{finding.cancer_probability:.0%} cancer{size}",
+                f"lesion {n} ({finding.type.value.replace('_', ' ')}): {finding.lesion_score:.0%} lesion, "
+                f"{finding.cancer_score:.0%} cancer{size}",
             )
 
 

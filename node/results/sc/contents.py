@@ -64,8 +64,8 @@ class Row:
     view: str
     n: int
     type: str
-    lesion_probability: float
-    cancer_probability: float
+    lesion_score: float
+    cancer_score: float
     size_mm: float | None
 
 

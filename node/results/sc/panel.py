@@ -110,8 +110,8 @@ def _table(page: Page, size: int, shown: int) -> Iterator[Line]:
             f" {row.n}",
             row.view,
             row.type.removeprefix("architectural "),
-            f"{row.lesion_probability:.0%}",
-            f"{row.cancer_probability:.0%}",
+            f"{row.lesion_score:.0%}",
+            f"{row.cancer_score:.0%}",
             "-" if row.size_mm is None else f"{row.size_mm:.0f}",
         )
         yield _table_line(cells, size, size, swatch=COLOURS[(row.n - 1) % len(COLOURS)])

@@ -121,7 +121,7 @@ def _same(frame: NDArray[np.uint8], mask: LesionMask, due: NDArray[np.uint8 | np
 def _label_faults(labels: NDArray[np.uint8], findings: Sequence[Finding]) -> Iterator[str]:
     """Remove each finding's pixels, the most probable first, and check that its label is what its mask had left."""
     left = np.ones(labels.shape, dtype=bool)
-    for n, finding in sorted(enumerate(findings, start=1), key=lambda pair: -pair[1].lesion_probability):
+    for n, finding in sorted(enumerate(findings, start=1), key=lambda pair: -pair[1].lesion_score):
         mask = finding.mask.paste(*labels.shape)
         if not np.array_equal(labels == n, mask & left):
             yield f"label {n} is not what more probable lesions leave of the mask of finding {n}"

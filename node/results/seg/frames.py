@@ -86,7 +86,7 @@ def label_frame(findings: Sequence[Finding], rows: int, columns: int) -> NDArray
     if len(findings) > MAX_LABELS:
         raise ValueError(f"{len(findings)} findings for {MAX_LABELS} labels")
     labels = np.zeros((rows, columns), dtype=np.uint8)
-    numbered = sorted(enumerate(findings, start=1), key=lambda pair: (pair[1].lesion_probability, -pair[0]))
+    numbered = sorted(enumerate(findings, start=1), key=lambda pair: (pair[1].lesion_score, -pair[0]))
     for n, finding in numbered:
         labels[_window(finding.mask, rows, columns)][finding.mask.pixels] = n
     return labels

@@ -214,12 +214,12 @@ def _lesion_faults(
         yield "the segment's source image is not its image"
     if spacing_note(image) not in _values(items, codes.ALGORITHM_PARAMETERS.value):
         yield "does not say which pixel spacing its sizes are based on"
-    side = codes.MALIGNANT if finding.malignancy_probability >= 0.5 else codes.BENIGN
+    side = codes.MALIGNANT if finding.malignancy_score >= 0.5 else codes.BENIGN
     if _values(items, codes.MALIGNANCY_CLASS.value) != [side.value]:
         yield f"{codes.MALIGNANCY_CLASS.meaning} is not {side.meaning}"
     due = {
-        codes.PROBABILITY_OF_CANCER: 100 * finding.cancer_probability,
-        codes.CERTAINTY_OF_FINDING: 100 * finding.lesion_probability,
+        codes.PROBABILITY_OF_CANCER: 100 * finding.cancer_score,
+        codes.CERTAINTY_OF_FINDING: 100 * finding.lesion_score,
         codes.AREA: finding.area_mm2,
         codes.LONG_AXIS: finding.long_axis_mm,
     }

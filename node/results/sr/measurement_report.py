@@ -280,7 +280,7 @@ def _lesions(source: Dataset, image: ImageResult, seg: Segmentation, model: Mode
 def _box_group(source: Dataset, finding: Finding, model: ModelIdentity, common: dict[str, Any]) -> Group:
     """Return the group of the box: how likely it is to be a lesion, and a malignant one (TID 1410)."""
     x0, y0, x1, y1 = finding.box
-    malignant = finding.malignancy_probability >= 0.5
+    malignant = finding.malignancy_score >= 0.5
     return PlanarROIMeasurementsAndQualitativeEvaluations(
         referenced_region=ImageRegion(
             GraphicTypeValues.POLYLINE,
@@ -289,8 +289,8 @@ def _box_group(source: Dataset, finding: Finding, model: ModelIdentity, common: 
         ),
         geometric_purpose=codes.BOUNDED_BY,
         measurements=[
-            _percent(codes.PROBABILITY_OF_CANCER, finding.cancer_probability),
-            _percent(codes.CERTAINTY_OF_FINDING, finding.lesion_probability),
+            _percent(codes.PROBABILITY_OF_CANCER, finding.cancer_score),
+            _percent(codes.CERTAINTY_OF_FINDING, finding.lesion_score),
         ],
         qualitative_evaluations=[
             QualitativeEvaluation(codes.MALIGNANCY_CLASS, codes.MALIGNANT if malignant else codes.BENIGN)

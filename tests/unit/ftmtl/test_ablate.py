@@ -34,7 +34,7 @@ def test_variants_over_seeds_on_unseen_images(recipe: Recipe, tmp_path: Path) ->
     assert all([case.image_id for case in listed] == unseen for listed in cases.values())
     same, other = (
         [[getattr(f, key) for case in cases[name] for f in case.findings] for name in ("D-s5", "D-shuffle-s5")]
-        for key in ("lesion_probability", "malignancy_probability")
+        for key in ("lesion_score", "malignancy_score")
     )
     assert same[0] == same[1]
     assert other[0] != other[1]

@@ -24,7 +24,7 @@ def test_an_obvious_mass_is_the_first_blob(side: str) -> None:
     first = image.findings[0]
     assert iou(first.box, truth.box) > 0.4
     assert dice(first.mask, truth.mask) > 0.6
-    scores = [finding.lesion_probability for finding in image.findings]
+    scores = [finding.lesion_score for finding in image.findings]
     assert scores == sorted(scores, reverse=True)
     assert len(scores) <= 20
     (again,), malignancy = BlobDetector().examine([mammogram], [[truth.box]])

@@ -65,7 +65,7 @@ def test_the_same_study_gives_the_same_result(predictor: Predictor) -> None:
     alone = [predictor.predict("2.25.1", [image]).images[0] for image in images]
     for a, b, c in zip(first.images, second.images, alone, strict=True):
         assert [f.box for f in a.findings] == [f.box for f in b.findings] == [f.box for f in c.findings]
-        assert [f.lesion_probability for f in a.findings] == [f.lesion_probability for f in b.findings]
+        assert [f.lesion_score for f in a.findings] == [f.lesion_score for f in b.findings]
         assert all(np.array_equal(f.mask.pixels, g.mask.pixels) for f, g in zip(a.findings, b.findings, strict=True))
 
 

@@ -260,8 +260,8 @@ def test_summary_is_the_contract() -> None:
         "tracking_uid": tracking_uid("1.2.3", MODEL, 1),
         "type": "mass",
         "box": [10.0, 20.0, 14.0, 24.0],
-        "lesion_probability": 0.9,
-        "malignancy_probability": 0.5,
+        "lesion_score": 0.9,
+        "malignancy_score": 0.5,
         "area_mm2": pytest.approx(0.16),
         "long_axis_mm": None,
     }
