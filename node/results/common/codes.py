@@ -13,22 +13,21 @@ ABNORMAL = Code("49755003", "SCT", "Morphologically Abnormal Structure")
 LESION = Code("52988006", "SCT", "Lesion")
 MASS = Code("4147007", "SCT", "Mass")
 
-SEGMENT_TYPES = {
-    FindingType.MASS: MASS,
-    FindingType.CALCIFICATION: LESION,
-    FindingType.DISTORTION: LESION,
-    FindingType.ASYMMETRY: LESION,
-    FindingType.LESION: LESION,
-}
-"""Segmented property types; CID 7159 has none for a calcification, a distortion or an asymmetry."""
+CALCIFICATION_CLUSTER = Code("129769006", "SCT", "Calcification Cluster")
+DISTORTION = Code("129792006", "SCT", "Architectural distortion of breast")
+ASYMMETRY = Code("129790003", "SCT", "Asymmetric breast tissue")
 
 FINDING_TYPES = {
     FindingType.MASS: MASS,
-    FindingType.CALCIFICATION: Code("309587003", "SCT", "Calcification of breast"),
-    FindingType.DISTORTION: Code("129792006", "SCT", "Architectural distortion of breast"),
-    FindingType.ASYMMETRY: Code("129790003", "SCT", "Asymmetric breast tissue"),
+    FindingType.CALCIFICATION: CALCIFICATION_CLUSTER,
+    FindingType.DISTORTION: DISTORTION,
+    FindingType.ASYMMETRY: ASYMMETRY,
     FindingType.LESION: LESION,
 }
+"""Kinds of lesions, in measurement reports and as Segmented Property Types.
+
+CID 7159 has none for calcifications, distortions and asymmetries, but it may be extended (PS3.16 7.1.2).
+"""
 
 ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
 DEVICE = Code("121007", "DCM", "Device")
@@ -59,6 +58,14 @@ MALIGNANT = Code("21594007", "SCT", "Malignant")
 SCHEME = "99FTMTL"
 MALIGNANCY_CLASS = Code("MALIGNANCY_CLASS", SCHEME, "AI malignancy class")
 """Whether the probability of malignancy is at least one half; the standard has no code for it."""
+
+LESION_SCORE = Code("LESION_SCORE", SCHEME, "Lesion score, uncalibrated")
+MALIGNANCY_SCORE = Code("MALIGNANCY_SCORE", SCHEME, "Malignancy score given a lesion, uncalibrated")
+CANCER_SCORE = Code("CANCER_SCORE", SCHEME, "Cancer score, uncalibrated")
+"""The model's scores. The standard has codes for probabilities only, and these are none."""
+
+RANGE_TO_100 = Code("{0:100}", "UCUM", "range: 0:100")
+"""Their unit; a percentage would be taken for a probability."""
 
 CAD_SUMMARY = Code("111017", "DCM", "CAD Processing and Findings Summary")
 ALL_SUCCEEDED_WITHOUT_FINDINGS = Code("111241", "DCM", "All algorithms succeeded; without findings")
@@ -116,8 +123,8 @@ DENSITY = Code("129793001", "SCT", "Mammography breast density")
 # the only other candidate, "Selected region", is not a lesion and takes no probability of cancer.
 CAD_FINDING_TYPES = {
     FindingType.MASS: DENSITY,
-    FindingType.CALCIFICATION: Code("129769006", "SCT", "Calcification Cluster"),
-    FindingType.DISTORTION: Code("129792006", "SCT", "Architectural distortion of breast"),
+    FindingType.CALCIFICATION: CALCIFICATION_CLUSTER,
+    FindingType.DISTORTION: DISTORTION,
     FindingType.ASYMMETRY: DENSITY,
     FindingType.LESION: DENSITY,
 }

@@ -222,7 +222,7 @@ def _segment(image: ImageResult, model: ModelIdentity, n: int, finding: Finding)
         segment_number=n,
         segment_label=f"{finding.type.value.capitalize()} {n}",
         segmented_property_category=codes.ABNORMAL,
-        segmented_property_type=codes.SEGMENT_TYPES[finding.type],
+        segmented_property_type=codes.FINDING_TYPES[finding.type],
         algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=AlgorithmIdentificationSequence(
             name=model.name[:64],
