@@ -37,11 +37,13 @@ from node.results.common.content import (
     time,
     uid_reference,
 )
-from node.results.common.naming import object_uid, tracking_id, tracking_uid
-from node.results.common.outcome import known_images, outcome_code, outcome_parts, reason_of, remark_lines, where
+from node.results.common.finish import PENDING, Clock, Origin, finish, now
+from node.results.common.naming import series_description, series_number, tracking_uid
+from node.results.common.outcome import known_images, outcome_code, reason_of, remark_lines, where
 from node.results.common.outline import outline
-from node.results.common.source import PATIENT_AND_STUDY, UTF8
-from node.results.common.stamp import RESEARCH_NOTICE, algorithm_parameters, equipment, nameless, stamp
+from node.results.common.request import refer_to_requests
+from node.results.common.source import PATIENT_AND_STUDY
+from node.results.common.stamp import RESEARCH_NOTICE, algorithm_parameters, equipment, nameless
 from node.results.study import Expected, Made, Study
 
 REQUIRED_FROM = 0.5
@@ -71,11 +73,17 @@ class Entry(NamedTuple):
 
 def make(study: Study, kind: ObjectKind) -> Iterator[Made]:
     """Yield the CAD report of the study."""
-    report = build_cad_report(list(study.headers.values()), study.result, study.missing)
-    yield Made(report, Expected(study.result, study.headers, missing=study.missing))
+    report = build_cad_report(list(study.headers.values()), study.result, study.missing, clock=study.clock)
+    yield Made(report, Expected(kind, study.result, study.headers, missing=study.missing))
 
 
-def build_cad_report(sources: Sequence[Dataset], result: StudyResult, missing: Mapping[str, Dataset] = {}) -> Dataset:
+def build_cad_report(
+    sources: Sequence[Dataset],
+    result: StudyResult,
+    missing: Mapping[str, Dataset] = {},
+    *,
+    clock: Clock = now,
+) -> Dataset:
     """Return the CAD report of a study.
 
     Parameters
@@ -108,7 +116,7 @@ def build_cad_report(sources: Sequence[Dataset], result: StudyResult, missing: M
     root = container("", codes.CAD_REPORT, _content(library, result))
     root.ContentTemplateSequence = Items([_template()])
     ds.update(root)
-    stamp(ds, [entry.header for entry in library], result.model)
+    finish(ds, ObjectKind.CAD, Origin([entry.header for entry in library], result.images, result.model), clock)
     return ds
 
 
@@ -119,13 +127,11 @@ def _document(library: list[Entry], result: StudyResult) -> Dataset:
     for keyword in PATIENT_AND_STUDY:
         if keyword in patient:
             ds.add(patient[keyword])
-    analysed = [entry.image.sop_instance_uid for entry in library if entry.analysed]
-    parts = outcome_parts(analysed, [entry.image.sop_instance_uid for entry in library], result)
-    ds.SpecificCharacterSet = UTF8
-    ds.SOPClassUID, ds.SOPInstanceUID = MammographyCADSRStorage, UID(object_uid("cad", parts, model))
-    ds.Modality, ds.SeriesInstanceUID = "SR", object_uid("cad-series", parts, model)
-    ds.SeriesNumber, ds.InstanceNumber = ObjectKind.CAD.row.series_number, 1
-    ds.SeriesDescription = "AI Mammography CAD SR (RESEARCH)"
+    ds.SOPClassUID, ds.SOPInstanceUID = MammographyCADSRStorage, UID(PENDING)
+    ds.Modality, ds.SeriesInstanceUID = "SR", PENDING
+    ds.SeriesNumber, ds.InstanceNumber = series_number(ObjectKind.CAD, model), 1
+    ds.SeriesDescription = series_description("AI Mammography CAD SR", model)
+    refer_to_requests(ds, library[0].header)
     ds.ReferencedPerformedProcedureStepSequence = Items()
     ds.PerformedProcedureCodeSequence = Items()
     device = equipment(model)
@@ -251,7 +257,7 @@ def _single_image_finding(entry: Entry, n: int, finding: Finding, model: ModelId
         codes.CAD_FINDING_TYPES[finding.type],
         [
             coded(HAS_CONCEPT_MOD, codes.RENDERING_INTENT, rendering_intent(finding.lesion_score)),
-            text(HAS_OBS_CONTEXT, codes.TRACKING_IDENTIFIER, tracking_id(result.laterality, result.view, n)),
+            text(HAS_OBS_CONTEXT, codes.TRACKING_IDENTIFIER, f"{where(result)} lesion {n}"),
             uid_reference(HAS_OBS_CONTEXT, codes.TRACKING_UID, tracking_uid(result.sop_instance_uid, model, n)),
             *_algorithm(model),
             number(HAS_PROPERTIES, codes.CERTAINTY_OF_FINDING, 100 * finding.lesion_score, codes.PERCENT),
