@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from pydicom.dataset import Dataset
 
-from ftmtl.findings import ImageResult, StudyResult
+from ftmtl.findings import Attempt, ImageResult, StudyResult
 from node.results.common import codes
 from node.results.common.naming import side_and_view, study_parts
 
@@ -69,15 +70,36 @@ def outcome_parts(analysed: Sequence[str], listed: Collection[str], result: Stud
     return [*parts, *(part for version in versions for part in version), *study_parts(result)]
 
 
-def outcome_code(analysed: Iterable[ImageResult], result: StudyResult) -> codes.Code:
-    """Return how the analysis ended (CID 6047)."""
-    images = list(analysed)
-    if not images:
+def outcome_code(result: StudyResult) -> codes.Code:
+    """Return how the analysis ended (CID 6047); only the mammograms count that the model was to read."""
+    read = [image for image in result.mammograms if image.was_read]
+    if not read:
         return codes.NONE_SUCCEEDED
-    found = any(image.findings for image in images)
-    if len(images) < len(result.images):
+    found = any(image.findings for image in read)
+    if len(read) < len(tried(result)):
         return codes.NOT_ALL_SUCCEEDED_WITH_FINDINGS if found else codes.NOT_ALL_SUCCEEDED_WITHOUT_FINDINGS
     return codes.ALL_SUCCEEDED_WITH_FINDINGS if found else codes.ALL_SUCCEEDED_WITHOUT_FINDINGS
+
+
+def image_status(image: ImageResult) -> codes.Code:
+    """Return whether the detections on a mammogram succeeded or failed, or were not attempted (CID 6042)."""
+    if image.was_read:
+        return codes.SUCCEEDED
+    return codes.FAILED if image.attempt is Attempt.MADE else codes.NOT_ATTEMPTED
+
+
+def tried(result: StudyResult) -> list[ImageResult]:
+    """Return the mammograms that the model was to read, as they are hung, whether it could or not."""
+    return [image for image in result.mammograms if image.was_read or image.attempt is Attempt.MADE]
+
+
+def left_aside_lines(result: StudyResult) -> list[str]:
+    """Return which images the outcome is not about, and why: one line for each reason."""
+    counts = Counter(reason_of(image) for image in result.left_aside)
+    return [
+        f"Left aside, as the model does not read {'it: 1 image' if count == 1 else f'them: {count} images'}. {reason}"
+        for reason, count in counts.items()
+    ]
 
 
 def hung(result: StudyResult) -> list[ImageResult]:

@@ -89,7 +89,7 @@ def _evaluation_faults(
     items = [item for container in containers for item in children(container)]
     analysed = [image for image in result.images if image.sop_instance_uid in sources]
     for name, value in (
-        (codes.CAD_SUMMARY, outcome_code(analysed, result).value),
+        (codes.CAD_SUMMARY, outcome_code(result).value),
         (codes.IMPRESSION_DESCRIPTION, impression(analysed, result)),
     ):
         told = [value_of(item.ds) for item in items if item.name == name.value]

@@ -195,7 +195,7 @@ def _evaluations(images: Sequence[Known], result: StudyResult) -> Dataset:
         CONTAINS,
         codes.QUALITATIVE_EVALUATIONS,
         [
-            coded(CONTAINS, codes.CAD_SUMMARY, outcome_code(analysed, result)),
+            coded(CONTAINS, codes.CAD_SUMMARY, outcome_code(result)),
             text(CONTAINS, codes.IMPRESSION_DESCRIPTION, impression(analysed, result)),
             *_comments(images, result),
         ],
