@@ -48,6 +48,8 @@ class Expected:
         By SOP Instance UID: normalised headers of images that reports name although they were not analysed.
     predecessor
         The report that the new report replaces, if there is one.
+    only
+        SOP Instance UID of the only image that a report is about; empty if it is about the whole study.
     """
 
     result: StudyResult
@@ -55,6 +57,7 @@ class Expected:
     segmentations: Mapping[str, Dataset] = field(default_factory=dict)
     missing: Mapping[str, Dataset] = field(default_factory=dict)
     predecessor: Predecessor | None = None
+    only: str = ""
 
 
 class Made(NamedTuple):

@@ -31,6 +31,16 @@ class Known(NamedTuple):
     analysed: bool
 
 
+def referable(result: StudyResult, headers: Mapping[str, Dataset]) -> dict[str, Dataset]:
+    """Return the headers that a report refers to, by SOP Instance UID.
+
+    They are those of the mammograms that the outcome is about; or all, if none of these has a header: a report needs
+    one for its patient and study.
+    """
+    mammograms = {image.sop_instance_uid for image in result.mammograms}
+    return {uid: header for uid, header in headers.items() if uid in mammograms} or dict(headers)
+
+
 def known_images(sources: Sequence[Dataset], result: StudyResult, missing: Mapping[str, Dataset]) -> list[Known]:
     """Return the images that a report can refer to: those that were analysed, then the others by UID.
 

@@ -6,7 +6,6 @@ The report of the study is still the one of :mod:`node.results.sr.build`; these 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from highdicom.seg import Segmentation
 from highdicom.sr import Comprehensive3DSR, ComprehensiveSR
@@ -61,7 +60,7 @@ def _report(
 ) -> Comprehensive3DSR | ComprehensiveSR:
     """Build the report of a study of one image, under a name and UIDs of its own."""
     uid = source.SOPInstanceUID
-    report = build_report([source], replace(result, images=(image,)), {uid: segmentations[uid]})
+    report = build_report([source], result, {uid: segmentations[uid]}, only=image.sop_instance_uid)
     report.SOPInstanceUID = UID(object_uid("sr-ohif", image_parts(image), result.model))
     report.file_meta.MediaStorageSOPInstanceUID = report.SOPInstanceUID
     report.SeriesInstanceUID = object_uid("sr-ohif-series", image_parts(image), result.model)
