@@ -211,7 +211,7 @@ def test_each_report_outlines_its_lesion_read_only(session: Session) -> None:
             check_outlined(screen, points)
         step = session.report["steps"][f"{view.name}-sr"]
         assert step["unopened"] == ["SR"]
-        assert "Probability of cancer: 72.00 %" in "".join(step["texts"])
+        assert "Cancer score, uncalibrated: 72.00 {0:100}" in "".join(step["texts"])
         with pytest.raises(Misplaced):
             check_outlined(screen, polygons[0] + np.array([25, 0]))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from highdicom.sr import srread
@@ -10,7 +9,7 @@ from pydicom.dataset import Dataset
 from support import mg
 from support.objects import write
 from support.studies import Study
-from support.validators import Run, about_a_label_map, errors
+from support.validators import Run, errors
 
 from ftmtl.findings import StudyResult
 from node.results.build import build_results
@@ -39,12 +38,11 @@ def test_each_image_with_findings_has_a_report_of_its_own(study: Study, tmp_path
     assert len({report.SeriesInstanceUID for report in reports.values()}) == len(reports)
     assert [report.SeriesNumber for report in reports.values()] == list(range(4901, 4901 + len(reports)))
     headers = {header.SOPInstanceUID: header for header in study.headers}
-    images = {image.sop_instance_uid: image for image in result.images}
     for uid, report in reports.items():
         path = write(report, tmp_path / "sr")
-        check_object(path, Expected(replace(result, images=(images[uid],)), {uid: headers[uid]}, {uid: segs[uid]}))
+        check_object(path, Expected(result, {uid: headers[uid]}, {uid: segs[uid]}, only=uid))
         _, lines = run_tool("dciodvfy", "-new", path)
-        assert not [line for line in errors(lines) if not about_a_label_map(line, segs[uid])]
+        assert not errors(lines)
         assert {instance for _, _, instance, _ in srread(path).get_evidence()} == {uid, segs[uid].SOPInstanceUID}
         assert "OHIF" in report.SeriesDescription
     again = reports_of(study, result)[1]

@@ -111,7 +111,7 @@ def build_report(
     result = about(result, only)
     headers_of = {str(header.SOPInstanceUID): header for header in sources} | dict(missing)
     told = referable(result, headers_of)
-    images = known_images(sources, result, {uid: header for uid, header in missing.items() if uid in told})
+    images = [known for known in known_images(sources, result, missing) if known.image.sop_instance_uid in told]
     place = {image.sop_instance_uid: n for n, image in enumerate(result.hung)}
     images.sort(key=lambda known: place[known.image.sop_instance_uid])
     headers = [known.header for known in images]
