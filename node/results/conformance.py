@@ -11,6 +11,7 @@ with the findings by other means.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from os import PathLike
@@ -71,7 +72,7 @@ def check_object(path: str | PathLike[str], expected: Expected) -> None:
     try:
         for fault in _faults(ds, expected):
             faults.append(fault)
-    except ODD_VALUE as error:
+    except (*ODD_VALUE, struct.error) as error:
         faults.append(f"is malformed: {error}")
     if faults:
         raise ResultRejected(f"{ds.get('Modality', 'object')} {ds.get('SOPInstanceUID', '?')}", faults)

@@ -25,7 +25,7 @@ from node.domain import Predecessor
 from node.errors import ReportUnusable
 from node.kinds import ObjectKind
 from node.results.common import codes
-from node.results.common.content import children, item_at, name_of, points_of, value_of, walk
+from node.results.common.content import children, item_at, points_of, value_of, walk
 
 REPORTS = (Comprehensive3DSRStorage, ComprehensiveSRStorage)
 """SOP classes of measurement reports."""
@@ -33,7 +33,7 @@ REPORTS = (Comprehensive3DSRStorage, ComprehensiveSRStorage)
 _KINDS = {**dict.fromkeys(map(str, REPORTS), ObjectKind.SR), str(MammographyCADSRStorage): ObjectKind.CAD}
 """The kinds of reports that may be replaced, by SOP class."""
 
-_TRACKING_UID, _PROBABILITY, _CERTAINTY, _REGION, _GROUP = "112040", "111047", "111012", "111030", "125007"
+_GROUP = "125007"
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class ReadFinding:
     cancer_score, lesion_score
         0 to 1, or None if the report does not say.
     outline
-        Closed line of a presentation state or a CAD report, shape (points, 2) = column, row, or None if none was given.
+        Closed line of a presentation state or, without one, of a report; shape (points, 2) = column, row.
     """
 
     tracking_uid: str
@@ -98,7 +98,7 @@ def read_findings(paths: Iterable[Path]) -> list[ReadFinding]:
             found |= {f.tracking_uid: f for f in _regions(ds)}
         elif ds.SOPClassUID == GrayscaleSoftcopyPresentationStateStorage:
             outlines |= dict(_outlines(ds))
-    return [replace(f, mask=segments.get(uid), outline=outlines.get(uid)) for uid, f in found.items()]
+    return [replace(f, mask=segments.get(uid), outline=outlines.get(uid, f.outline)) for uid, f in found.items()]
 
 
 def _segments(ds: Dataset) -> Iterator[tuple[str, NDArray[np.bool_]]]:
@@ -121,17 +121,18 @@ def _regions(ds: Dataset) -> Iterator[ReadFinding]:
     for name, _, group in walk(ds):
         if name != _GROUP:
             continue
-        items = {name_of(item): item for item in group.ContentSequence}
-        region = items.get(_REGION) or next((i for i in group.ContentSequence if i.ValueType == "SCOORD"), None)
+        items = {item.name: item.ds for item in children(group)}
+        region = items.get(codes.IMAGE_REGION.value)
         if region is None:
             continue
         yield ReadFinding(
-            str(items[_TRACKING_UID].UID),
+            str(items[codes.TRACKING_UID.value].UID),
             str(region.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID),
             None,
             _box(region),
-            _fraction(items.get(_PROBABILITY)),
-            _fraction(items.get(_CERTAINTY)),
+            _fraction(items.get(codes.CANCER_SCORE.value)),
+            _fraction(items.get(codes.LESION_SCORE.value)),
+            points_of(region),
         )
 
 

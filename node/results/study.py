@@ -61,6 +61,8 @@ class Expected:
         By SOP Instance UID: normalised headers of images that reports name although they were not analysed.
     predecessor
         The report that the new report replaces, if there is one.
+    only
+        SOP Instance UID of the only image that a report is about; empty if it is about the whole study.
     """
 
     kind: ObjectKind
@@ -69,6 +71,7 @@ class Expected:
     segmentations: Mapping[str, Dataset] = field(default_factory=dict)
     missing: Mapping[str, Dataset] = field(default_factory=dict)
     predecessor: Predecessor | None = None
+    only: str = ""
 
     @property
     def images(self) -> tuple[ImageResult, ...]:

@@ -25,6 +25,7 @@ from support.places import ROOT
 from support.screens import Misplaced, Rectangle, burn_ring, check_filled, check_outlined, read_screen
 
 from ftmtl.findings import Finding, ImageResult, LesionMask
+from node.kinds import ObjectKind
 from node.results.common.content import points_of, walk
 from node.results.common.source import read_source
 from node.results.seg.build import build_segmentation
@@ -119,7 +120,7 @@ def make_views(folder: Path, study: str, views: int, *, mirror: bool = False) ->
         images.append(mg.image_result(headers[-1], list(map(mirrored, findings)) if mirror else findings, mm))
     result = mg.study_result(images, study)
     segs = {
-        h.SOPInstanceUID: build_segmentation(h, i, mg.MODEL, 901 + n, "seg-ohif")
+        h.SOPInstanceUID: build_segmentation(h, i, result, n, ObjectKind.SEG_OHIF)
         for n, (h, i) in enumerate(zip(headers, images, strict=True))
     }
     reports = build_reports_ohif(headers, result, segs)
@@ -211,7 +212,7 @@ def test_each_report_outlines_its_lesion_read_only(session: Session) -> None:
             check_outlined(screen, points)
         step = session.report["steps"][f"{view.name}-sr"]
         assert step["unopened"] == ["SR"]
-        assert "Probability of cancer: 72.00 %" in "".join(step["texts"])
+        assert "Cancer score, uncalibrated: 72.00 {0:100}" in "".join(step["texts"])
         with pytest.raises(Misplaced):
             check_outlined(screen, polygons[0] + np.array([25, 0]))
 

@@ -16,6 +16,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from support import mg
 from support.every_kind import OF_THE_STUDY, REPORTS
+from support.measurement_reports import groups
 from support.objects import enclosed, source_of
 from support.studies import WITH_PIXELS, Study, make_study
 
@@ -112,9 +113,12 @@ def test_every_kind_names_the_same_lesions(name: str, grow: Grow) -> None:
     for kind in MASKS:
         segments = [s for ds in tree.read(kind) for s in ds.SegmentSequence if s.SegmentNumber]
         assert sorted((s.TrackingUID, s.TrackingID) for s in segments) == sorted(due), kind
-    for kind in (*REPORTS, Kind.CAD):
-        told = [tracked(item.ds) for ds in tree.read(kind) for item in walk(ds)]
-        assert {pair for pair in told if pair} == due, kind
+    told = [tracked(item.ds) for ds in tree.read(Kind.CAD) for item in walk(ds)]
+    assert {pair for pair in told if pair} == due
+    numbered = {(x.tracking_uid, x.tracking_id) for on_image in lesions_of(tree.result).values() for x in on_image}
+    for kind in REPORTS:
+        told = [tracked(group) for ds in tree.read(kind) for group in groups(ds)]
+        assert sorted(told) == sorted(numbered), kind
     drawn = [g for ds in tree.read(Kind.PR) for g in ds.GraphicAnnotationSequence[0].GraphicObjectSequence]
     assert sorted((g.TrackingUID, g.TrackingID) for g in drawn) == sorted(due)
 
@@ -162,30 +166,33 @@ def test_every_segmentation_has_the_masks(name: str, grow: Grow) -> None:
 
 
 @OF_EACH
-def test_reports_point_at_the_segments_of_the_same_lesions(name: str, grow: Grow) -> None:
+def test_reports_have_the_segmentations_of_the_same_lesions_as_evidence(name: str, grow: Grow) -> None:
+    """A lesion's segment is the one of its Tracking UID; its segmentation is there for the report to refer to."""
     tree = grow(name)
     for reports, masks in ((REPORTS[:2], Kind.SEG), (REPORTS[2:], Kind.SEG_OHIF)):
         segments = {
-            (ds.SOPClassUID, ds.SOPInstanceUID, segment.SegmentNumber): segment.TrackingUID
+            (ds.SOPInstanceUID, segment.TrackingUID)
             for ds in tree.read(masks)
             for segment in ds.SegmentSequence
             if segment.SegmentNumber
         }
         for kind in reports:
-            pointed = []
+            pointed = set()
             for ds in tree.read(kind):
-                for group in (item.ds for item in walk(ds) if tracked(item.ds)):
-                    for segment in (item.ds for item in children(group) if item.name == "121214"):
-                        of = segment.ReferencedSOPSequence[0]
-                        key = of.ReferencedSOPClassUID, of.ReferencedSOPInstanceUID, of.ReferencedSegmentNumber
-                        pointed.append((segments[key], tracked(group)[0]))
-            assert sorted(pointed) == [(uid, uid) for uid in sorted(tree.lesions)], kind
+                (study,) = ds.CurrentRequestedProcedureEvidenceSequence
+                listed = [i for series in study.ReferencedSeriesSequence for i in series.ReferencedSOPSequence]
+                evidence = {i.ReferencedSOPInstanceUID for i in listed}
+                told = {tracked(item.ds)[0] for item in walk(ds) if tracked(item.ds)} & tree.lesions.keys()
+                pointed |= {(seg, uid) for seg, uid in segments if seg in evidence and uid in told}
+            assert pointed == segments, kind
+            assert {uid for _, uid in pointed} == tree.lesions.keys(), kind
 
 
 @OF_EACH
 def test_outlines_enclose_the_masks(name: str, grow: Grow) -> None:
-    """Those of presentation states and of the CAD report are the same, and each is its segment's border."""
+    """Those of reports, presentation states and the CAD report are the same, and each is its segment's border."""
     tree = grow(name)
+    reported = {f.tracking_uid: f for f in read_findings([*tree.paths[Kind.SR], *tree.paths[Kind.SEG]])}
     drawn = {
         f.tracking_uid: f for f in read_findings([*tree.paths[Kind.SR], *tree.paths[Kind.SEG], *tree.paths[Kind.PR]])
     }
@@ -193,6 +200,7 @@ def test_outlines_enclose_the_masks(name: str, grow: Grow) -> None:
     assert drawn.keys() == marked.keys() == tree.lesions.keys()
     for uid, told in drawn.items():
         assert np.array_equal(told.outline, marked[uid].outline)
+        assert np.array_equal(told.outline, reported[uid].outline)
         mask = tree.lesions[uid].finding.mask
         inside = enclosed(told.outline, *mask.pixels.shape, mask)
         assert np.array_equal(inside, mask.pixels)
@@ -242,9 +250,9 @@ def test_every_object_names_the_same_algorithm(name: str, grow: Grow) -> None:
             assert (algorithm.AlgorithmName, algorithm.AlgorithmVersion) == due
             assert algorithm.AlgorithmFamilyCodeSequence[0].CodeValue == codes.ARTIFICIAL_INTELLIGENCE.value
     for ds in tree.read(*REPORTS, Kind.CAD):
-        groups = [item.ds for item in walk(ds) if tracked(item.ds)]
-        assert groups
-        for group in groups:
+        named = [item.ds for item in walk(ds) if tracked(item.ds)]
+        assert named
+        for group in named:
             told = {item.name: value_of(item.ds) for item in children(group) if item.type == "TEXT"}
             assert (told[codes.ALGORITHM_NAME.value], told[codes.ALGORITHM_VERSION.value]) == due
     for ds in tree.read(Kind.PR):

@@ -16,13 +16,16 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from support import mg
 from support.clocks import LaterClock, noon
-from support.objects import segmentation
+from support.measurement_reports import comments, evaluations, groups
+from support.objects import below, enclosed, segmentation
 from support.studies import Study, by_uid
 
-from ftmtl.findings import ImageResult, Outcome, StudyResult
+from ftmtl.findings import Attempt, ImageResult, Outcome, StudyResult
 from node.errors import ResultRejected
 from node.kinds import ObjectKind
 from node.results.build import build_results
+from node.results.common.codes import CANCER_SCORE, IMAGING_MEASUREMENTS, LESION_SCORE, MALIGNANCY_SCORE
+from node.results.common.content import walk
 from node.results.common.naming import tracking_uid
 from node.results.common.source import read_source
 from node.results.conformance import check_object
@@ -56,19 +59,22 @@ def test_report_reads_back_as_the_findings(study: Study, tmp_path: Path) -> None
     report = srread(objects[-1].path)
     groups = report.content.get_planar_roi_measurement_groups()
     image = result.images[0]
-    assert len(groups) == 2 * sum(len(image.findings) for image in result.images)
+    assert len(groups) == sum(len(image.findings) for image in result.images)
     assert not report.content.get_image_measurement_groups()
     for n, finding in enumerate(image.findings, start=1):
-        box, mask = (g for g in groups if g.tracking_uid == tracking_uid(image.sop_instance_uid, mg.MODEL, n))
-        x0, y0, x1, y1 = finding.box
-        assert box.roi.value.tolist() == [[x0, y0], [x1, y0], [x1, y1], [x0, y1], [x0, y0]]
-        (cancer,) = box.get_measurements(codes.DCM.ProbabilityOfCancer)
-        assert cancer.value == pytest.approx(100 * finding.cancer_score, abs=0.006)
-        segment = mask.referenced_segmentation_frame
-        assert segment.referenced_sop_instance_uid == objects[0].sop_instance_uid
-        assert list(segment.referenced_segment_numbers or []) == [n]
-        assert "ReferencedFrameNumber" not in segment[0].ReferencedSOPSequence[0]
-        areas = mask.get_measurements(codes.SCT.Area)
+        (group,) = (g for g in groups if g.tracking_uid == tracking_uid(image.sop_instance_uid, mg.MODEL, n))
+        assert group.roi.graphic_type.value == "POLYLINE"
+        inside = enclosed(group.roi.value, *finding.mask.pixels.shape, finding.mask)
+        assert np.array_equal(inside, finding.mask.pixels)
+        for name, value in (
+            (CANCER_SCORE, finding.lesion_score * finding.malignancy_score),
+            (LESION_SCORE, finding.lesion_score),
+            (MALIGNANCY_SCORE, finding.malignancy_score),
+        ):
+            (score,) = group.get_measurements(name)
+            assert score.value == pytest.approx(100 * value, abs=0.006)
+            assert score.unit.value == "{0:100}"
+        areas = group.get_measurements(codes.SCT.Area)
         assert [area.value for area in areas] == ([] if study.spacing is None else [round(finding.area_mm2, 2)])
 
 
@@ -84,15 +90,14 @@ def test_without_findings_each_image_says_so(study: Study, tmp_path: Path) -> No
     assert not content.get_planar_roi_measurement_groups()
     groups = content.get_image_measurement_groups()
     assert [g.source_images[0].referenced_sop_instance_uid for g in groups] == [
-        i.sop_instance_uid for i in sorted(study.result(findings=False).images, key=_order)
+        image.sop_instance_uid for image in study.result(findings=False).hung
     ]
     for group in groups:
         (evaluation,) = group.get_qualitative_evaluations(codes.DCM.CADProcessingAndFindingsSummary)
         assert evaluation.value == codes.DCM.AllAlgorithmsSucceededWithoutFindings
-
-
-def _order(image: ImageResult) -> tuple[str, str, str]:
-    return image.view or "", image.laterality or "", image.sop_instance_uid
+        (status,) = group.get_qualitative_evaluations(codes.DCM.SummaryOfDetections)
+        assert status.value == codes.DCM.Succeeded
+        assert not group.get_measurements()
 
 
 @pytest.mark.filterwarnings("ignore:A value of type 'DT'")
@@ -118,16 +123,20 @@ def test_unanalysed_images_are_told_of(tmp_path: Path) -> None:
     paths = mg.four_views(tmp_path / "source")
     headers = [read_source(path) for path in paths]
     refused = [
-        ImageResult(h.SOPInstanceUID, "L", "CC", outcome, "spot compression")
-        for h, outcome in zip(headers[2:], (Outcome.NOT_PROCESSED, Outcome.FAILED), strict=True)
+        ImageResult(h.SOPInstanceUID, "L", "CC", outcome, "spot compression", attempt=attempt)
+        for h, outcome, attempt in (
+            (headers[2], Outcome.NOT_PROCESSED, Attempt.NOT_MADE),
+            (headers[3], Outcome.FAILED, Attempt.MADE),
+        )
     ]
     result = mg.study_result([mg.image_result(headers[0], [mg.finding()]), mg.image_result(headers[1]), *refused])
     objects = build_results(result, paths, tmp_path / "out")
     evidence = {instance for _, _, instance, _ in srread(objects[-1].path).get_evidence()}
     assert evidence == {*(header.SOPInstanceUID for header in headers), objects[0].sop_instance_uid}
-    told = [item.TextValue for item in srread(objects[-1].path).ContentSequence[-1].ContentSequence[2:]]
-    assert "L CC not processed: spot compression" in told
-    assert "L CC failed: spot compression" in told
+    assert comments(evaluations(dcmread(objects[-1].path))) == [
+        "L CC not attempted: spot compression",
+        "L CC failed: spot compression",
+    ]
     (made,) = build_results(mg.study_result(refused), paths, tmp_path / "none")
     assert made.kind == "sr"
 
@@ -197,37 +206,33 @@ def other_patient(seg: Dataset, sr: Dataset) -> None:
     seg.PatientID = "SOMEBODY-ELSE"
 
 
-def _groups(sr: Dataset) -> list[Dataset]:
-    return list(sr.ContentSequence[-2].ContentSequence)
-
-
 def _items(sr: Dataset, kind: str) -> list[Dataset]:
-    return [item for group in _groups(sr) for item in group.ContentSequence if item.ValueType == kind]
+    return [item.ds for group in groups(sr) for item in walk(group) if item.type == kind]
 
 
 def missing_evidence(seg: Dataset, sr: Dataset) -> None:
     del sr.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence[-1]
 
 
-def dangling_segment(seg: Dataset, sr: Dataset) -> None:
+def dangling_reference(seg: Dataset, sr: Dataset) -> None:
     _items(sr, "IMAGE")[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID = "2.25.404"
 
 
-def no_such_segment(seg: Dataset, sr: Dataset) -> None:
-    _items(sr, "IMAGE")[0].ReferencedSOPSequence[0].ReferencedSegmentNumber = 3
+def other_class(seg: Dataset, sr: Dataset) -> None:
+    _items(sr, "IMAGE")[0].ReferencedSOPSequence[0].ReferencedSOPClassUID = seg.SOPClassUID
 
 
-def box_outside(seg: Dataset, sr: Dataset) -> None:
+def outline_outside(seg: Dataset, sr: Dataset) -> None:
     item = _items(sr, "SCOORD")[0]
     item.GraphicData = [value + 300 for value in item.GraphicData]
 
 
-def other_probability(seg: Dataset, sr: Dataset) -> None:
+def other_score(seg: Dataset, sr: Dataset) -> None:
     _items(sr, "NUM")[0].MeasuredValueSequence[0].NumericValue = "1"
 
 
 def lost_group(seg: Dataset, sr: Dataset) -> None:
-    del sr.ContentSequence[-2].ContentSequence[-1]
+    del below(sr, IMAGING_MEASUREMENTS).ContentSequence[-1]
 
 
 def verified(seg: Dataset, sr: Dataset) -> None:
@@ -247,10 +252,10 @@ SPOILERS: dict[Callable[[Dataset, Dataset], None], str] = {
     other_tracking: "segment 2 has another finding's tracking UID",
     other_patient: "PatientID differs from the source's",
     missing_evidence: "is not listed as evidence",
-    dangling_segment: "reference to 2.25.404, which does not exist",
-    no_such_segment: "reference to segment 3",
-    box_outside: "region outside the 300x400 image",
-    other_probability: "Probability of cancer is",
+    dangling_reference: "reference to 2.25.404, which is no image of the report",
+    other_class: "reference to 2.25.20 under another SOP Class",
+    outline_outside: "region outside the 300x400 image",
+    other_score: "Cancer score, uncalibrated is",
     lost_group: "tracking UIDs of the groups are not those of the findings",
     verified: "VerificationFlag is not UNVERIFIED",
     for_the_clinic: "ContentQualification is not RESEARCH",

@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 from ftmtl.findings import StudyResult
 from node.domain import Predecessor
 from node.results.common import codes
-from node.results.common.content import children, value_of
+from node.results.common.content import Item, children, value_of
 from node.results.seg.build import build_segmentation
 from node.results.sr.measurement_report import build_report
 from support.objects import below
@@ -47,7 +47,19 @@ def comments(parent: Dataset) -> list[str]:
     return [value_of(item.ds) for item in children(parent) if item.name == codes.COMMENT.value]
 
 
-def groups(ds: Dataset) -> list[Dataset]:
-    """Return the measurement groups of a report."""
-    (measurements,) = (item.ds for item in children(ds) if item.name == "126010")
-    return list(measurements.ContentSequence)
+def groups(ds: Dataset, container: codes.Code = codes.IMAGING_MEASUREMENTS) -> list[Dataset]:
+    """Return the measurement groups of a report, or those of another container."""
+    return list(below(ds, container).ContentSequence)
+
+
+def outcomes(parent: Dataset) -> list[tuple[str, ...]]:
+    """Return the status of each image below an item, whether it has findings, and the image, if it is named."""
+    found = [item.ds for item in children(parent) if item.name == codes.SUMMARY_OF_DETECTIONS.value]
+    return [(value_of(item), *map(_told, children(item))) for item in found]
+
+
+def _told(item: Item) -> str:
+    if item.type == "IMAGE":
+        return str(item.ds.ReferencedSOPSequence[0].ReferencedSOPInstanceUID)
+    assert item.name == codes.CAD_SUMMARY.value
+    return str(value_of(item.ds))

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from pydicom.dataset import Dataset
-
 Run = Callable[..., tuple[int, list[str]]]
 """Runs a validator, as the fixture ``run_tool`` does: returns its status and the lines it wrote."""
 
@@ -19,8 +17,3 @@ def errors(lines: list[str]) -> list[str]:
 def about_a_source_alone(line: str, paths: list[Path]) -> bool:
     """Tell whether dcentvfy complains of a source only: it may refer to images that nobody sent us, as its raw one."""
     return "Missing SOPInstanceUID that was referenced" in line and any(str(path) in line for path in paths)
-
-
-def about_a_label_map(line: str, seg: Dataset) -> bool:
-    """Tell whether dciodvfy (2026) takes a Label Map Segmentation for no Segmentation where segments are referenced."""
-    return seg.SegmentationType == "LABELMAP" and "Referenced SOP Class that is not segmentation" in line

@@ -206,8 +206,7 @@ def _overall_impression(library: list[Entry], result: StudyResult) -> Dataset:
     ]
     if any(entry.image.findings for entry in analysed):
         content.append(_individual_impression(analysed, result.model))
-    outcome = outcome_code((entry.image for entry in analysed), result)
-    return coded(CONTAINS, codes.CAD_SUMMARY, outcome, content)
+    return coded(CONTAINS, codes.CAD_SUMMARY, outcome_code(result), content)
 
 
 def _in_words(analysed: list[Entry], result: StudyResult) -> str:

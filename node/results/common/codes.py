@@ -32,13 +32,22 @@ CID 7159 has none for calcifications, distortions and asymmetries, but it may be
 ARTIFICIAL_INTELLIGENCE = Code("123110", "DCM", "Artificial Intelligence")
 DEVICE = Code("121007", "DCM", "Device")
 REPORT = Code("126000", "DCM", "Imaging Measurement Report")
-PROCEDURE = Code("363679005", "SCT", "Imaging procedure")
-"""The nearest concept in CID 100, which has none for mammography."""
+PROCEDURE_REPORTED = Code("121058", "DCM", "Procedure reported")
 MAMMOGRAPHY = Code("71651007", "SCT", "Mammography")
+"""The procedure where the source names none. CID 100 has no code for it, but is only a baseline (PS3.16 3.1)."""
+DEVICE_OBSERVER_UID = Code("121012", "DCM", "Device Observer UID")
+DEVICE_OBSERVER_NAME = Code("121013", "DCM", "Device Observer Name")
 PROCESSING_EQUIPMENT = Code("109102", "DCM", "Processing Equipment")
 QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
 COMMENT = Code("121106", "DCM", "Comment")
-BOUNDED_BY = Code("75958009", "SCT", "Bounded by")
+IMAGING_MEASUREMENTS = Code("126010", "DCM", "Imaging Measurements")
+DERIVED_MEASUREMENTS = Code("126011", "DCM", "Derived Imaging Measurements")
+FINDING = Code("121071", "DCM", "Finding")
+FINDING_SITE = Code("363698007", "SCT", "Finding Site")
+GEOMETRIC_PURPOSE = Code("130400", "DCM", "Geometric purpose of region")
+IMAGE_REGION = Code("111030", "DCM", "Image Region")
+DERIVATION = Code("121401", "DCM", "Derivation")
+MAXIMUM = Code("56851009", "SCT", "Maximum")
 
 PROBABILITY_OF_CANCER = Code("111047", "DCM", "Probability of cancer")
 CERTAINTY_OF_FINDING = Code("111012", "DCM", "Certainty of Finding")
@@ -52,12 +61,7 @@ SOURCE = Code("260753009", "SCT", "Source")
 SOURCE_IMAGE = Code("121322", "DCM", "Source image for image processing operation")
 """What an image was made from (CID 7202)."""
 
-BENIGN = Code("30807003", "SCT", "Benign")
-MALIGNANT = Code("21594007", "SCT", "Malignant")
-
 SCHEME = "99FTMTL"
-MALIGNANCY_CLASS = Code("MALIGNANCY_CLASS", SCHEME, "AI malignancy class")
-"""Whether the probability of malignancy is at least one half; the standard has no code for it."""
 
 LESION_SCORE = Code("LESION_SCORE", SCHEME, "Lesion score, uncalibrated")
 MALIGNANCY_SCORE = Code("MALIGNANCY_SCORE", SCHEME, "Malignancy score given a lesion, uncalibrated")
@@ -91,6 +95,15 @@ CONTENT_TIME = Code("111019", "DCM", "Content Time")
 HORIZONTAL_SPACING = Code("111026", "DCM", "Horizontal Pixel Spacing")
 VERTICAL_SPACING = Code("111066", "DCM", "Vertical Pixel Spacing")
 UM = Code("um", "UCUM", "micrometer")
+IMAGE_LIBRARY_GROUP = Code("126200", "DCM", "Image Library Group")
+MODALITY = Code("121139", "DCM", "Modality")
+MG = Code("MG", "DCM", "Mammography")
+TARGET_REGION = Code("123014", "DCM", "Target Region")
+PIXEL_ROWS = Code("110910", "DCM", "Pixel Data Rows")
+PIXEL_COLUMNS = Code("110911", "DCM", "Pixel Data Columns")
+PIXELS = Code("{pixels}", "UCUM", "pixels")
+SIDES = {"L": Code("7771000", "SCT", "Left"), "R": Code("24028007", "SCT", "Right")}
+"""CID 244: the side of an image of the library of a measurement report; a CAD report has that of the breast."""
 
 IMPRESSION_DESCRIPTION = Code("111033", "DCM", "Impression Description")
 INDIVIDUAL_IMPRESSION = Code("111034", "DCM", "Individual Impression/Recommendation")
@@ -102,6 +115,7 @@ TRACKING_IDENTIFIER = Code("112039", "DCM", "Tracking Identifier")
 TRACKING_UID = Code("112040", "DCM", "Tracking Unique Identifier")
 ALGORITHM_NAME = Code("111001", "DCM", "Algorithm Name")
 ALGORITHM_VERSION = Code("111003", "DCM", "Algorithm Version")
+ALGORITHM_MANUFACTURER = Code("122405", "DCM", "Algorithm Manufacturer")
 ALGORITHM_PARAMETERS = Code("111002", "DCM", "Algorithm Parameters")
 CENTER = Code("111010", "DCM", "Center")
 OUTLINE = Code("111041", "DCM", "Outline")

@@ -78,11 +78,11 @@ def uid_reference(relationship: str, name: Code, value: str) -> Dataset:
     return item
 
 
-def number(relationship: str, name: Code, value: float, unit: Code) -> Dataset:
-    """Return a NUM (C.18.1), rounded to two decimals."""
+def number(relationship: str, name: Code, value: float, unit: Code, decimals: int = 2) -> Dataset:
+    """Return a NUM (C.18.1), rounded to so many decimals, at least one."""
     item = _item(relationship, "NUM", name)
     measured = Dataset()
-    measured.NumericValue = f"{value:.2f}".rstrip("0").rstrip(".")
+    measured.NumericValue = f"{value:.{decimals}f}".rstrip("0").rstrip(".")
     measured.MeasurementUnitsCodeSequence = code_items(unit)
     item.MeasuredValueSequence = Items([measured])
     return item

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from pydicom.dataset import Dataset
 
-from ftmtl.findings import ImageResult, StudyResult
+from ftmtl.findings import Attempt, ImageResult, StudyResult
 from node.results.common import codes
 from node.results.common.naming import side_and_view
 
@@ -28,6 +29,16 @@ class Known(NamedTuple):
     header: Dataset
     image: ImageResult
     analysed: bool
+
+
+def referable(result: StudyResult, headers: Mapping[str, Dataset]) -> dict[str, Dataset]:
+    """Return the headers that a report refers to, by SOP Instance UID.
+
+    They are those of the mammograms that the outcome is about; or all, if none of these has a header: a report needs
+    one for its patient and study.
+    """
+    mammograms = {image.sop_instance_uid for image in result.mammograms}
+    return {uid: header for uid, header in headers.items() if uid in mammograms} or dict(headers)
 
 
 def known_images(sources: Sequence[Dataset], result: StudyResult, missing: Mapping[str, Dataset]) -> list[Known]:
@@ -51,15 +62,36 @@ def known_images(sources: Sequence[Dataset], result: StudyResult, missing: Mappi
     return known
 
 
-def outcome_code(analysed: Iterable[ImageResult], result: StudyResult) -> codes.Code:
-    """Return how the analysis ended (CID 6047)."""
-    images = list(analysed)
-    if not images:
+def outcome_code(result: StudyResult) -> codes.Code:
+    """Return how the analysis ended (CID 6047); only the mammograms count that the model was to read."""
+    read = [image for image in result.mammograms if image.was_read]
+    if not read:
         return codes.NONE_SUCCEEDED
-    found = any(image.findings for image in images)
-    if len(images) < len(result.images):
+    found = any(image.findings for image in read)
+    if len(read) < len(tried(result)):
         return codes.NOT_ALL_SUCCEEDED_WITH_FINDINGS if found else codes.NOT_ALL_SUCCEEDED_WITHOUT_FINDINGS
     return codes.ALL_SUCCEEDED_WITH_FINDINGS if found else codes.ALL_SUCCEEDED_WITHOUT_FINDINGS
+
+
+def image_status(image: ImageResult) -> codes.Code:
+    """Return whether the detections on a mammogram succeeded or failed, or were not attempted (CID 6042)."""
+    if image.was_read:
+        return codes.SUCCEEDED
+    return codes.FAILED if image.attempt is Attempt.MADE else codes.NOT_ATTEMPTED
+
+
+def tried(result: StudyResult) -> list[ImageResult]:
+    """Return the mammograms that the model was to read, as they are hung, whether it could or not."""
+    return [image for image in result.mammograms if image.was_read or image.attempt is Attempt.MADE]
+
+
+def left_aside_lines(result: StudyResult) -> list[str]:
+    """Return which images the outcome is not about, and why: one line for each reason."""
+    counts = Counter(reason_of(image) for image in result.left_aside)
+    return [
+        f"Left aside, as the model does not read {'it: 1 image' if count == 1 else f'them: {count} images'}. {reason}"
+        for reason, count in counts.items()
+    ]
 
 
 def hung(result: StudyResult) -> list[ImageResult]:

@@ -14,6 +14,9 @@ from ftmtl.findings import LesionMask
 MOST_POINTS = 200
 """Number of points that an outline is thinned to: enough to look like the lesion, few enough for any viewer."""
 
+MOST_STORED = 8190
+"""Number of points of a line that is closed by one more: Graphic Data hold 65,534 bytes of FL (PS3.5 7.1.2)."""
+
 Vertex = tuple[int, int]
 
 
@@ -61,6 +64,18 @@ def outline(mask: LesionMask, most: int = MOST_POINTS) -> Outline:
     return Outline(
         thinned(points, centre, most) + offset, (float(centre[0] + mask.column), float(centre[1] + mask.row))
     )
+
+
+def line(mask: LesionMask) -> NDArray[np.float64]:
+    """Return the outline of a mask's largest piece as a closed line, thinned to what Graphic Data can hold.
+
+    Returns
+    -------
+    NDArray
+        float64, shape (points, 2): corners as in :class:`Outline`, the last equal to the first.
+    """
+    points = outline(mask, MOST_STORED).points
+    return np.concatenate([points, points[:1]]).astype(np.float64)
 
 
 def contour(mask: LesionMask) -> NDArray[np.float64]:

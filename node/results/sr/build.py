@@ -31,11 +31,10 @@ def make(study: Study, kind: ObjectKind) -> Iterator[Made]:
 
 
 def _reports_ohif(study: Study) -> Iterator[Made]:
-    """Yield one report per image; each is checked as if the study were only this image."""
+    """Yield one report per image with findings."""
     masks = study.segmentations(ObjectKind.SEG_OHIF)
     images = {image.sop_instance_uid: image for _, image in study.found}
     headers = [header for header, _ in study.found]
     for uid, report in build_reports_ohif(headers, study.result, masks, study.clock).items():
         expected = study.alone(ObjectKind.SR_OHIF, images[uid])
-        alone = replace(study.result, images=(images[uid],))
-        yield Made(report, replace(expected, result=alone, segmentations={uid: masks[uid]}))
+        yield Made(report, replace(expected, segmentations={uid: masks[uid]}, only=uid))

@@ -1,24 +1,22 @@
 """What happened to a study, as a measurement report: TID 1500 in a Comprehensive 3D SR (PS3.16, PS3.3 A.35.13).
 
-A lesion is two TID 1410 groups with one tracking UID, because a group takes either a region or a
-segment: the first has the box and the probabilities, the second the mask and its measurements.
-If nothing was found, one TID 1501 group per image says how its analysis ended. The two kinds of groups
-never share a report, because validators and viewers stumble over the mixture.
-
-To make every report complete all the same, its Qualitative Evaluations (TID 1500, rows 12 to 14) say how the
-whole analysis ended and, image by image, where nothing was found, and which images were not analysed and why.
+Its images are in an Image Library (:mod:`node.results.sr.library`). A lesion is one TID 1410 group: its outline, its
+scores and its sizes. The mask itself is the segment of the same Tracking UID; a group takes either a region or a
+segment. If nothing was found, one TID 1501 group per image says how its analysis ended. The two kinds of groups never
+share a container, because validators and viewers stumble over the mixture: scores of the study and of each breast
+stand among the derived measurements (:mod:`node.results.sr.scores`). Every report says in its Qualitative
+Evaluations how the analysis ended, as a whole and image by image (:mod:`node.results.sr.evaluations`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from highdicom.seg import Segmentation
 from highdicom.sr import (
-    AlgorithmIdentification,
     CodedConcept,
     Comprehensive3DSR,
     ComprehensiveSR,
@@ -33,40 +31,36 @@ from highdicom.sr import (
     ObserverContext,
     PlanarROIMeasurementsAndQualitativeEvaluations,
     QualitativeEvaluation,
-    ReferencedSegmentationFrame,
     RelationshipTypeValues,
     SourceImageForMeasurementGroup,
     SourceImageForRegion,
-    SourceImageForSegmentation,
     TextContentItem,
     TrackingIdentifier,
 )
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 
-from ftmtl.findings import Finding, ImageResult, ModelIdentity, Outcome, StudyResult
+from ftmtl.findings import ImageResult, ModelIdentity, StudyResult
 from node.domain import Predecessor
 from node.identity import MANUFACTURER
 from node.kinds import ObjectKind
 from node.results.common import codes
-from node.results.common.content import (
-    CONTAINS,
-    INFERRED_FROM,
-    coded,
-    container,
-    evidence,
-    image_item,
-    study_references,
-    text,
-)
+from node.results.common.content import evidence, study_references
 from node.results.common.finish import PENDING, Clock, Origin, finish, now
+from node.results.common.lesions import Lesion, lesions_of
 from node.results.common.naming import device_uid, series_description, series_number, side_and_view, tracking_uid
-from node.results.common.outcome import Known, hung, known_images, outcome_code, reason_of, where
+from node.results.common.outcome import Known, image_status, known_images, referable
+from node.results.common.outline import line
 from node.results.common.request import refer_to_requests
 from node.results.common.source import UTF8
-from node.results.common.stamp import RESEARCH_NOTICE, algorithm_parameters, equipment, patient_of
+from node.results.common.stamp import equipment, patient_of
+from node.results.sr.evaluations import comment, evaluations, image_summary
+from node.results.sr.library import image_library
+from node.results.sr.parts import Group, algorithm, score
+from node.results.sr.scores import derived_measurements
 
-Group = PlanarROIMeasurementsAndQualitativeEvaluations | MeasurementsAndQualitativeEvaluations
+SOURCES_OF_PROCEDURE = ("ProcedureCodeSequence", "RequestedProcedureCodeSequence")
+"""Where a header may name the procedure: as performed and as requested (PS3.3 C.7.2.1, C.4.11)."""
 
 
 def build_report(
@@ -78,6 +72,7 @@ def build_report(
     kind: ObjectKind = ObjectKind.SR,
     nth: int = 0,
     predecessor: Predecessor | None = None,
+    only: str = "",
     clock: Clock = now,
 ) -> Comprehensive3DSR | ComprehensiveSR:
     """Return the report of a study.
@@ -92,7 +87,8 @@ def build_report(
         By SOP Instance UID of the source image: the masks, for every image with findings.
     missing
         By SOP Instance UID: normalised headers of the images that were not processed or failed, as far
-        as they could be read. The report cannot refer to the others; it only mentions them in words.
+        as they could be read. The report cannot refer to the others; it only mentions them in words. Nor does it refer
+        to images that its outcome is not about.
     kind
         ``sr``; ``sr-comprehensive`` makes a Comprehensive SR, for destinations that refuse a Comprehensive 3D SR;
         ``sr-ohif`` a report of one image, in a series of its own.
@@ -100,13 +96,16 @@ def build_report(
         Which series of its kind it is, from 0.
     predecessor
         An earlier report on the same study, if the new one replaces it.
+    only
+        SOP Instance UID of the only image that the report is about, if it is not about the whole study; its lesions
+        have the numbers that they have in the study.
     clock
         When it was first made.
 
     Returns
     -------
     Comprehensive3DSR or ComprehensiveSR
-        Complete, unverified, preliminary; Explicit VR Little Endian. Every image with a header and every
+        Complete, unverified, preliminary; Explicit VR Little Endian. Every mammogram with a header and every
         segmentation is evidence. The same content has the same UIDs. The ``content`` property
         lacks the measurements; ``ContentSequence`` has them, and so does the file once it is read.
 
@@ -117,19 +116,28 @@ def build_report(
     ValueError
         If no image has a header, or an image or the predecessor belongs to another study.
     """
-    images = known_images(sources, result, missing)
+    lesions = lesions_of(result)
+    result = about(result, only)
+    headers_of = {str(header.SOPInstanceUID): header for header in sources} | dict(missing)
+    told = referable(result, headers_of)
+    images = [known for known in known_images(sources, result, missing) if known.image.sop_instance_uid in told]
+    place = {image.sop_instance_uid: n for n, image in enumerate(result.hung)}
+    images.sort(key=lambda known: place[known.image.sop_instance_uid])
     headers = [known.header for known in images]
     analysed = [source.SOPInstanceUID for source in sources]
     if predecessor is not None and predecessor.study_uid != result.study_uid:
         raise ValueError(f"the predecessor {predecessor.sop_instance_uid} is not in study {result.study_uid}")
-    root = _content(images, result, segmentations)[0]
-    tree = root.ContentSequence
+    root = _content(images, result, lesions)[0]
+    *context, measurements = root.ContentSequence
     # highdicom copies the tree twice and walks it twice more, which costs more than everything else.
     # So it gets the tree without the measurements (which come last); the check of the written file
     # makes sure that every reference leads somewhere.
-    root.ContentSequence = tree[:-1]
+    root.ContentSequence = root.ContentSequence[:-1]
     report = _document(images[0], root, kind, nth, result.model)
-    report.ContentSequence = Items([*tree, _evaluations(images, result)])
+    derived = () if only else derived_measurements(images, result)
+    report.ContentSequence = Items(
+        [*context, image_library(images), measurements, *derived, evaluations(images, result)]
+    )
     masks = [segmentations[uid] for uid in analysed if uid in segmentations]
     report.CurrentRequestedProcedureEvidenceSequence = [evidence([*headers, *masks])]
     if analysed:
@@ -139,6 +147,13 @@ def build_report(
     refer_to_requests(report, headers[0])
     finish(report, kind, Origin(headers, result.images, result.model), clock)
     return report
+
+
+def about(result: StudyResult, only: str) -> StudyResult:
+    """Return the part of a result that a report is about: all of it, or one image."""
+    if not only:
+        return result
+    return replace(result, images=tuple(image for image in result.images if image.sop_instance_uid == only))
 
 
 def _document(
@@ -182,73 +197,41 @@ def _coding_scheme() -> CodingSchemeIdentificationItem:
 
 
 def _content(
-    images: Sequence[Known], result: StudyResult, segmentations: Mapping[str, Segmentation]
+    images: Sequence[Known], result: StudyResult, lesions: Mapping[str, Sequence[Lesion]]
 ) -> MeasurementReport:
-    """Return the tree of TID 1500 down to its measurements."""
-    groups: list[Group] = []
-    for header, image, analysed in images:
-        if analysed and image.findings:
-            groups += _lesions(header, image, segmentations[image.sop_instance_uid], result.model)
+    """Return the tree of TID 1500 down to its measurements, without the library."""
+    groups: list[Group] = [
+        _lesion_group(known.header, lesion)
+        for known in images
+        if known.analysed
+        for lesion in lesions[known.image.sop_instance_uid]
+    ]
     return MeasurementReport(
         observation_context=_observer(result.model),
-        procedure_reported=codes.PROCEDURE,
+        procedure_reported=procedure([known.header for known in images]),
         imaging_measurements=groups or [_image_group(known, result.model) for known in images],
         title=codes.REPORT,
     )
 
 
-def _evaluations(images: Sequence[Known], result: StudyResult) -> Dataset:
-    """Return how the whole analysis ended, as a code and in words (TID 1500, rows 12 to 14)."""
-    analysed = [known.image for known in images if known.analysed]
-    return container(
-        CONTAINS,
-        codes.QUALITATIVE_EVALUATIONS,
-        [
-            coded(CONTAINS, codes.CAD_SUMMARY, outcome_code(analysed, result)),
-            text(CONTAINS, codes.IMPRESSION_DESCRIPTION, impression(analysed, result)),
-            *_comments(images, result),
-        ],
-    )
-
-
-def impression(analysed: Sequence[ImageResult], result: StudyResult) -> str:
-    """Return the research notice, how many images were analysed, how many findings they have, and what was read."""
-    found = sum(len(image.findings) for image in analysed)
-    count = f"{len(analysed)} of {len(result.images)} images analysed; findings: {found}."
-    return "\r\n".join(filter(None, (RESEARCH_NOTICE, count, result.coverage)))
-
-
-def _comments(images: Sequence[Known], result: StudyResult) -> Iterator[Dataset]:
-    """Yield a comment on each image without findings or with notes, inferred from the image if it has a header."""
-    by_uid = {known.image.sop_instance_uid: known for known in images}
-    for image in hung(result):
-        known = by_uid.get(image.sop_instance_uid)
-        analysed = known is not None and known.analysed
-        if is_commented(image, analysed):
-            of = [] if known is None else [image_item(INFERRED_FROM, known.header, name=codes.SOURCE)]
-            yield text(CONTAINS, codes.COMMENT, comment(image, analysed), of)
-
-
-def is_commented(image: ImageResult, analysed: bool) -> bool:
-    """Return whether a report has a comment on an image: it has no findings, or a reader has to know something."""
-    return not (analysed and image.findings) or bool(image.notes)
-
-
-def comment(image: ImageResult, analysed: bool) -> str:
-    """Return the comment on an image, such as ``L CC not processed: ...``, with its notes."""
-    if analysed:
-        said = f"{where(image)}: no findings" if not image.findings else f"{where(image)}:"
-    else:
-        said = f"{where(image)} {'failed' if image.outcome is Outcome.FAILED else 'not processed'}: {reason_of(image)}"
-    stop = "" if not image.notes or said.endswith((":", ".")) else "."
-    return " ".join((said + stop, *image.notes))
+def procedure(headers: Sequence[Dataset]) -> codes.Code:
+    """Return the code of the procedure: the first one that a header has, else that of mammography."""
+    for header in headers:
+        requests = header.get("RequestAttributesSequence") or ()
+        for place in (header, *requests):
+            for keyword in SOURCES_OF_PROCEDURE:
+                for item in place.get(keyword) or ():
+                    told = [str(item.get(k) or "") for k in ("CodeValue", "CodingSchemeDesignator", "CodeMeaning")]
+                    if all(told):
+                        return codes.Code(*told)
+    return codes.MAMMOGRAPHY
 
 
 def _observer(model: ModelIdentity) -> ObservationContext:
-    """Return the device as observer (TID 1004), and what it may be used for."""
+    """Return the device as observer (TID 1004)."""
     device = DeviceObserverIdentifyingAttributes(
         uid=device_uid(model),
-        name=f"{model.name} {model.version}. {RESEARCH_NOTICE}",
+        name=f"{model.name} {model.version}",
         manufacturer_name=MANUFACTURER,
         model_name=model.name,
         serial_number=model.weights_sha256[:16],
@@ -261,116 +244,56 @@ def _observer(model: ModelIdentity) -> ObservationContext:
     )
 
 
-def _algorithm(model: ModelIdentity, *more: str) -> AlgorithmIdentification:
-    """Return the identification of the algorithm (TID 4019); its parameters say what else a reader has to know."""
-    return AlgorithmIdentification(
-        name=model.name,
-        version=model.version,
-        parameters=[algorithm_parameters(model), *more],
-        family=codes.ARTIFICIAL_INTELLIGENCE,
-    )
-
-
-def _lesions(source: Dataset, image: ImageResult, seg: Segmentation, model: ModelIdentity) -> Iterator[Group]:
-    """Yield both groups of each lesion of an image."""
-    for n, finding in enumerate(image.findings, start=1):
-        common = {
-            "tracking_identifier": TrackingIdentifier(
-                uid=tracking_uid(image.sop_instance_uid, model, n),
-                identifier=f"{side_and_view(image.laterality, image.view)} lesion {n}",
-            ),
-            "finding_type": codes.FINDING_TYPES[finding.type],
-            "finding_sites": [FindingSite(codes.breast(image.laterality))],
-        }
-        yield _box_group(source, finding, model, common)
-        yield _mask_group(source, image, finding, seg, n, model, common)
-
-
-def _box_group(source: Dataset, finding: Finding, model: ModelIdentity, common: dict[str, Any]) -> Group:
-    """Return the group of the box: how likely it is to be a lesion, and a malignant one (TID 1410)."""
-    x0, y0, x1, y1 = finding.box
-    malignant = finding.malignancy_score >= 0.5
-    return PlanarROIMeasurementsAndQualitativeEvaluations(
-        referenced_region=ImageRegion(
-            GraphicTypeValues.POLYLINE,
-            np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)], dtype=np.float32),
-            SourceImageForRegion(source.SOPClassUID, source.SOPInstanceUID),
-        ),
-        geometric_purpose=codes.BOUNDED_BY,
-        measurements=[
-            _percent(codes.PROBABILITY_OF_CANCER, finding.cancer_score),
-            _percent(codes.CERTAINTY_OF_FINDING, finding.lesion_score),
-        ],
-        qualitative_evaluations=[
-            QualitativeEvaluation(codes.MALIGNANCY_CLASS, codes.MALIGNANT if malignant else codes.BENIGN)
-        ],
-        algorithm_id=_algorithm(model),
-        **common,
-    )
-
-
-def _mask_group(
-    source: Dataset,
-    image: ImageResult,
-    finding: Finding,
-    seg: Segmentation,
-    n: int,
-    model: ModelIdentity,
-    common: dict[str, Any],
-) -> Group:
-    """Return the group of the segment: how large it is, if the pixel spacing is known (TID 1410)."""
-    segment = ReferencedSegmentationFrame(
-        sop_class_uid=seg.SOPClassUID,
-        sop_instance_uid=seg.SOPInstanceUID,
-        frame_number=n,
-        segment_number=n,
-        source_image=SourceImageForSegmentation(source.SOPClassUID, source.SOPInstanceUID),
-    )
-    # A reference names a frame or a segment, not both (PS3.3 10.3); here they are the same thing.
-    del segment[0].ReferencedSOPSequence[0].ReferencedFrameNumber
+def _lesion_group(source: Dataset, lesion: Lesion) -> Group:
+    """Return the group of a lesion: its outline, its scores, and its sizes if the pixel spacing is known (TID 1410)."""
+    finding = lesion.finding
     sizes = ((codes.AREA, finding.area_mm2, codes.MM2), (codes.LONG_AXIS, finding.long_axis_mm, codes.MM))
     return PlanarROIMeasurementsAndQualitativeEvaluations(
-        referenced_segment=segment,
-        measurements=[Measurement(name, round(value, 2), unit) for name, value, unit in sizes if value is not None],
-        algorithm_id=_algorithm(model, spacing_note(image)),
-        **common,
+        tracking_identifier=TrackingIdentifier(uid=lesion.tracking_uid, identifier=lesion.tracking_id),
+        referenced_region=ImageRegion(
+            GraphicTypeValues.POLYLINE,
+            line(finding.mask).astype(np.float32),
+            SourceImageForRegion(source.SOPClassUID, source.SOPInstanceUID),
+        ),
+        geometric_purpose=codes.OUTLINE,
+        finding_type=codes.FINDING_TYPES[finding.type],
+        finding_sites=[FindingSite(codes.breast(lesion.image.laterality))],
+        measurements=[
+            score(codes.CANCER_SCORE, finding.cancer_score),
+            score(codes.LESION_SCORE, finding.lesion_score),
+            score(codes.MALIGNANCY_SCORE, finding.malignancy_score),
+            *(Measurement(name, round(value, 2), unit) for name, value, unit in sizes if value is not None),
+        ],
+        algorithm_id=algorithm(lesion.model, spacing_note(lesion.image)),
     )
 
 
 def spacing_note(image: ImageResult) -> str:
-    """Return which pixel spacing the measurements are based on, in words."""
+    """Return what the sizes were measured on, and by which pixel spacing, in words."""
     if image.spacing_mm is None:
         return "pixel spacing unknown, sizes not measured"
     row, column = image.spacing_mm
     kind = image.spacing_source or "unspecified"
-    return f"pixel spacing {row:.5g} x {column:.5g} mm (row x column), {kind}"
+    return f"sizes of the mask; pixel spacing {row:.5g} x {column:.5g} mm (row x column), {kind}"
 
 
 def _image_group(known: Known, model: ModelIdentity) -> Group:
-    """Return the group of an image on which nothing was found, or that was not analysed (TID 1501)."""
-    source, image, analysed = known
+    """Return the group of an image on which nothing was found, or that was not read (TID 1501)."""
+    source, image, _ = known
+    outcomes = [(codes.SUMMARY_OF_DETECTIONS, image_status(image))]
+    if image.was_read:
+        outcomes.append((codes.CAD_SUMMARY, image_summary(image)))
     called = side_and_view(image.laterality, image.view)
-    summary = codes.ALL_SUCCEEDED_WITHOUT_FINDINGS if analysed else codes.NONE_SUCCEEDED
     group = MeasurementsAndQualitativeEvaluations(
         tracking_identifier=TrackingIdentifier(
-            uid=derived_image_uid(image, model), identifier=f"{called} image".strip()
+            uid=tracking_uid(image.sop_instance_uid, model, 0), identifier=f"{called} image".strip()
         ),
         source_images=[SourceImageForMeasurementGroup(source.SOPClassUID, source.SOPInstanceUID)],
-        finding_sites=[FindingSite(codes.breast(image.laterality))] if analysed else None,
-        measurements=[_percent(codes.PROBABILITY_OF_CANCER, 0.0)] if analysed else None,
-        qualitative_evaluations=[QualitativeEvaluation(codes.CAD_SUMMARY, summary)],
-        algorithm_id=_algorithm(model),
+        finding_sites=[FindingSite(codes.breast(image.laterality))] if image.was_read else None,
+        qualitative_evaluations=[QualitativeEvaluation(name, value) for name, value in outcomes],
+        algorithm_id=algorithm(model),
     )
-    if not analysed:
-        words = TextContentItem(codes.COMMENT, comment(image, analysed), RelationshipTypeValues.CONTAINS)
+    if not image.was_read:
+        words = TextContentItem(codes.COMMENT, comment(image), RelationshipTypeValues.CONTAINS)
         group[0].ContentSequence.append(words)
     return group
-
-
-def derived_image_uid(image: ImageResult, model: ModelIdentity) -> str:
-    """Return the Tracking Unique Identifier of an image-level group: finding 0 of the image."""
-    return tracking_uid(image.sop_instance_uid, model, 0)
-
-
-def _percent(name: codes.Code, probability: float) -> Measurement:
-    return Measurement(name, round(100 * probability, 2), codes.PERCENT)

@@ -6,7 +6,6 @@ The report of the study is still the one of :mod:`node.results.sr.build`; these 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from highdicom.seg import Segmentation
 from highdicom.sr import Comprehensive3DSR, ComprehensiveSR
@@ -43,15 +42,16 @@ def build_reports_ohif(
     dict
         By SOP Instance UID of the source image. The same content has the same UIDs.
     """
-    images = {image.sop_instance_uid: image for image in result.images if image.findings}
+    images = {image.sop_instance_uid for image in result.images if image.findings}
     found = [source for source in sources if source.SOPInstanceUID in images]
     return {
         (uid := source.SOPInstanceUID): build_report(
             [source],
-            replace(result, images=(images[uid],)),
+            result,
             {uid: segmentations[uid]},
             kind=ObjectKind.SR_OHIF,
             nth=nth,
+            only=uid,
             clock=clock,
         )
         for nth, source in enumerate(found)
