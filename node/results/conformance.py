@@ -66,7 +66,7 @@ def check_object(path: str | PathLike[str], expected: Expected) -> None:
     """
     try:
         ds = dcmread(path)
-    except (InvalidDicomError, OSError, EOFError) as error:
+    except (InvalidDicomError, OSError, EOFError, struct.error) as error:
         raise ResultRejected(str(path), [f"cannot be read back: {error}"]) from error
     faults: list[str] = []
     try:
