@@ -7,8 +7,8 @@ same.
     python benchmarks/robustness.py [--phantoms 60] [--weights FILE] [--real FILE.dcm ...]
 
 Prints a table for the phantoms, where each figure has its difference from the unchanged images with a 95% interval over
-phantoms. Real images have no annotations. Their table shows what becomes of the highest-scoring finding of the unchanged
-image: the lesion score at its place, and the overlap of its box with the original box (IoU).
+phantoms. Real images have no annotations. Their table shows what becomes of the highest-scoring finding of the
+unchanged image: the lesion score at its place, and the overlap of its box with the original box (IoU).
 """
 
 from __future__ import annotations

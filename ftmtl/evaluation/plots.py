@@ -129,11 +129,13 @@ def _reliability(axes: Any, found: dict[str, Any]) -> None:
             share = np.array([row["share"] for row in rows])
             bars = np.abs([[row["low"], row["high"]] for row in rows] - share[:, None]).T
             label = f"{words}, {found[name]['findings']} findings"
-            axes.errorbar([row["score"] for row in rows], share, bars, fmt=f"{marker}-", ms=5, capsize=3, label=label)
+            axes.errorbar(
+                [row["score"] for row in rows], share, bars, fmt=f"{marker}-", lw=1.4, ms=5, capsize=3, label=label
+            )
     axes.set(xlabel="Mean score of the findings", ylabel="Share that is a lesion, or a malignant one")
     axes.set(title=f"Reliability, findings from lesion score {found['threshold']:g}")
-    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
-    _legend(axes, "upper left", "Uncalibrated scores")
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.3), yticks=np.linspace(0, 1, 6))
+    _legend(axes, "upper left", "Uncalibrated scores, 95% Wilson intervals")
 
 
 def _legend(axes: Any, place: str, title: str) -> None:

@@ -145,9 +145,8 @@ def summary(metrics: dict[str, Any]) -> str:
     lines += [f"{TITLES[name]}: {with_interval(f)}" for part in _main(metrics) for name, f in part.items()]
     lines += [f"{title(name)}: {with_interval(metrics['reliability'][name]['error'])}" for name in SCORES]
     lines += [
-        f"Malignant lesions found from cancer score {point['threshold']:.4f}: {with_interval(point['sensitivity'])}, "
-        f"at {with_interval(point['false_positives'])} false positives per image"
-        for point in metrics["operating_points"]
+        f"Malignant lesions found from cancer score {cut}: {right}, at {wrong} false positives per image"
+        for cut, right, wrong in _points(metrics)
     ]
     return "\n".join([*lines, *(f"note: {note}" for note in metrics["notes"])])
 
@@ -207,7 +206,7 @@ def _detection(metrics: dict[str, Any]) -> Iterable[Sequence[str]]:
 def _points(metrics: dict[str, Any]) -> Iterable[Sequence[str]]:
     for point in metrics["operating_points"]:
         figures = (with_interval(point[name]) for name in ("sensitivity", "false_positives"))
-        yield (f"{point['threshold']:.4f}", *figures)
+        yield (f"{round(point['threshold'], 4):g}", *figures)
 
 
 def _reliability(metrics: dict[str, Any]) -> Iterable[Sequence[str]]:
