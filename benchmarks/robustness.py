@@ -7,8 +7,8 @@ same.
     python benchmarks/robustness.py [--phantoms 60] [--weights FILE] [--real FILE.dcm ...]
 
 Prints a table for the phantoms, where each figure has its difference from the unchanged images with a 95% interval over
-phantoms. Real images have no annotations. Their table shows what becomes of the most probable finding of the unchanged
-image: the lesion probability at its place, and the overlap of its box with the original box (IoU).
+phantoms. Real images have no annotations. Their table shows what becomes of the highest-scoring finding of the
+unchanged image: the lesion score at its place, and the overlap of its box with the original box (IoU).
 """
 
 from __future__ import annotations
@@ -349,7 +349,7 @@ def found(predictor: Predictor, path: Path, variation: Variation) -> StudyResult
 
 
 def followed(result: StudyResult, reference: StudyResult) -> str:
-    """Format what became of the unchanged image's most probable finding: its probability, and the IoU of its box."""
+    """Format what became of the unchanged image's highest-scoring finding: its score, and the IoU of its box."""
     (now,), (before,) = result.images, reference.images
     if not before.findings or not now.findings:
         return "none"

@@ -44,9 +44,7 @@ def add_commands(commands: Any) -> None:
     )
     evaluate.add_argument("--data", action="append", required=True, metavar="DATA", help=f"{_DATA}; may repeat")
     evaluate.add_argument("--out", type=Path, required=True, metavar="DIR")
-    evaluate.add_argument(
-        "--threshold", type=float, help="lesion probability from which findings are kept (default 0.001)"
-    )
+    evaluate.add_argument("--threshold", type=float, help="lesion score from which findings are kept (default 0.001)")
     evaluate.add_argument("--device", help="cpu, cuda, cuda:1 (default the GPU if there is one)")
     _add_faults(evaluate)
 
@@ -70,10 +68,7 @@ def add_commands(commands: Any) -> None:
     tested.add_argument("--folds", type=int, help="cross-validate on the recipe's own data, patients grouped")
     ablate.add_argument("--device", help="cpu, cuda, cuda:1 (default what the recipe says)")
 
-    weights = _command(commands, "weights", _weights, "list weights, show what they say of themselves, verify them")
-    weights.add_argument("action", choices=("list", "show", "verify"))
-    weights.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="files or folders (default the shipped)")
-    weights.add_argument("--json", action="store_true", help="for programs")
+    _add_weights(commands)
 
     data = _command(commands, "data", _data, "list a data set, check that it can be read, draw a sheet of it")
     data.add_argument("source", metavar="DATA", help=_DATA)
@@ -81,6 +76,42 @@ def add_commands(commands: Any) -> None:
     data.add_argument("--count", type=int, default=24, help="how many images are drawn (default 24)")
     data.add_argument("--seed", type=int, default=0, help="which images are drawn")
     _add_faults(data)
+
+
+def _add_weights(commands: Any) -> None:
+    words = "list weights, show what they say of themselves, verify them, give them operating points"
+    weights = commands.add_parser("weights", help=words, description=f"{words.capitalize()}.")
+    actions = weights.add_subparsers(required=True, dest="action", metavar="ACTION")
+    for name, words in (
+        ("list", "list weights"),
+        ("show", "show what weights say of themselves"),
+        ("verify", "check that weights are what was written"),
+    ):
+        action = _command(actions, name, _weights, words)
+        action.add_argument(
+            "paths", nargs="*", type=Path, metavar="PATH", help="files or folders (default the shipped)"
+        )
+        action.add_argument("--json", action="store_true", help="for programs")
+    points = _command(
+        actions,
+        "operating-points",
+        _operating_points,
+        "choose cuts of the cancer score by an evaluation of the weights",
+    )
+    points.add_argument("weights", type=Path, metavar="WEIGHTS", help="a safetensors file; its card is written anew")
+    points.add_argument("report", type=Path, metavar="REPORT", help="folder of ftmtl evaluate")
+    points.add_argument(
+        "--rates", type=_rates, metavar="RATES", help="comma-separated false positives per image (default 0.03,0.1)"
+    )
+    points.add_argument("--images", default="images", metavar="WORDS", help="what the images are, in words")
+    points.add_argument("--out", type=Path, metavar="FILE", help="write another file instead")
+
+
+def _rates(text: str) -> tuple[float, ...]:
+    rates = tuple(float(rate) for rate in text.split(","))
+    if not all(0 < rate < float("inf") for rate in rates):
+        raise ValueError(text)
+    return rates
 
 
 def _command(commands: Any, name: str, run: Callable[[argparse.Namespace], int], words: str) -> argparse.ArgumentParser:
@@ -136,13 +167,16 @@ def _evaluate(arguments: argparse.Namespace) -> int:
     from ftmtl.evaluation.evaluate import LOWEST_SCORE, Model, evaluate
     from ftmtl.evaluation.report import Report, summary
     from ftmtl.predictor import Predictor
+    from ftmtl.weights import SHIPPED, read_card
 
     sources = [DataSource.parse(text, arguments.faults) for text in arguments.data]
     images = [image for source in sources for image in list_images(source)]
     predictor: Model
+    card = None
     if arguments.weights == Path("blobs"):
         predictor = BlobDetector()
     else:
+        card = read_card(arguments.weights or SHIPPED)
         lowest = LOWEST_SCORE if arguments.threshold is None else arguments.threshold
         predictor = Predictor(arguments.weights, device=arguments.device, threshold=lowest)
     evaluation = evaluate(predictor, images, faults=arguments.faults, on_image=_progress)
@@ -153,6 +187,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         evaluation,
         images=images,
         predict=predictor.predict,
+        card=card,
         data_set=", ".join(str(source) for source in sources),
         command=" ".join([*command, "--out", str(arguments.out)]),
     )
@@ -218,6 +253,22 @@ def _weights(arguments: argparse.Namespace) -> int:
             print(f"{card.name}  {card.version}  sha256 {digest[:12]}  {path.stat().st_size / 1e6:.1f} MB  {path}")
             print(f"    trained on {card.data}\n    {card.use}")
     return 0 if good else 1
+
+
+def _operating_points(arguments: argparse.Namespace) -> int:
+    from ftmtl.evaluation.operating import DEFAULT_RATES, points_from_report
+    from ftmtl.weights import read_card, write_card
+
+    card = read_card(arguments.weights)
+    card = points_from_report(arguments.report, card, arguments.rates or DEFAULT_RATES, arguments.images)
+    out = arguments.out or arguments.weights
+    digest = write_card(arguments.weights, card, out)
+    print(f"measured on {card.measured_on}")
+    print("cancer score from   malignant lesions found   false positives per image")
+    for point in card.operating_points:
+        print(f"{point.threshold:17.4f}   {point.sensitivity:23.3f}   {point.false_positives:25.3f}")
+    print(f"{out}: sha256 {digest}")
+    return 0
 
 
 def _verified(path: Path, load: Callable[[Path], Any]) -> bool:

@@ -37,7 +37,7 @@ class Predictor:
     device
         ``cpu``, ``cuda``, ``cuda:1``; by default the GPU if there is one.
     threshold
-        Lesion probability from which a detection is reported; by default that of the weights.
+        Lesion score from which a detection is reported; by default that of the weights.
     batch
         Images per forward pass; by default one on a CPU, where larger batches gain nothing, and eight on a GPU.
     precision
@@ -114,7 +114,7 @@ class Predictor:
         results
             One per image, in the same order.
         malignancy
-            One list per image, with the probability of malignancy of each given box.
+            One list per image, with the malignancy score of each given box.
         """
         results: list[ImageResult] = []
         malignancy: list[list[float]] = []

@@ -36,7 +36,7 @@ class WeightsCard:
     Attributes
     ----------
     threshold
-        Lesion probability from which a detection is reported.
+        Lesion score from which a detection is reported.
     data, recipe, metrics
         What the weights were trained on, how, and what was measured.
     checksum
@@ -70,6 +70,26 @@ def save_weights(path: Path, network: FTMTLNet | SingleTaskNetworks, card: Weigh
     tensors = {
         name: (t.half() if t.is_floating_point() else t).cpu().contiguous() for name, t in network.state_dict().items()
     }
+    return _write(path, tensors, card)
+
+
+def write_card(path: Path, card: WeightsCard, out: Path) -> str:
+    """Write the weights of a file with another card, their tensors as they are, and return the new file's SHA-256.
+
+    Parameters
+    ----------
+    out
+        May be the file itself.
+
+    Raises
+    ------
+    WeightsError
+        If the weights are missing or damaged.
+    """
+    return _write(out, _read(path)[1], card)
+
+
+def _write(path: Path, tensors: dict[str, Tensor], card: WeightsCard) -> str:
     card = replace(card, checksum=checksum_of(tensors))
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")

@@ -33,7 +33,7 @@ class LesionCase:
     outlined
         Whether the data set has an outline of the lesion.
     malignancy_score
-        Probability of malignancy for the true box, 0 to 1.
+        Malignancy score for the true box, 0 to 1.
     label
         The publisher's class; empty if there is none.
     """
@@ -76,7 +76,7 @@ class FindingCase:
 
     @property
     def cancer_score(self) -> float:
-        """Product of the probabilities of a lesion and of its malignancy."""
+        """Product of lesion score and malignancy score."""
         return self.lesion_score * self.malignancy_score
 
 
@@ -105,7 +105,7 @@ class ImageCase:
 
     @property
     def score(self) -> float:
-        """Largest cancer probability of the findings; 0 if there are none."""
+        """Largest cancer score of the findings; 0 if there are none."""
         return max((f.cancer_score for f in self.findings), default=0.0)
 
     def closeness(self, rule: HitRule) -> NDArray[np.float64]:
@@ -123,7 +123,7 @@ class Evaluation:
     model
         The model that was evaluated.
     threshold
-        Lesion probability from which detections were kept.
+        Lesion score from which detections were kept.
     cases
         One per image that could be read, in the order of the data set.
     skipped

@@ -36,7 +36,7 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 LOWEST_SCORE = 0.001
-"""Lesion probability from which detections are kept: FROC curves end there, and weaker detections count as misses."""
+"""Lesion score from which detections are kept: FROC curves end there, and weaker detections count as misses."""
 
 
 class Model(Protocol):
@@ -54,7 +54,7 @@ class Model(Protocol):
     ) -> tuple[list[ImageResult], list[list[float]]]:
         """Analyse images, and classify given boxes on them, which are in stored pixels, half-open.
 
-        The second result has one list per image, with the probability of malignancy of each box.
+        The second result has one list per image, with the malignancy score of each box.
         """
 
 
@@ -135,10 +135,10 @@ def _case(
                 lesion.type,
                 _flag(lesion.malignant),
                 lesion.mask is not None,
-                float(probability),
+                float(score),
                 lesion.label,
             )
-            for lesion, probability in zip(lesions, malignancy, strict=True)
+            for lesion, score in zip(lesions, malignancy, strict=True)
         ),
         findings=tuple(_finding(finding, lesions) for finding in result.findings),
     )

@@ -67,21 +67,21 @@ def curves(cases: Sequence[ImageCase]) -> Curves:
 def statistics(cases: Sequence[ImageCase]) -> dict[str, Statistic]:
     """Return the main figures (the keys of `TITLES`) as functions of image numbers, for resampling."""
     table: dict[str, Statistic] = {
-        name: _of_rows(image, len(cases), _auc(scores, labels))
+        name: of_rows(image, len(cases), _auc(scores, labels))
         for name, (image, scores, labels) in _scored(cases).items()
     }
     table["mean_sensitivity"] = mean_sensitivity(matches(cases, IOU_02))
     image, values = _dice(cases)
     hit = ~np.isnan(values)
-    table["dice_detected"] = _of_rows(image[hit], len(cases), _mean_dice(values[hit]))
-    table["dice_with_misses"] = _of_rows(image, len(cases), _mean_dice(np.nan_to_num(values)))
+    table["dice_detected"] = of_rows(image[hit], len(cases), _mean_dice(values[hit]))
+    table["dice_with_misses"] = of_rows(image, len(cases), _mean_dice(np.nan_to_num(values)))
     return table
 
 
 def matches(
     cases: Sequence[ImageCase], rule: HitRule, wanted: Callable[[LesionCase], bool] = lambda lesion: True
 ) -> Matches:
-    """Match findings, scored by lesion probability, to the lesions that are wanted."""
+    """Match findings, scored by lesion score, to the lesions that are wanted."""
     return Matches.of(
         [case.closeness(rule) for case in cases],
         [[finding.lesion_score for finding in case.findings] for case in cases],
@@ -105,7 +105,7 @@ def mean_sensitivity(found: Matches, counted: CountOn = "all") -> Statistic:
 
 
 def hits(case: ImageCase, rule: HitRule = IOU_02) -> list[list[FindingCase]]:
-    """Return the findings on each lesion of an image, in descending order of lesion probability."""
+    """Return the findings on each lesion of an image, in descending order of lesion score."""
     owners = assign(case.closeness(rule))
     found = [
         [f for f, owner in zip(case.findings, owners, strict=True) if owner == number]
@@ -121,11 +121,13 @@ def natural_rule(cases: Iterable[ImageCase]) -> HitRule:
 
 
 def best_dice(case: ImageCase, number: int, found: Sequence[FindingCase]) -> float | None:
-    """Return the Dice of the most probable finding on a lesion; None without a finding or without an outline."""
+    """Return the Dice of the highest-scoring finding on a lesion; None without a finding or without an outline."""
     return found[0].closeness["dice"][number] if found and case.lesions[number].outlined else None
 
 
-Scored = dict[str, tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.bool_]]]
+Rows = tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.bool_]]
+"""Image number, score and label of each row, such as a lesion or a finding."""
+Scored = dict[str, Rows]
 
 
 def _scored(cases: Sequence[ImageCase]) -> Scored:
@@ -173,7 +175,7 @@ def _dice(cases: Sequence[ImageCase]) -> tuple[NDArray[np.intp], NDArray[np.floa
     return np.array([image for image, _ in rows], dtype=np.intp), np.array([value for _, value in rows], dtype=float)
 
 
-def _of_rows(image: NDArray[np.intp], images: int, figure: Callable[[NDArray[np.intp]], float]) -> Statistic:
+def of_rows(image: NDArray[np.intp], images: int, figure: Callable[[NDArray[np.intp]], float]) -> Statistic:
     """Turn a function of rows, such as lesions, into a function of images; a row appears as often as its image."""
 
     def statistic(chosen: NDArray[np.intp]) -> float:

@@ -55,7 +55,7 @@ def measure(
     """
     cases = evaluation.cases if isinstance(evaluation, Evaluation) else evaluation
     skipped = evaluation.skipped if isinstance(evaluation, Evaluation) else ()
-    figures = _Figures([case.patient for case in cases], resampling)
+    figures = Figures([case.patient for case in cases], resampling)
     main = statistics(cases)
     natural = natural_rule(cases)
     detection = {}
@@ -127,8 +127,15 @@ def compare_runs(
     return {**result, "notes": notes}
 
 
-class _Figures:
+class Figures:
     """Computes figures of the same cases, and keeps a note of each that is not defined.
+
+    Parameters
+    ----------
+    patients
+        Patient of each case.
+    resampling
+        Resampling of the bootstrap over patients; with 0 samples, there are no intervals.
 
     Attributes
     ----------
@@ -166,7 +173,7 @@ class _Figures:
         return {**table, "mean": self.figure(title, mean_sensitivity(found, counted), interval=interval)}
 
 
-def _by_kind(cases: Sequence[ImageCase], figures: _Figures) -> dict[str, Any]:
+def _by_kind(cases: Sequence[ImageCase], figures: Figures) -> dict[str, Any]:
     """Compute the sensitivity for each finding type, publisher's class and pathology in the data set.
 
     The hit rules are IoU 0.2 and, if lesions have no outline, centre in circle.

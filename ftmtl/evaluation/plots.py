@@ -13,6 +13,7 @@ from ftmtl.evaluation.cases import ImageCase
 from ftmtl.evaluation.figures import AUCS, RATES, TITLES, best_dice, curves, hits
 from ftmtl.evaluation.hits import HIT_RULES, IOU_02
 from ftmtl.evaluation.metrics import Froc
+from ftmtl.evaluation.reliability import SCORES
 
 _LIGHT, _DARK = ("#ffffff", "#1c2430", "#d9dee8"), ("#171b22", "#dfe5ef", "#333b48")
 _COLOURS = {
@@ -28,12 +29,12 @@ def plots(cases: Sequence[ImageCase], metrics: dict[str, Any]) -> dict[str, byte
     Parameters
     ----------
     metrics
-        Result of `ftmtl.evaluation.measure.measure` for the cases.
+        Content of ``metrics.json`` (`ftmtl.evaluation.report.Report`) for the cases.
 
     Returns
     -------
     dict
-        PNG files by name: ``roc``, ``froc`` and ``dice``, and these names with ``-dark``.
+        PNG files by name: ``roc``, ``froc``, ``dice`` and ``reliability``, and these names with ``-dark``.
     """
     every = curves(cases)
     drawn = {}
@@ -42,6 +43,7 @@ def plots(cases: Sequence[ImageCase], metrics: dict[str, Any]) -> dict[str, byte
         drawn[f"roc{suffix}"] = _png(lambda axes: _roc(axes, every.roc, metrics), dark)
         drawn[f"froc{suffix}"] = _png(lambda axes: _froc(axes, every.froc, metrics), dark)
         drawn[f"dice{suffix}"] = _png(lambda axes: _dice(axes, cases), dark)
+        drawn[f"reliability{suffix}"] = _png(lambda axes: _reliability(axes, metrics["reliability"]), dark)
     return drawn
 
 
@@ -113,10 +115,27 @@ def _dice(axes: Any, cases: Sequence[ImageCase]) -> None:
     values = [value for value in found if value is not None]
     axes.hist(values, bins=np.linspace(0, 1, 21), color="C0", label=f"detected: {len(values)}")
     axes.bar([-0.06], [len(found) - len(values)], width=0.05, color="C1", label=f"missed: {len(found) - len(values)}")
-    axes.set(xlabel="Dice of the most probable finding on the lesion", ylabel="Lesions", title="Segmentation")
+    axes.set(xlabel="Dice of the highest-scoring finding on the lesion", ylabel="Lesions", title="Segmentation")
     axes.set(xlim=(-0.1, 1.0))
     axes.yaxis.get_major_locator().set_params(integer=True)
     _legend(axes, "upper left", "Lesions with an outline")
+
+
+def _reliability(axes: Any, found: dict[str, Any]) -> None:
+    axes.plot([0, 1], [0, 1], lw=1, ls=":", color="#9aa3b2")
+    for marker, (name, words) in zip("os", SCORES.items(), strict=True):
+        rows = found[name]["bins"]
+        if rows:
+            share = np.array([row["share"] for row in rows])
+            bars = np.abs([[row["low"], row["high"]] for row in rows] - share[:, None]).T
+            label = f"{words}, {found[name]['findings']} findings"
+            axes.errorbar(
+                [row["score"] for row in rows], share, bars, fmt=f"{marker}-", lw=1.4, ms=5, capsize=3, label=label
+            )
+    axes.set(xlabel="Mean score of the findings", ylabel="Share that is a lesion, or a malignant one")
+    axes.set(title=f"Reliability, findings from lesion score {found['threshold']:g}")
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.3), yticks=np.linspace(0, 1, 6))
+    _legend(axes, "upper left", "Uncalibrated scores, 95% Wilson intervals")
 
 
 def _legend(axes: Any, place: str, title: str) -> None:

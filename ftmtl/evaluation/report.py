@@ -18,23 +18,28 @@ from ftmtl.errors import EvaluationError
 from ftmtl.evaluation.cases import Evaluation, write_cases
 from ftmtl.evaluation.figures import RATES, TITLES, natural_rule
 from ftmtl.evaluation.hits import IOU_02
-from ftmtl.evaluation.measure import measure
+from ftmtl.evaluation.measure import Figures, measure
+from ftmtl.evaluation.operating import measure_points
 from ftmtl.evaluation.plots import plots, with_interval
+from ftmtl.evaluation.reliability import SCORES, measure_reliability, title
 from ftmtl.evaluation.sheets import SPOT_KINDS, Predict, Spot, sheets, spots, threshold_at
 from ftmtl.evaluation.statistics import DEFAULT_RESAMPLING, Resampling
 from ftmtl.overlay import NOTICE
+from ftmtl.weights import WeightsCard
 
 _TEMPLATE = Path(__file__).with_name("page.html")
 _IDENTITY = ("name", "version", "weights_sha256", "configuration")
 _PLOTS = {
-    "roc": "ROC curves. The score of lesions end to end and of images is p(lesion) × p(malignant), 0 without findings.",
-    "froc": "FROC curves. Bars are the 95% intervals for IoU 0.2. Curves end at the least probable detection.",
+    "roc": "ROC curves. The score of lesions end to end and of images is the cancer score, 0 without findings.",
+    "froc": "FROC curves. Bars are the 95% intervals for IoU 0.2. Curves end at the detection of the lowest score.",
     "dice": "Dice of each lesion that has an outline.",
+    "reliability": "How often reported findings of a score are right, with 95% Wilson intervals. On the dotted line a "
+    "score would be a probability.",
 }
 _CAPTIONS = {
-    "hits": "Hits, evenly spaced from the most to the least probable",
+    "hits": "Hits, evenly spaced from the highest to the lowest score",
     "misses": "Misses, evenly spaced over the data set; findings drawn here are below the threshold",
-    "false_positives": "False positives, the most probable first",
+    "false_positives": "False positives, the highest score first",
 }
 
 
@@ -50,6 +55,9 @@ class Report:
         The images of the evaluation, for the picture sheets; without them there are no sheets.
     predict
         The predictor's ``predict``, to outline findings on the sheets; without it, their boxes are drawn.
+    card
+        Card of the model's weights: where findings are reported, and operating points. Without it, all findings count
+        as reported.
     data_set, command
         What the model was evaluated on, and how to repeat it; for the reader.
     resampling
@@ -59,6 +67,7 @@ class Report:
     evaluation: Evaluation
     images: Sequence[AnnotatedImage] = ()
     predict: Predict | None = None
+    card: WeightsCard | None = None
     data_set: str = ""
     command: str = ""
     resampling: Resampling = DEFAULT_RESAMPLING
@@ -74,7 +83,9 @@ class Report:
         Returns
         -------
         dict
-            The content of ``metrics.json``: the result of `ftmtl.evaluation.measure.measure`, and where it comes from.
+            The content of ``metrics.json``: the result of `ftmtl.evaluation.measure.measure`, where it comes from,
+            ``operating_points`` (`ftmtl.evaluation.operating.measure_points`) and ``reliability``
+            (`ftmtl.evaluation.reliability.measure_reliability`).
 
         Raises
         ------
@@ -95,13 +106,23 @@ class Report:
         return metrics
 
     def _metrics(self) -> dict[str, Any]:
+        cases, card = self.evaluation.cases, self.card
+        measured = measure(self.evaluation, resampling=self.resampling)
+        figures = Figures([case.patient for case in cases], self.resampling)
+        threshold = self.evaluation.threshold if card is None else card.threshold
+        points = measure_points(cases, threshold, () if card is None else card.operating_points, figures)
+        reliability = measure_reliability(cases, threshold, figures)
+        model = {name: getattr(self.evaluation.model, name) for name in _IDENTITY}
         return {
-            "model": {name: getattr(self.evaluation.model, name) for name in _IDENTITY},
+            "model": {**model, "tensors_sha256": "" if card is None else card.checksum},
             "data_set": self.data_set,
             "command": self.command,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "threshold": self.evaluation.threshold,
-            **measure(self.evaluation, resampling=self.resampling),
+            **measured,
+            "operating_points": points,
+            "reliability": reliability,
+            "notes": list(dict.fromkeys([*measured["notes"], *figures.notes])),
             "bootstrap": {"samples": self.resampling.samples, "seed": self.resampling.seed, "over": "patients"},
         }
 
@@ -122,6 +143,11 @@ def summary(metrics: dict[str, Any]) -> str:
     rates = {f"{rate:g} false positive{'' if rate == 1 else 's'} per image": found[f"{rate:g}"] for rate in RATES}
     lines = [f"Lesions found at {rate} ({rule}): {with_interval(figure)}" for rate, figure in rates.items()]
     lines += [f"{TITLES[name]}: {with_interval(f)}" for part in _main(metrics) for name, f in part.items()]
+    lines += [f"{title(name)}: {with_interval(metrics['reliability'][name]['error'])}" for name in SCORES]
+    lines += [
+        f"Malignant lesions found from cancer score {cut}: {right}, at {wrong} false positives per image"
+        for cut, right, wrong in _points(metrics)
+    ]
     return "\n".join([*lines, *(f"note: {note}" for note in metrics["notes"])])
 
 
@@ -130,7 +156,7 @@ def _chosen(evaluation: Evaluation) -> tuple[str, dict[str, list[Spot]]]:
     try:
         threshold = threshold_at(evaluation.cases)
         sentence = (
-            f"Here, findings count from a lesion probability of {threshold:.2f}, with at most one false positive per "
+            f"Here, findings count from a lesion score of {threshold:.2f}, with at most one false positive per "
             f"image. Hit rule: {natural_rule(evaluation.cases).name}."
         )
     except EvaluationError:
@@ -146,7 +172,7 @@ def _page(metrics: dict[str, Any], pictures: dict[str, bytes], counting: str) ->
         "Data set": metrics["data_set"] or "–",
         "Command": metrics["command"] or "–",
         "Created": metrics["created"],
-        "Findings kept from lesion probability": f"{metrics['threshold']:g}",
+        "Findings kept from lesion score": f"{metrics['threshold']:g}",
     }
     return Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
         notice=NOTICE,
@@ -154,6 +180,8 @@ def _page(metrics: dict[str, Any], pictures: dict[str, bytes], counting: str) ->
         origin=_rows(((key, value) for key, value in origin.items())),
         counts=_rows(((key.replace("_", " ").capitalize(), str(n)) for key, n in metrics["counts"].items())),
         main=_rows(((TITLES[name], with_interval(f)) for part in _main(metrics) for name, f in part.items())),
+        points=_rows(_points(metrics)),
+        reliability=_rows(_reliability(metrics)),
         detection=_rows(_detection(metrics)),
         kinds=_rows(_kinds(metrics)),
         plots="".join(_plot(name, caption, pictures) for name, caption in _PLOTS.items()),
@@ -173,6 +201,19 @@ def _detection(metrics: dict[str, Any]) -> Iterable[Sequence[str]]:
         for counted, row in by_images.items():
             if rule == IOU_02.name or any(row.values()):
                 yield (f"{rule}, {counted} images", *(with_interval(figure) for figure in row.values()))
+
+
+def _points(metrics: dict[str, Any]) -> Iterable[Sequence[str]]:
+    for point in metrics["operating_points"]:
+        figures = (with_interval(point[name]) for name in ("sensitivity", "false_positives"))
+        yield (f"{round(point['threshold'], 4):g}", *figures)
+
+
+def _reliability(metrics: dict[str, Any]) -> Iterable[Sequence[str]]:
+    for name, words in SCORES.items():
+        row = metrics["reliability"][name]
+        means = ("–" if row[key] is None else f"{row[key]:.3f}" for key in ("score", "share"))
+        yield (words.capitalize(), str(row["findings"]), *means, with_interval(row["error"]))
 
 
 def _kinds(metrics: dict[str, Any]) -> Iterable[Sequence[str]]:

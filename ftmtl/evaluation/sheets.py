@@ -50,7 +50,7 @@ class Spot:
 
 
 def threshold_at(cases: Sequence[ImageCase], rate: float = 1.0) -> float:
-    """Return the lowest lesion probability with at most `rate` false positives per image, by the natural hit rule.
+    """Return the lowest lesion score with at most `rate` false positives per image, by the natural hit rule.
 
     Raises
     ------
@@ -65,8 +65,8 @@ def threshold_at(cases: Sequence[ImageCase], rate: float = 1.0) -> float:
 def spots(cases: Sequence[ImageCase], threshold: float, most: int = 8) -> dict[str, list[Spot]]:
     """Choose the spots to show for each of `SPOT_KINDS`; findings below the threshold do not count.
 
-    Hits and misses are evenly spaced selections, hits in descending order of probability. False positives are the most
-    probable ones.
+    Hits and misses are evenly spaced selections, hits in descending order of lesion score. False positives are
+    those of the highest score.
     """
     found: dict[str, list[Spot]] = {kind: [] for kind in SPOT_KINDS}
     rule = natural_rule(cases)

@@ -52,7 +52,7 @@ class Detections:
     boxes
         float32, shape (detections, 4).
     scores
-        p(lesion), shape (detections,).
+        Lesion score, 0 to 1, shape (detections,).
     malignancy
         p(malignant), shape (detections,).
     types

@@ -63,7 +63,7 @@ class NetworkConfig:
     rois_per_image, positive_fraction
         Number of RoIs that the heads learn from, and the largest fraction of them that may lie on lesions.
     detections_per_image, nms_iou
-        Number of detections kept at inference, and the overlap above which the less probable of two is dropped.
+        Number of detections kept at inference, and the overlap above which the lower-scoring of two is dropped.
     loss_weights
         Weight of each loss, by its name.
 

@@ -173,7 +173,7 @@ class Recipe(_Section):
     seed
         Seed of initialisation, splits, sampling and augmentation.
     threshold
-        Lesion probability from which the weights report a detection.
+        Lesion score from which the weights report a detection.
     variant
         One of `ftmtl.network.variants.VARIANTS`.
     data

@@ -296,7 +296,7 @@ def test_the_report(evaluation, tmp_path: Path) -> None:
     folder = tmp_path / "new" / "report"
     metrics = Report(evaluation, images=FOUR, predict=model.predict, **told).write(folder)
     names = {"index.html", "metrics.json", "cases.jsonl", "hits.png", "misses.png", "false_positives.png"}
-    plots = {f"{name}{suffix}.png" for name in ("roc", "froc", "dice") for suffix in ("", "-dark")}
+    plots = {f"{name}{suffix}.png" for name in ("roc", "froc", "dice", "reliability") for suffix in ("", "-dark")}
     assert {path.name for path in folder.iterdir()} == names | plots
     assert json.loads((folder / "metrics.json").read_text()) == metrics
     assert tuple(read_cases(folder / "cases.jsonl")) == evaluation.cases
@@ -313,7 +313,7 @@ def test_the_report(evaluation, tmp_path: Path) -> None:
         assert text in page
     assert "$" not in page
     assert "http" not in page
-    assert page.count("data:image/png;base64,") == 9
+    assert page.count("data:image/png;base64,") == 11
     assert model.seen == 4
 
 

@@ -12,10 +12,11 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from ftmtl.errors import WeightsError
+from ftmtl.findings import OperatingPoint
 from ftmtl.network.ftmtlnet import FTMTLNet
 from ftmtl.network.variants import NetworkConfig
 from ftmtl.training.recipe import read_recipe
-from ftmtl.weights import SHIPPED, WeightsCard, find_weights, load_weights, save_weights, sha256_of
+from ftmtl.weights import SHIPPED, WeightsCard, find_weights, load_weights, save_weights, sha256_of, write_card
 
 CONFIG = NetworkConfig(channels=16)
 CARD = WeightsCard("FT-MTL-Net", "test-1", CONFIG, 0.4, data="nothing", recipe={"seed": 1})
@@ -39,6 +40,19 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert not loaded.training
     for name, tensor in network.state_dict().items():
         assert torch.allclose(loaded.state_dict()[name].float(), tensor.float(), atol=1e-3)
+
+
+def test_points_are_written_and_another_card_leaves_the_tensors(written: Path, tmp_path: Path) -> None:
+    network, card, digest = load_weights(written)
+    points = (OperatingPoint(0.6, 0.7, 0.05), OperatingPoint(0.0, 0.9, 0.3))
+    other = tmp_path / "other.safetensors"
+    write_card(written, replace(card, operating_points=points, measured_on="drawings"), other)
+    assert sha256_of(written) == digest
+    same, read, new = load_weights(other)
+    assert (read.operating_points, read.measured_on, read.checksum) == (points, "drawings", card.checksum)
+    assert new != digest
+    assert all(torch.equal(t, same.state_dict()[name]) for name, t in network.state_dict().items())
+    assert write_card(other, card, other) == digest
 
 
 def test_a_missing_file(tmp_path: Path) -> None:
@@ -95,9 +109,11 @@ def test_a_card_of_another_version(written: Path) -> None:
     """What an older card did not know has its default; a newer one's network would be another one here."""
     with safe_open(written, framework="pt") as file:
         state, card = {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["ftmtl"])  # noqa: SIM118
-    del card["network"]["contrast"]
+    del card["network"]["contrast"], card["manufacturer"], card["operating_points"], card["measured_on"]
     save_file(state, written, metadata={"ftmtl": json.dumps(card)})
-    assert load_weights(written)[1].network == CONFIG
+    read = load_weights(written)[1]
+    assert read.network == CONFIG
+    assert (read.operating_points, read.measured_on) == ((), "")
     card["network"]["whiskers"] = 2
     save_file(state, written, metadata={"ftmtl": json.dumps(card)})
     with pytest.raises(WeightsError, match=r"does not know \(whiskers\)"):
