@@ -21,9 +21,10 @@ exit status:
   3  some images were not analysed: the output and summary.json say which, and why
   4  no image was analysed
 
-Damaged files and folders that can't be read count as images that were not analysed; reports, presentation states and
-the like don't count, nor do other files in folders. A study's results take the place of its earlier ones in DIR as a
-whole; if its analysis fails, the earlier ones are kept as UID.earlier.
+Damaged files and folders that can't be read count as images that were not analysed. Images that are left aside (raw
+twins, tomosynthesis, other modalities), reports and the like don't count, nor do other files in folders. A study's
+results take the place of its earlier ones in DIR as a whole; if its analysis fails, the earlier ones are kept as
+UID.earlier.
 """
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ftmtl.errors import NotAnalysable
-from ftmtl.findings import Outcome
+from ftmtl.findings import Attempt, Outcome
 from ftmtl.header.reading import USUAL, Reading
 from ftmtl.mammogram.pixels import display_pixels
 from ftmtl.overlay import Mark, draw
@@ -71,7 +71,7 @@ class FirstMade:
 
 
 class Status(IntEnum):
-    """Exit status: how many of the images were analysed. Reports and the like that lie among them don't count."""
+    """Exit status: how many of the images were analysed. What is left aside, and reports and the like, don't count."""
 
     ALL = 0
     SOME = 3
@@ -189,8 +189,10 @@ class FileAnalysis:
 
 
 def _status(sources: Sources, entries: Sequence[dict[str, Any]]) -> Status:
-    images = {uid for files in sources.studies.values() for uid in files}
-    analysed = {image["sop_instance_uid"] for entry in entries for image in entry["images"] if _was_read(image)}
+    told = [image for entry in entries for image in entry["images"]]
+    aside = {image["sop_instance_uid"] for image in told if image["attempt"] == Attempt.NOT_APPLICABLE}
+    images = {uid for files in sources.studies.values() for uid in files} - aside
+    analysed = {image["sop_instance_uid"] for image in told if _was_read(image)}
     if not analysed:
         return Status.NONE
     return Status.SOME if images - analysed or any(left.counts for left in sources.left_out) else Status.ALL
@@ -205,7 +207,12 @@ def _in_words(entry: dict[str, Any]) -> str:
         return f"{said}: {entry['reason']}"
     read = [entry["coverage"]] if entry["outcome"] == Outcome.PARTLY_READ else []
     refused = [image for image in entry["images"] if not _was_read(image)]
-    return "; ".join([said, *read, *(f"{_name(image)} not analysed: {image['reason']}" for image in refused)])
+    told = [f"{_name(image)} {_became(image)}: {image['reason']}" for image in refused]
+    return "; ".join([said, *read, *told])
+
+
+def _became(image: dict[str, Any]) -> str:
+    return "left aside" if image["attempt"] == Attempt.NOT_APPLICABLE else "not analysed"
 
 
 def _was_read(image: dict[str, Any]) -> bool:

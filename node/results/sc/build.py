@@ -400,7 +400,7 @@ def _facts(result: StudyResult, header: Dataset) -> Iterator[tuple[str, str]]:
 def _notes(images: Sequence[ImageResult]) -> Iterator[str]:
     found = [image for image in images if image.findings]
     if len(found) < len(images):
-        yield "No findings: nothing that the model holds for a lesion at its operating point. Cancer is not excluded."
+        yield "No findings: nothing that the model holds for a lesion at its threshold. Cancer is not excluded."
     if found:
         yield (
             "Lesion: score that the outlined region is a lesion. Cancer: score that it is a malignant one. "
