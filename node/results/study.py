@@ -48,6 +48,8 @@ class Expected:
         By SOP Instance UID: normalised headers of images that reports name although they were not analysed.
     predecessor
         The report that the new report replaces, if there is one.
+    kind
+        What kind it has to be, where the kinds of a room have the same SOP class.
     """
 
     result: StudyResult
@@ -55,6 +57,7 @@ class Expected:
     segmentations: Mapping[str, Dataset] = field(default_factory=dict)
     missing: Mapping[str, Dataset] = field(default_factory=dict)
     predecessor: Predecessor | None = None
+    kind: ObjectKind | None = None
 
 
 class Made(NamedTuple):

@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from ftmtl.findings import Finding, ImageResult, ModelIdentity, StudyResult
 from node.domain import Predecessor
 from node.results.common import codes
-from node.results.common.checks import CONTENT_TIME, absent_faults, document_faults
+from node.results.common.checks import CONTENT_TIME, absent_faults, document_faults, predecessor_faults
 from node.results.common.content import ROUNDING, TOLERANCE, Item, children, name_of, points_of, value_of, walk
 from node.results.common.naming import device_uid, tracking_uid
 from node.results.common.outcome import outcome_code
@@ -69,16 +69,7 @@ def _document_faults(
     performed = [item.CodeValue for item in ds.get("PerformedProcedureCodeSequence") or ()]
     if performed != [codes.MAMMOGRAPHY.value] * analysed:
         yield f"performed procedure is {performed}"
-    replaced = [
-        Predecessor(
-            study.StudyInstanceUID, series.SeriesInstanceUID, i.ReferencedSOPClassUID, i.ReferencedSOPInstanceUID
-        )
-        for study in ds.get("PredecessorDocumentsSequence") or ()
-        for series in study.ReferencedSeriesSequence
-        for i in series.ReferencedSOPSequence
-    ]
-    if replaced != ([] if predecessor is None else [predecessor]):
-        yield f"replaces {', '.join(p.sop_instance_uid for p in replaced) or 'no document'}"
+    yield from predecessor_faults(ds, predecessor)
 
 
 def _evaluation_faults(

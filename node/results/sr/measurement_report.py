@@ -56,7 +56,7 @@ from node.results.common.content import (
     container,
     evidence,
     image_item,
-    study_references,
+    replaced,
     text,
 )
 from node.results.common.naming import device_uid, object_uid, side_and_view, tracking_id, tracking_uid
@@ -129,7 +129,7 @@ def build_report(
     if analysed:
         report.PerformedProcedureCodeSequence = [CodedConcept.from_code(codes.MAMMOGRAPHY)]
     if predecessor is not None:
-        report.PredecessorDocumentsSequence = [_replaced(predecessor)]
+        report.PredecessorDocumentsSequence = [replaced(predecessor)]
     stamp(report, headers, result.model)
     return report
 
@@ -156,18 +156,10 @@ def _document(
     )
 
 
-def _replaced(predecessor: Predecessor) -> Dataset:
-    """Refer to the report that this one replaces (PS3.3 C.17.2)."""
-    instance = Dataset()
-    instance.ReferencedSOPClassUID = predecessor.sop_class_uid
-    instance.ReferencedSOPInstanceUID = predecessor.sop_instance_uid
-    return study_references(predecessor.study_uid, {predecessor.series_uid: [instance]})
-
-
 def _coding_scheme() -> CodingSchemeIdentificationItem:
     return CodingSchemeIdentificationItem(
         designator=codes.SCHEME,
-        name="Concepts of ftmtl-node that the standard has no code for",
+        name=codes.SCHEME_NAME,
         responsible_organization=MANUFACTURER,
     )
 
