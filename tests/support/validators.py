@@ -24,3 +24,15 @@ def about_a_source_alone(line: str, paths: list[Path]) -> bool:
 def about_a_label_map(line: str, seg: Dataset) -> bool:
     """Tell whether dciodvfy (2026) takes a Label Map Segmentation for no Segmentation where segments are referenced."""
     return seg.SegmentationType == "LABELMAP" and "Referenced SOP Class that is not segmentation" in line
+
+
+def about_the_private_score(line: str) -> bool:
+    """Tell whether PixelMed warns of our concept for a Calculated Value (TID 4002 row 12, TID 4006 row 22).
+
+    CID 6142 may be extended; PixelMed takes it for complete.
+    """
+    return (
+        ": Warning: " in line
+        and "/NUM (CANCER_SCORE,99FTMTL," in line
+        and line.endswith("Content Item not in template")
+    )

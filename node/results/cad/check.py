@@ -185,8 +185,9 @@ def _findings(ds: Dataset) -> list[tuple[str, Dataset]]:
 def _finding_faults(ds: Dataset, group: Dataset, lesion: Lesion, kind: ObjectKind) -> Iterator[str]:
     """Compare kind, rendering, numbers and place of one finding."""
     finding, image = lesion.finding, lesion.image
-    if value_of(group) != finding_code(finding.type, kind).value:
-        yield f"kind is {value_of(group)}, not that of a {finding.type}"
+    code = finding_code(finding.type, kind).value
+    if value_of(group) != code:
+        yield f"is coded as {value_of(group)}, not as {code}"
     parameters = _values(group, codes.ALGORITHM_PARAMETERS)
     if UNCALIBRATED not in parameters:
         yield "does not say that its scores are not calibrated"

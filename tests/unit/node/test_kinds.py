@@ -15,6 +15,7 @@ NAMES = {
     ObjectKind.SR_OHIF: "Comprehensive3DSRStorage",
     ObjectKind.SR_COMPREHENSIVE: "ComprehensiveSRStorage",
     ObjectKind.CAD: "MammographyCADSRStorage",
+    ObjectKind.CAD_DENSITY: "MammographyCADSRStorage",
     ObjectKind.PR: "GrayscaleSoftcopyPresentationStateStorage",
     ObjectKind.SC: "SecondaryCaptureImageStorage",
 }
