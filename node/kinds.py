@@ -150,6 +150,9 @@ KINDS: Mapping[ObjectKind, Row] = {
     _K.SC: Row("Summary page", "node.results.sc", (_SecondaryCaptureImage,), 898),
 }
 
+REPORTS: Mapping[ObjectKind, tuple[ObjectKind, ...]] = {_K.SR: (_K.SR, _K.SR_COMPREHENSIVE), _K.CAD: (_K.CAD,)}
+"""Reports of a study, each of which names the one that it replaces, and the forms in which they are sent."""
+
 CHOICES = tuple(kind for kind in ObjectKind if kind.row.selectable)
 """Kinds that a configuration may name."""
 

@@ -31,9 +31,10 @@ from node.config import Config
 from node.domain import Analysed, Instance, Job, JobState, Predecessor, ResultObject
 from node.errors import LeaseLost, QueueUnavailable, ResultRejected
 from node.flow.dispatch import DELIVER, Dispatcher
-from node.kinds import DEFAULT_OBJECTS, ObjectKind
+from node.kinds import DEFAULT_OBJECTS, REPORTS, ObjectKind
 from node.ledger.ledger import Ledger
 from node.results.build import build_results
+from node.results.common.finish import Clock, now
 from node.results.common.outcome import remark_lines
 from node.results.common.source import SourceUnusable, source_notes
 from node.results.kept import keep_result, read_result
@@ -67,8 +68,10 @@ class Order:
         Which kinds of images to analyse.
     charset
         The character set of text where none is declared, as a defined term.
-    predecessor
-        The report of an earlier analysis that the study's report replaces.
+    predecessors
+        The reports of an earlier analysis that the study's reports replace, by kind.
+    clock
+        Tells when an object was first made.
     known
         By SOP Instance UID: results of images that the same model has analysed before; they are not analysed again.
     versions
@@ -78,7 +81,8 @@ class Order:
     kinds: tuple[ObjectKind, ...] = DEFAULT_OBJECTS
     reading: Reading = USUAL
     charset: str = DEFAULT
-    predecessor: Predecessor | None = None
+    predecessors: Mapping[ObjectKind, Predecessor] = field(default_factory=dict)
+    clock: Clock = now
     known: Mapping[str, ImageResult] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
 
@@ -192,8 +196,9 @@ def _build(result: StudyResult, paths: Sequence[Path], folder: Path, order: Orde
         folder,
         order.kinds,
         display=display_pixels,
-        predecessor=order.predecessor,
+        predecessors=order.predecessors,
         charset=order.charset,
+        clock=order.clock,
     )
 
 
@@ -276,18 +281,18 @@ class AnalysisTask:
             kinds=self._kinds(job),
             reading=self.config.model.reading(),
             charset=self.config.dicom.default_charset,
-            predecessor=earlier.predecessor,
+            predecessors=earlier.predecessors,
+            clock=self.ledger.creations.first,
             known=earlier.known,
             versions={i.sop_instance_uid: i.sha256[:16] for i in instances if i.sop_instance_uid in replacing},
         )
         analysis = analyse_study(paths, predictor, folder, order)
-        delivered = self.ledger.deliveries.delivered(job.study_uid, ObjectKind.SR, model)
-        predecessor = _predecessor(job.study_uid, delivered, analysis.objects)
-        if predecessor is not None and predecessor != order.predecessor:
-            order = replace(order, predecessor=predecessor)
+        predecessors = self._predecessors(job.study_uid, model, analysis.objects)
+        if predecessors.items() - order.predecessors.items():
+            order = replace(order, predecessors={**order.predecessors, **predecessors})
             analysis = replace(analysis, objects=tuple(_build(analysis.result, paths, folder, order)))
         result, objects = analysis.result, analysis.objects
-        keep_result(folder, result, order.predecessor)
+        keep_result(folder, result, order.predecessors)
         document = summary(result.model, [study_summary(result, objects)])
         (folder / "summary.json").write_text(json.dumps(document, indent=2))
         log.info("analysed job=%s outcome=%s forward_s=%.3f", job.job_id, result.outcome, result.forward_seconds)
@@ -323,7 +328,7 @@ class AnalysisTask:
             if other.model != model:
                 continue
             try:
-                result, predecessor = read_result(self.spool.results(other.job_id))
+                result, predecessors = read_result(self.spool.results(other.job_id))
             except (OSError, ValueError, KeyError):
                 continue  # it was made by another version, or has been removed
             theirs = {i.sop_instance_uid: i.sha256 for i in self.ledger.arrivals.instances(other.job_id)}
@@ -333,15 +338,25 @@ class AnalysisTask:
                 if image.outcome is not Outcome.FAILED
                 and versions.get(image.sop_instance_uid) == theirs.get(image.sop_instance_uid)
             }
-            return _Earlier(known, predecessor if versions == theirs else None)
-        return _Earlier({}, None)
+            return _Earlier(known, predecessors if versions == theirs else {})
+        return _Earlier({}, {})
+
+    def _predecessors(self, study_uid: str, model: str, made: Sequence[ResultObject]) -> dict[ObjectKind, Predecessor]:
+        """Return the model's reports of earlier analyses that a PACS holds and that say something else, by kind."""
+        found = {}
+        for kind, forms in REPORTS.items():
+            delivered = self.ledger.deliveries.delivered(study_uid, forms, model)
+            predecessor = _predecessor(study_uid, delivered, made)
+            if predecessor is not None:
+                found[kind] = predecessor
+        return found
 
 
 class _Earlier(NamedTuple):
-    """An earlier analysis: results by SOP Instance UID, and the predecessor of its report if nothing has changed."""
+    """An earlier analysis: results by SOP Instance UID, and the predecessors of its reports if nothing has changed."""
 
     known: Mapping[str, ImageResult]
-    predecessor: Predecessor | None
+    predecessors: Mapping[ObjectKind, Predecessor]
 
 
 def model_words(model: ModelIdentity) -> str:

@@ -139,7 +139,7 @@ class DeliveryTask:
         if known:
             return known
         folder = self.spool.results(job_id)
-        result, predecessor = read_result(folder)
+        result, predecessors = read_result(folder)
         paths = [self.spool.path(instance.key) for instance in self.ledger.arrivals.instances(job_id)]
         built = build_results(
             result,
@@ -147,8 +147,9 @@ class DeliveryTask:
             folder,
             [kind],
             display=display_pixels,
-            predecessor=predecessor,
+            predecessors=predecessors,
             charset=self.config.dicom.default_charset,
+            clock=self.ledger.creations.first,
         )
         return [replace(made, path=Path(self.spool.key(made.path))) for made in built]
 

@@ -8,9 +8,12 @@ import logging
 import re
 import shutil
 import sys
+import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -23,8 +26,10 @@ from ftmtl.overlay import Mark, draw
 from ftmtl.predictor import Predictor
 from node.charsets import DEFAULT
 from node.cli.sources import Source, Sources
+from node.domain import Predecessor
 from node.errors import ResultRejected
 from node.kinds import DEFAULT_OBJECTS, ObjectKind
+from node.results.common.lesions import lesions_of
 from node.results.readback import read_predecessor
 from node.results.summary import study_summary, summary
 from node.store.folders import replace_folder
@@ -35,6 +40,34 @@ log = logging.getLogger(__name__)
 
 class StudyRefused(Exception):  # noqa: N818 - it names the study's state
     """A study that must not be reported; the message says why."""
+
+
+class FirstMade:
+    """When the objects of a study were first made, as far as its folder of results tells.
+
+    Parameters
+    ----------
+    folders
+        Where earlier results may be.
+    """
+
+    NAME = "first-made.json"
+
+    def __init__(self, *folders: Path) -> None:
+        self._times: dict[str, float] = {}
+        for folder in folders:
+            with suppress(OSError, ValueError, TypeError):  # there is none, or somebody has changed it
+                self._times |= {
+                    str(uid): float(at) for uid, at in dict(json.loads((folder / self.NAME).read_text())).items()
+                }
+
+    def of(self, uid: str) -> datetime:
+        """Return when an object was first made: now, if it never was."""
+        return datetime.fromtimestamp(self._times.setdefault(uid, float(int(time.time()))), UTC)
+
+    def keep(self, folder: Path) -> None:
+        """Write the times into a folder of results."""
+        (folder / self.NAME).write_text(json.dumps(self._times, indent=1) + "\n")
 
 
 class Status(IntEnum):
@@ -59,7 +92,7 @@ class FileAnalysis:
     kinds
         The kinds of objects to write.
     replaces
-        Earlier measurement reports. The new report of a study names the earlier one of that study as its predecessor.
+        Earlier reports. The new report of a study names the earlier one of that study and kind as its predecessor.
     weights, device
         The model and where it runs; None for the shipped weights, and for the GPU if there is one.
     pictures
@@ -97,7 +130,9 @@ class FileAnalysis:
         if not sources.studies:
             print("ftmtl: there is no DICOM file to analyse", file=sys.stderr)
             return Status.NONE
-        predecessors = {report.study_uid: report for report in map(read_predecessor, self.replaces)}
+        predecessors: dict[str, dict[ObjectKind, Predecessor]] = {}
+        for kind, report in map(read_predecessor, self.replaces):
+            predecessors.setdefault(report.study_uid, {})[kind] = report
         predictor = Predictor(self.weights, device=self.device)
         self.out.mkdir(parents=True, exist_ok=True)
         written = self.out / "summary.json"
@@ -105,7 +140,7 @@ class FileAnalysis:
         entries: list[dict[str, Any]] = []
         for number, (study_uid, files) in enumerate(sources.studies.items(), start=1):
             sources.leave_out_vanished(files)
-            order = Order(tuple(self.kinds), self.reading, self.charset, predecessors.get(study_uid))
+            order = Order(tuple(self.kinds), self.reading, self.charset, predecessors.get(study_uid, {}))
             entry = self._study(study_uid, list(files.values()), predictor, order)
             entries.append(entry)
             print(f"[{number}/{len(sources.studies)}] {study_uid}: {_in_words(entry)}".rstrip(), flush=True)
@@ -121,8 +156,10 @@ class FileAnalysis:
         part, earlier = folder.with_name(f".{folder.name}.part"), folder.with_name(f"{folder.name}.earlier")
         shutil.rmtree(part, ignore_errors=True)  # a run was killed
         part.mkdir()
+        times = FirstMade(folder, earlier)
         try:
-            entry = self._analyse(files, predictor, part, order)
+            entry = self._analyse(files, predictor, part, replace(order, clock=times.of))
+            times.keep(part)
             replace_folder(part, folder)
             shutil.rmtree(earlier, ignore_errors=True)
             return entry
@@ -187,7 +224,7 @@ def _folder_name(study_uid: str) -> str:
 
 
 def _draw(analysis: Analysis, files: list[Path], folder: Path) -> None:
-    stems = Counter(path.stem for path in files)
+    stems, lesions = Counter(path.stem for path in files), lesions_of(analysis.result)
     for path, image in zip(files, analysis.result.images, strict=True):
         name = path.stem if stems[path.stem] == 1 else image.sop_instance_uid
         try:
@@ -196,10 +233,11 @@ def _draw(analysis: Analysis, files: list[Path], folder: Path) -> None:
             continue
         marks = [
             Mark(
-                f.box,
-                f.mask.paste(*pixels.shape),
-                f"lesion {f.lesion_score:.0%}, cancer {f.cancer_score:.0%}",
+                lesion.finding.box,
+                lesion.finding.mask.paste(*pixels.shape),
+                f"{lesion.number}: lesion {100 * lesion.finding.lesion_score:.0f}, "
+                f"cancer {100 * lesion.finding.cancer_score:.0f}",
             )
-            for f in image.findings
+            for lesion in lesions[image.sop_instance_uid]
         ]
         draw(pixels, marks, f"{image.laterality or ''} {image.view or ''}").save(folder / f"{name}.png")

@@ -96,8 +96,8 @@ class Deliveries:
                 found[job_id].setdefault(destination, set()).add(DeliveryState(state))
         return found
 
-    def delivered(self, study_uid: str, kind: ObjectKind, model: str) -> list[ResultObject]:
-        """Return the objects of one kind that a model made of a study and that reached a destination, oldest first."""
+    def delivered(self, study_uid: str, kinds: Sequence[ObjectKind], model: str) -> list[ResultObject]:
+        """Return a model's objects of some kinds, of a study, that have reached a destination; the oldest first."""
         reached = (
             sa.select(deliveries.c.sop_instance_uid)
             .where(deliveries.c.job_id == objects.c.job_id, deliveries.c.sop_instance_uid == objects.c.sop_instance_uid)
@@ -106,7 +106,7 @@ class Deliveries:
         query = (
             objects.select()
             .join(jobs, jobs.c.job_id == objects.c.job_id)
-            .where(jobs.c.study_uid == study_uid, jobs.c.model == model, objects.c.kind == kind, reached.exists())
+            .where(jobs.c.study_uid == study_uid, jobs.c.model == model, objects.c.kind.in_(kinds), reached.exists())
             .order_by(jobs.c.created, objects.c.sop_instance_uid)
         )
         with self.database.read() as connection:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from node.ledger.arrivals import Arrivals
 from node.ledger.associations import Associations
+from node.ledger.creations import Creations
 from node.ledger.database import Database
 from node.ledger.deliveries import Deliveries
 from node.ledger.jobs import Jobs
@@ -26,7 +27,7 @@ class Ledger:
 
     Attributes
     ----------
-    arrivals, associations, jobs, deliveries, network_events, senders
+    arrivals, associations, jobs, deliveries, network_events, senders, creations
         Its parts; all reads and writes go through them.
 
     Raises
@@ -43,6 +44,7 @@ class Ledger:
         self.network_events = NetworkEvents(self.database)
         self.deliveries = Deliveries(self.database, self.jobs)
         self.senders = Senders(self.database)
+        self.creations = Creations(self.database)
 
     @property
     def clock(self) -> Callable[[], float]:

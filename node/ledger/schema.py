@@ -130,6 +130,14 @@ objects = Table(
     Column("key", Text, nullable=False),
 )
 
+# When an object was first made: it is written whenever the same object is made again.
+creations = Table(
+    "creations",
+    metadata,
+    Column("sop_instance_uid", String(64), primary_key=True),
+    Column("at", Float, nullable=False),
+)
+
 deliveries = Table(
     "deliveries",
     metadata,

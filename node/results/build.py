@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from pydicom.dataset import Dataset
@@ -15,6 +17,7 @@ from ftmtl.findings import ImageResult, StudyResult
 from node.charsets import DEFAULT
 from node.domain import Predecessor, ResultObject
 from node.kinds import DEFAULT_OBJECTS, ObjectKind
+from node.results.common.finish import Clock, now
 from node.results.common.source import read_source, with_patient_of
 from node.results.study import Display, Made, Study
 from node.store.spool import sync_folder
@@ -27,8 +30,9 @@ def build_results(
     kinds: Sequence[ObjectKind] = DEFAULT_OBJECTS,
     *,
     display: Display | None = None,
-    predecessor: Predecessor | None = None,
+    predecessors: Mapping[ObjectKind, Predecessor] = MappingProxyType({}),
     charset: str = DEFAULT,
+    clock: Clock = now,
 ) -> list[ResultObject]:
     """Write the objects that report what happened to a study.
 
@@ -47,16 +51,19 @@ def build_results(
         page are written in any case, and say what happened to the study.
     display
         Reads an image for the page; needed for kind ``sc`` only.
-    predecessor
-        The report that the new one replaces, if there is one.
+    predecessors
+        The reports that the new ones replace, by kind: ``sr`` for measurement reports, ``cad`` for CAD reports.
     charset
         The character set of text where none is declared, as a defined term.
+    clock
+        Tells when an object was first made; by default now.
 
     Returns
     -------
     list of ResultObject
         In sending order; empty if no image was analysed and no header can be read. Files appear under their
-        final names only after they have been read back and checked. A second call writes the same bytes.
+        final names only after they have been read back and checked. A second call writes the same bytes if the
+        clock tells the same times.
 
     Raises
     ------
@@ -66,7 +73,7 @@ def build_results(
         If an analysed image has no file among ``sources``, or an image belongs to another study.
     """
     known = _headers(result, sources, charset)
-    study = _study(result, known, display, predecessor)
+    study = replace(_study(result, known, display), predecessors=predecessors, clock=clock)
     if not known:
         return []
     folder.mkdir(parents=True, exist_ok=True)
@@ -83,9 +90,7 @@ class _Source(NamedTuple):
     path: Path
 
 
-def _study(
-    result: StudyResult, known: Mapping[str, _Source], display: Display | None, predecessor: Predecessor | None
-) -> Study:
+def _study(result: StudyResult, known: Mapping[str, _Source], display: Display | None) -> Study:
     pairs = _analysed(result, known)
     newest = [source.header for source in known.values()][-1:]
     common = {uid: with_patient_of(source.header, *newest) for uid, source in known.items()}
@@ -97,7 +102,6 @@ def _study(
         missing={uid: header for uid, header in common.items() if uid not in headers},
         paths={uid: known[uid].path for uid in headers},
         display=display,
-        predecessor=predecessor,
     )
 
 
@@ -120,12 +124,11 @@ def _headers(result: StudyResult, sources: Sequence[Path], charset: str) -> dict
 
 def _analysed(result: StudyResult, known: Mapping[str, _Source]) -> list[tuple[Dataset, ImageResult]]:
     """Return header and result of each analysed image, in an order that does not depend on how they arrived."""
-    images = {image.sop_instance_uid: image for image in result.images if image.was_read}
-    lost = images.keys() - known.keys()
+    images = [image for image in result.hung if image.was_read]
+    lost = {image.sop_instance_uid for image in images} - known.keys()
     if lost:
         raise ValueError(f"no readable file for {', '.join(sorted(lost))}")
-    pairs = [(known[uid].header, image) for uid, image in images.items()]
-    return sorted(pairs, key=lambda pair: (pair[1].view or "", pair[1].laterality or "", pair[1].sop_instance_uid))
+    return [(known[image.sop_instance_uid].header, image) for image in images]
 
 
 def _write(kind: ObjectKind, made: Made, folder: Path) -> ResultObject:

@@ -24,6 +24,7 @@ from node.errors import ResultRejected
 from node.identity import IMPLEMENTATION_CLASS_UID
 from node.kinds import room_of
 from node.results.common import codes
+from node.results.common.finish import content_uid
 from node.results.common.naming import device_uid
 from node.results.common.stamp import equipment
 from node.results.study import Expected
@@ -78,6 +79,8 @@ def check_object(path: str | PathLike[str], expected: Expected) -> None:
 def _faults(ds: Dataset, expected: Expected) -> Iterator[str]:
     yield from _header_faults(ds, {**expected.sources, **expected.missing})
     yield from _equipment_faults(ds, expected.result.model)
+    if ds.get("SOPInstanceUID") != content_uid(ds, expected.kind, expected.images):
+        yield "SOPInstanceUID is not that of its content"
     room = room_of(str(ds.get("SOPClassUID")))
     if room is None:
         yield f"unexpected SOP Class {ds.get('SOPClassUID')}"

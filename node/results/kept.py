@@ -24,6 +24,7 @@ from ftmtl.findings import (
     StudyResult,
 )
 from node.domain import Predecessor
+from node.kinds import ObjectKind
 from node.store.spool import sync_folder
 
 FILE_NAME = "result.npz"
@@ -31,15 +32,19 @@ FILE_NAME = "result.npz"
 Arrays = dict[str, NDArray[Any]]
 
 
-def keep_result(folder: Path, result: StudyResult, predecessor: Predecessor | None) -> None:
+Predecessors = Mapping[ObjectKind, Predecessor]
+"""The reports that a study's reports replace, by kind."""
+
+
+def keep_result(folder: Path, result: StudyResult, predecessors: Predecessors) -> None:
     """Write a result durably, for :func:`read_result` of the same version to read.
 
     Parameters
     ----------
     folder
         The job's results folder.
-    predecessor
-        The report that the study's report replaces, if there is one.
+    predecessors
+        The reports that the study's reports replace.
     """
     arrays: Arrays = {}
     document = {
@@ -47,7 +52,7 @@ def keep_result(folder: Path, result: StudyResult, predecessor: Predecessor | No
         "model": asdict(result.model),
         "images": [_image(number, image, arrays) for number, image in enumerate(result.images)],
         "forward_seconds": result.forward_seconds,
-        "predecessor": predecessor and asdict(predecessor),
+        "predecessors": {kind.value: asdict(predecessor) for kind, predecessor in predecessors.items()},
     }
     part = folder / f".{FILE_NAME}.{os.getpid()}.part"
     with part.open("wb") as file:
@@ -58,7 +63,7 @@ def keep_result(folder: Path, result: StudyResult, predecessor: Predecessor | No
     sync_folder(folder)
 
 
-def read_result(folder: Path) -> tuple[StudyResult, Predecessor | None]:
+def read_result(folder: Path) -> tuple[StudyResult, Predecessors]:
     """Read what :func:`keep_result` wrote.
 
     Raises
@@ -70,8 +75,7 @@ def read_result(folder: Path) -> tuple[StudyResult, Predecessor | None]:
         document = json.loads(str(arrays["document"]))
         images = tuple(_read_image(number, entry, arrays) for number, entry in enumerate(document["images"]))
     result = StudyResult(document["study_uid"], _model(document["model"]), images, document["forward_seconds"])
-    predecessor = document["predecessor"]
-    return result, None if predecessor is None else Predecessor(**predecessor)
+    return result, {ObjectKind(kind): Predecessor(**named) for kind, named in document["predecessors"].items()}
 
 
 def _model(entry: dict[str, Any]) -> ModelIdentity:

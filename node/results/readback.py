@@ -15,6 +15,7 @@ from pydicom.uid import (
     Comprehensive3DSRStorage,
     ComprehensiveSRStorage,
     GrayscaleSoftcopyPresentationStateStorage,
+    MammographyCADSRStorage,
     SegmentationStorage,
 )
 
@@ -22,11 +23,15 @@ from ftmtl.decoding.files import DamagedFile, read
 from ftmtl.findings import Box
 from node.domain import Predecessor
 from node.errors import ReportUnusable
+from node.kinds import ObjectKind
 from node.results.common import codes
 from node.results.common.content import children, item_at, name_of, points_of, value_of, walk
 
 REPORTS = (Comprehensive3DSRStorage, ComprehensiveSRStorage)
 """SOP classes of measurement reports."""
+
+_KINDS = {**dict.fromkeys(map(str, REPORTS), ObjectKind.SR), str(MammographyCADSRStorage): ObjectKind.CAD}
+"""The kinds of reports that may be replaced, by SOP class."""
 
 _TRACKING_UID, _PROBABILITY, _CERTAINTY, _REGION, _GROUP = "112040", "111047", "111012", "111030", "125007"
 
@@ -58,22 +63,23 @@ class ReadFinding:
     outline: NDArray[np.float64] | None = None
 
 
-def read_predecessor(path: Path) -> Predecessor:
-    """Read a measurement report as the predecessor of a new one.
+def read_predecessor(path: Path) -> tuple[ObjectKind, Predecessor]:
+    """Read a report as the predecessor of a new one; the kind is ``sr`` or ``cad``.
 
     Raises
     ------
     ReportUnusable
-        If it cannot be read, or is not a measurement report.
+        If it cannot be read, or is not a report of a study.
     """
     try:
         ds = read(path, stop_before_pixels=True)
     except (InvalidDicomError, OSError, DamagedFile) as error:
         raise ReportUnusable(f"{path}: cannot be read: {error}") from error
     uids = [str(ds.get(k, "")) for k in ("StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID", "SOPInstanceUID")]
-    if uids[2] not in REPORTS or not all(uids):
-        raise ReportUnusable(f"{path}: is not a measurement report (Comprehensive 3D SR or Comprehensive SR)")
-    return Predecessor(*uids)
+    kind = _KINDS.get(uids[2])
+    if kind is None or not all(uids):
+        raise ReportUnusable(f"{path}: is not a Comprehensive 3D SR, Comprehensive SR or Mammography CAD SR")
+    return kind, Predecessor(*uids)
 
 
 def read_findings(paths: Iterable[Path]) -> list[ReadFinding]:

@@ -24,6 +24,17 @@ from pydicom.dataset import Dataset
 from ftmtl.findings import ImageResult, StudyResult
 from node.domain import Predecessor
 from node.kinds import ObjectKind
+from node.results.common.finish import Clock, now
+
+OF_ONE_IMAGE = (
+    ObjectKind.SEG,
+    ObjectKind.SEG_FRACTIONAL,
+    ObjectKind.SEG_LABELMAP,
+    ObjectKind.SEG_OHIF,
+    ObjectKind.SR_OHIF,
+    ObjectKind.PR,
+)
+"""Kinds of which there is an object per image with findings."""
 
 Display = Callable[[Path, tuple[float, float] | None], NDArray[np.float32]]
 """Reads an image as the model saw it: float32, shape (rows, columns), 0 black to 1 white.
@@ -38,6 +49,8 @@ class Expected:
 
     Attributes
     ----------
+    kind
+        What it is.
     result
         What was found.
     sources
@@ -48,16 +61,21 @@ class Expected:
         By SOP Instance UID: normalised headers of images that reports name although they were not analysed.
     predecessor
         The report that the new report replaces, if there is one.
-    kind
-        What kind it has to be, where the kinds of a room have the same SOP class.
     """
 
+    kind: ObjectKind
     result: StudyResult
     sources: Mapping[str, Dataset]
     segmentations: Mapping[str, Dataset] = field(default_factory=dict)
     missing: Mapping[str, Dataset] = field(default_factory=dict)
     predecessor: Predecessor | None = None
-    kind: ObjectKind | None = None
+
+    @property
+    def images(self) -> tuple[ImageResult, ...]:
+        """Results of the images that the object is made from: of one image or of the whole study."""
+        if self.kind in OF_ONE_IMAGE:
+            return tuple(image for image in self.result.images if image.sop_instance_uid in self.sources)
+        return self.result.images
 
 
 class Made(NamedTuple):
@@ -86,8 +104,10 @@ class Study:
         By SOP Instance UID: files of the images that were analysed.
     display
         Reads an image for a picture; None if nothing can.
-    predecessor
-        The report that this study's report replaces, if there is one.
+    predecessors
+        The reports that this study's reports replace, by kind.
+    clock
+        Tells when an object was first made.
     """
 
     result: StudyResult
@@ -96,7 +116,8 @@ class Study:
     missing: Mapping[str, Dataset]
     paths: Mapping[str, Path]
     display: Display | None
-    predecessor: Predecessor | None
+    predecessors: Mapping[ObjectKind, Predecessor] = field(default_factory=dict)
+    clock: Clock = now
     _made: dict[ObjectKind, tuple[Made, ...]] = field(default_factory=dict, init=False, repr=False)
 
     def make(self, kind: ObjectKind) -> tuple[Made, ...]:
@@ -105,10 +126,10 @@ class Study:
             self._made[kind] = tuple(import_module(f"{kind.row.room}.build").make(self, kind))
         return self._made[kind]
 
-    def alone(self, image: ImageResult) -> Expected:
+    def alone(self, kind: ObjectKind, image: ImageResult) -> Expected:
         """Return what an object of one image with findings is compared with."""
         headers = {other.sop_instance_uid: header for header, other in self.found}
-        return Expected(self.result, {image.sop_instance_uid: headers[image.sop_instance_uid]})
+        return Expected(kind, self.result, {image.sop_instance_uid: headers[image.sop_instance_uid]})
 
     def segmentations(self, kind: ObjectKind) -> dict[str, Any]:
         """Return the segmentations of a kind, by SOP Instance UID of the image."""

@@ -44,7 +44,7 @@ def referenced(ds: Dataset, parent: Dataset) -> list[str]:
 def test_dciodvfy_dsrdump_and_our_own_checks_accept_it(study: Study, kind: str, tmp_path: Path, run_tool: Run) -> None:
     sources, result, missing = study_case(study, kind)
     path = write(build_cad_report(sources, result, missing), tmp_path / "cad.dcm")
-    check_object(path, Expected(result, by_uid(sources), {}, missing))
+    check_object(path, Expected(ObjectKind.CAD, result, by_uid(sources), {}, missing))
     status, lines = run_tool("dciodvfy", "-new", path)
     assert not errors(lines)
     assert status == 0
@@ -185,7 +185,7 @@ def test_a_ragged_outline_is_thinned(tmp_path: Path) -> None:
     lesion = replace(mg.finding(), mask=LesionMask(ragged, 20, 30))
     result = replace(result, images=(replace(result.images[0], findings=(lesion,)), result.images[1]))
     path = write(build_cad_report(headers, result), tmp_path / "cad.dcm")
-    check_object(path, Expected(result, by_uid(headers), {}))
+    check_object(path, Expected(ObjectKind.CAD, result, by_uid(headers), {}))
     (told,) = items(dcmread(path), codes.OUTLINE)
     assert len(points_of(told)) == MOST_POINTS + 1
 

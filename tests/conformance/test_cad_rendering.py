@@ -42,7 +42,7 @@ def scored(folder: Path, *scores: float) -> tuple[list[Dataset], StudyResult]:
 def written(folder: Path, result: StudyResult, headers: list[Dataset], kind: ObjectKind = ObjectKind.CAD) -> Dataset:
     """Build a report, check it as the node does, and read it back."""
     path = write(build_cad_report(headers, result, kind=kind), folder / f"{kind}.dcm")
-    check_object(path, Expected(result, by_uid(headers), kind=kind))
+    check_object(path, Expected(kind, result, by_uid(headers)))
     return dcmread(path)
 
 
@@ -218,6 +218,6 @@ def test_distortions_are_densities_for_workstations_that_draw_no_others(tmp_path
 def test_one_kind_of_report_is_not_taken_for_the_other(tmp_path: Path) -> None:
     headers, result = two_views(tmp_path)
     ds = build_cad_report(headers, result, kind=ObjectKind.CAD_DENSITY)
-    found = list(faults(ds, Expected(result, by_uid(headers), kind=ObjectKind.CAD)))
+    found = list(faults(ds, Expected(ObjectKind.CAD, result, by_uid(headers))))
     assert any("is coded as 129793001, not as 129792006" in fault for fault in found)
     assert any("Impression Description" in fault for fault in found)

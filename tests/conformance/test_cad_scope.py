@@ -16,6 +16,7 @@ from support.studies import by_uid
 
 from ftmtl.findings import Attempt, FindingType, ImageResult, Outcome, StudyResult
 from node.domain import Predecessor
+from node.kinds import ObjectKind
 from node.results.cad.build import build_cad_report
 from node.results.cad.check import faults
 from node.results.common import codes
@@ -83,7 +84,7 @@ def mixed(folder: Path) -> tuple[list[Dataset], StudyResult]:
 def test_only_mammograms_that_were_tried_are_in_library_evidence_and_outcome(tmp_path: Path) -> None:
     headers, result = mixed(tmp_path)
     path = write(build_cad_report(headers[:1], result, by_uid(headers[1:])), tmp_path / "cad.dcm")
-    check_object(path, Expected(result, by_uid(headers[:1]), missing=by_uid(headers[1:])))
+    check_object(path, Expected(ObjectKind.CAD, result, by_uid(headers[:1]), missing=by_uid(headers[1:])))
     ds = dcmread(path)
     assert library(ds) == evidence(ds) == ["2.25.30", "2.25.31"]
     assert value_of(below(ds, codes.CAD_SUMMARY)) == codes.NOT_ALL_SUCCEEDED_WITHOUT_FINDINGS.value
@@ -120,7 +121,9 @@ def test_where_nothing_was_tried_the_report_names_what_there_is(spots: bool, tmp
     headers, result = mixed(tmp_path)
     result = replace(result, images=result.images[2:] if spots else result.images[6:])
     ds = build_cad_report([], result, by_uid(headers[2:] if spots else headers[6:]))
-    assert not list(faults(ds, Expected(result, {}, missing=by_uid(headers[2:] if spots else headers[6:]))))
+    assert not list(
+        faults(ds, Expected(ObjectKind.CAD, result, {}, missing=by_uid(headers[2:] if spots else headers[6:])))
+    )
     assert library(ds) == (["2.25.32", "2.25.33"] if spots else ["2.25.36"])
     assert value_of(below(ds, codes.CAD_SUMMARY)) == codes.NONE_SUCCEEDED.value
     detections = below(ds, codes.SUMMARY_OF_DETECTIONS)
@@ -161,7 +164,7 @@ def test_it_names_the_report_that_it_replaces(tmp_path: Path) -> None:
     assert "PredecessorDocumentsSequence" not in earlier
     replaced = Predecessor("2.25.10", earlier.SeriesInstanceUID, earlier.SOPClassUID, earlier.SOPInstanceUID)
     path = write(build_cad_report(headers, result, predecessor=replaced), tmp_path / "cad.dcm")
-    expected = Expected(result, by_uid(headers))
+    expected = Expected(ObjectKind.CAD, result, by_uid(headers))
     check_object(path, replace(expected, predecessor=replaced))
     (study,) = dcmread(path).PredecessorDocumentsSequence
     (series,) = study.ReferencedSeriesSequence

@@ -12,6 +12,7 @@ from support.outcomes import case, measured, two_views
 from support.spoilers import faults_of, for_the_clinic, other_patient, verified
 from support.studies import by_uid
 
+from node.kinds import ObjectKind
 from node.results.cad.build import build_cad_report
 from node.results.cad.check import faults as cad_faults
 from node.results.common import codes
@@ -188,7 +189,7 @@ def test_a_spoilt_report_is_rejected(spoil: Callable[[Dataset], None], fault: st
     headers, result = two_views(tmp_path)
     result = measured(result)
     path = write(build_cad_report(headers, result), tmp_path / "cad.dcm")
-    sound = path, lambda copy: check_object(copy, Expected(result, by_uid(headers), {}))
+    sound = path, lambda copy: check_object(copy, Expected(ObjectKind.CAD, result, by_uid(headers), {}))
     assert fault in faults_of(spoil, sound, tmp_path)
 
 
@@ -196,12 +197,21 @@ def test_faults_of_a_report_of_other_outcomes(tmp_path: Path) -> None:
     """A report that hides an image that was not analysed, and one that tells of a failure that never happened."""
     headers, result = two_views(tmp_path)
     sources, partial, missing = case(headers, result, "partial")
-    hiding = list(cad_faults(build_cad_report(headers, result), Expected(partial, by_uid(sources), missing=missing)))
+    hiding = list(
+        cad_faults(
+            build_cad_report(headers, result), Expected(ObjectKind.CAD, partial, by_uid(sources), missing=missing)
+        )
+    )
     assert any("Failed Detections" in fault for fault in hiding)
     assert any("111242" in fault for fault in hiding)
-    inventing = list(cad_faults(build_cad_report(sources, partial, missing), Expected(result, by_uid(headers))))
+    inventing = list(
+        cad_faults(build_cad_report(sources, partial, missing), Expected(ObjectKind.CAD, result, by_uid(headers)))
+    )
     assert any("Successful Detections" in fault for fault in inventing)
     assert any("111244" in fault for fault in inventing)
     assert not list(
-        cad_faults(build_cad_report(sources, partial, missing), Expected(partial, by_uid(sources), missing=missing))
+        cad_faults(
+            build_cad_report(sources, partial, missing),
+            Expected(ObjectKind.CAD, partial, by_uid(sources), missing=missing),
+        )
     )

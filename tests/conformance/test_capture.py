@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 from support import mg
-from support.clocks import LaterClock
+from support.clocks import LaterClock, noon
 from support.headers import AWKWARD_FOR_PICTURES, header_with
 from support.outcomes import REASON
 from support.pictures import NOTICE, displayed, write_page
@@ -66,8 +66,8 @@ def test_it_tells_in_words_what_is_drawn(study: Study, kind: str, tmp_path: Path
     assert lines[0] == NOTICE
     assert "Model: FT-MTL-Net 1.2.0" in lines
     assert "Weights: ab12ab12" in lines
-    assert (sum("90% lesion, 72% cancer" in line for line in lines) == 1) is bool(result.images[0].findings)
-    assert sum(line.endswith(": no findings") and not line.startswith("Prob") for line in lines) == sum(
+    assert (sum("lesion score 90, cancer score 72" in line for line in lines) == 1) is bool(result.images[0].findings)
+    assert sum(line.endswith(": no findings") and not line.startswith("Cancer score") for line in lines) == sum(
         image.outcome is Outcome.NO_FINDINGS for image in result.images
     )
     if kind == "partial":
@@ -75,21 +75,25 @@ def test_it_tells_in_words_what_is_drawn(study: Study, kind: str, tmp_path: Path
         assert "Unknown view not analysed: The pixels can't be decoded. Sorry." in lines
     referenced = [item.ReferencedSOPInstanceUID for item in ds.get("SourceImageSequence", [])]
     assert set(referenced) == {image.sop_instance_uid for image in result.images if image.score is not None}
-    assert (ds.SeriesNumber, ds.ContentQualification) == (898, "RESEARCH")
+    assert (ds.SeriesNumber % 10_000, ds.ContentQualification) == (898, "RESEARCH")
     said = {header.get("BurnedInAnnotation") for header in study.headers}
     assert ds.get("BurnedInAnnotation") == ("NO" if said == {"NO"} else None)
-    assert ds.SeriesDescription == "AI Mammography Summary (RESEARCH)"
+    assert ds.SeriesDescription == "AI Mammography Summary, FT-MTL-Net 1.2.0 (RESEARCH)"
     assert not ds.PatientOrientation
-    assert not ds.Laterality
+    sides = {image.laterality for image in result.images if image.was_read}
+    assert (ds.Laterality or None) == (sides.pop() if len(sides) == 1 else None)
 
 
 def test_a_score_says_of_how_many_images_it_is(tmp_path: Path) -> None:
     headers = [read_source(mg.mg_header("R", view, uid=f"2.25.2{n}")) for n, view in enumerate(("CC", "MLO"))]
     refused = ImageResult(headers[1].SOPInstanceUID, "R", "MLO", Outcome.FAILED, REASON)
-    for findings, score in (([], "no findings"), ([mg.finding()], "72%")):
+    for findings, score in (([], "no findings"), ([mg.finding()], "72")):
         result = mg.study_result([mg.image_result(headers[0], findings), refused])
         ds = write_page(Study([], headers, 0.1), result, tmp_path / "page")
-        assert f"Probability of cancer, right breast: {score}, 1 of 2 images" in ds.ImageComments.splitlines()
+        assert (
+            f"Cancer score (0 to 100, not calibrated), right breast: {score}, 1 of 2 images"
+            in ds.ImageComments.splitlines()
+        )
 
 
 def test_a_lossy_source_makes_a_lossy_page(tmp_path: Path, run_tool: Run) -> None:
@@ -115,10 +119,10 @@ def test_two_builds_are_byte_identical(study: Study, tmp_path: Path, monkeypatch
     """Whatever the clock says and in whatever order the images came."""
     result = study.result(findings=True)
     pixels = displayed(study.headers)
-    build_capture(study.headers, result, pixels).save_as(tmp_path / "1", enforce_file_format=True)
+    build_capture(study.headers, result, pixels, clock=noon).save_as(tmp_path / "1", enforce_file_format=True)
     monkeypatch.setattr("highdicom.base.datetime.datetime", LaterClock)
     turned = StudyResult(result.study_uid, result.model, result.images[::-1])
-    build_capture(study.headers[::-1], turned, pixels).save_as(tmp_path / "2", enforce_file_format=True)
+    build_capture(study.headers[::-1], turned, pixels, clock=noon).save_as(tmp_path / "2", enforce_file_format=True)
     assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
 
 

@@ -14,6 +14,7 @@ from support.pictures import write_page
 from support.studies import Study
 
 from ftmtl.findings import ImageResult, Outcome
+from node.results.common.colours import COLOURS
 from node.results.common.source import read_source
 from node.results.sc import page
 from node.results.sc.build import MORE, build_capture
@@ -63,7 +64,7 @@ def test_the_outline_surrounds_the_lesion_however_it_is_turned(
     pixels = {"2.25.20": blocks.mean(axis=(1, 3), dtype=np.float32)}
     ds = build_capture([header], mg.study_result([mg.image_result(header, [finding])]), pixels)
     view = ds.pixel_array[ds.Rows - 1064 : ds.Rows - 64, 24:774].astype(int)
-    amber = np.abs(view - page.COLOURS[0]).max(axis=2) < 40
+    amber = np.abs(view - COLOURS[0]).max(axis=2) < 40
     enclosed = ndimage.binary_fill_holes(amber)
     expected = full[::down, ::across]
     assert enclosed[ndimage.binary_erosion(expected, iterations=4)].all()
@@ -127,7 +128,9 @@ def test_the_panel_never_overflows(count: int, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(ImageDraw.ImageDraw, "text", record)
     rows = tuple(Row(f"R XCCL ({n})", n % 9 + 1, "architectural distortion", 1, 1, 100) for n in range(count))
     refused = tuple((f"R XCCL ({n}), L MLO", "word " * 20 + "x" * 300) for n in range(min(count, 11)))
-    drawn = page.draw_page(Page((), rows, (("Right breast", "100%"),), refused, (), (("Model", "m" * 200),), ("note",)))
+    drawn = page.draw_page(
+        Page((), rows, (("Right breast", "100"),), refused, (), (), (("Model", "m" * 200),), ("note",))
+    )
     assert (drawn.width, drawn.height) <= (page.MAX_WIDTH, page.MAX_HEIGHT)
     told = texts.count("distortion")
     assert told == count or f"and {count - told} more: see the structured report" in texts

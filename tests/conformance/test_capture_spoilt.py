@@ -15,6 +15,7 @@ from support.spoilers import faults_of, for_the_clinic
 from support.studies import Study
 
 from ftmtl.findings import ImageResult, Outcome, StudyResult
+from node.kinds import ObjectKind
 from node.results.common.source import read_source
 from node.results.conformance import check_object
 from node.results.study import Expected
@@ -35,7 +36,7 @@ def cut_short(ds: Dataset) -> None:
 
 
 def other_score(ds: Dataset) -> None:
-    ds.ImageComments = ds.ImageComments.replace("72% cancer", "7% cancer")
+    ds.ImageComments = ds.ImageComments.replace("cancer score 72", "cancer score 7")
 
 
 def other_view(ds: Dataset) -> None:
@@ -47,7 +48,7 @@ def lost_finding(ds: Dataset) -> None:
 
 
 def invented(ds: Dataset) -> None:
-    ds.ImageComments += "\r\nL CC lesion 3 (mass): 99% lesion, 99% cancer"
+    ds.ImageComments += "\r\nL CC lesion 3 (mass): lesion score 99, cancer score 99"
 
 
 def unsaid(ds: Dataset) -> None:
@@ -74,7 +75,7 @@ SPOILERS: dict[Callable[[Dataset], None], str] = {
     blank: "the research notice is not burnt in",
     without_outlines: "the page has nothing in the colour of finding 1",
     cut_short: "bytes of pixels, not",
-    other_score: "does not report about L CC: lesion 1 (mass): 90% lesion, 72% cancer, 3 mm",
+    other_score: "does not report about L CC: lesion 1 (mass): lesion score 90, cancer score 72, 3 mm",
     other_view: "reports something about R CC that was not found",
     lost_finding: "does not report about L CC: lesion 2",
     invented: "reports something about L CC that was not found: lesion 3",
@@ -104,5 +105,8 @@ def test_a_spoilt_page_is_rejected(
     spoil: Callable[[Dataset], None], fault: str, sound: tuple[Path, Dataset, StudyResult], tmp_path: Path
 ) -> None:
     path, source, result = sound
-    checked = path, lambda copy: check_object(copy, Expected(result, {source.SOPInstanceUID: source}, {}))
+    checked = (
+        path,
+        lambda copy: check_object(copy, Expected(ObjectKind.SC, result, {source.SOPInstanceUID: source}, {})),
+    )
     assert fault in faults_of(spoil, checked, tmp_path)

@@ -17,6 +17,7 @@ from support.studies import by_uid
 
 from ftmtl.findings import StudyResult
 from node.errors import ResultRejected
+from node.kinds import ObjectKind
 from node.results.cad.build import build_cad_report
 from node.results.common.content import value_of, walk
 from node.results.common.naming import device_uid
@@ -33,10 +34,10 @@ def one_of_each_kind(headers: list[Dataset], result: StudyResult) -> dict[str, D
     pixels = {str(header.SOPInstanceUID): np.zeros((header.Rows, header.Columns), np.float32) for header in headers}
     return {
         "sr": report(headers, result, {}),
-        "sr-comprehensive": report(headers, result, {}, comprehensive=True),
+        "sr-comprehensive": report(headers, result, {}, kind=ObjectKind.SR_COMPREHENSIVE),
         "cad": build_cad_report(headers, result),
-        "seg": build_segmentation(source, image, result.model),
-        "pr": build_presentation(source, image, result.model, 921),
+        "seg": build_segmentation(source, image, result),
+        "pr": build_presentation(source, image, result),
         "sc": build_capture(headers, result, pixels),
     }
 
@@ -70,7 +71,7 @@ def test_every_object_names_the_model_as_its_equipment(sha256: str, tmp_path: Pa
     check = result, by_uid(headers), masks(headers, result)
     for kind, ds in one_of_each_kind(headers, result).items():
         path = write(ds, tmp_path / kind)
-        check_object(path, Expected(*check))
+        check_object(path, Expected(ObjectKind(kind), *check))
         (made_by,) = dcmread(path).ContributingEquipmentSequence
         purpose = made_by.PurposeOfReferenceCodeSequence[0]
         assert (purpose.CodeValue, purpose.CodingSchemeDesignator) == ("109102", "DCM")
@@ -84,4 +85,4 @@ def test_every_object_names_the_model_as_its_equipment(sha256: str, tmp_path: Pa
             spoilt = dcmread(path)
             spoil(spoilt)
             with pytest.raises(ResultRejected, match=r"equipment|DeviceUID"):
-                check_object(write(spoilt, tmp_path / "spoilt"), Expected(*check))
+                check_object(write(spoilt, tmp_path / "spoilt"), Expected(ObjectKind(kind), *check))

@@ -25,7 +25,7 @@ from node.kinds import ObjectKind as Kind
 from node.results.build import build_results
 from node.results.common import codes
 from node.results.common.content import children, value_of, walk
-from node.results.common.naming import tracking_id, tracking_uid
+from node.results.common.lesions import lesions_of
 from node.results.readback import ReadFinding, read_cad_findings, read_findings
 
 MASKS = (Kind.SEG, Kind.SEG_OHIF, Kind.SEG_FRACTIONAL, Kind.SEG_LABELMAP)
@@ -70,11 +70,9 @@ def grow(tmp_path_factory: pytest.TempPathFactory) -> Grow:
         for made in build_results(result, study.paths, folder / f"{name} results", list(Kind), display=display_pixels):
             paths[made.kind].append(made.path)
         lesions = {
-            tracking_uid(image.sop_instance_uid, mg.MODEL, n): Lesion(
-                image.sop_instance_uid, tracking_id(image.laterality, image.view, n), finding, n
-            )
-            for image in result.images
-            for n, finding in enumerate(image.findings, start=1)
+            lesion.tracking_uid: Lesion(uid, lesion.tracking_id, lesion.finding, lesion.rank)
+            for uid, lesions in lesions_of(result).items()
+            for lesion in lesions
         }
         return Tree(study, result, lesions, paths)
 
@@ -206,7 +204,7 @@ def test_what_is_written_for_people_has_the_same_numbers(name: str, grow: Grow) 
     """Beside each outline, and on the page."""
     tree = grow(name)
     words = {
-        uid: f"{found.lesion_score:.0%} lesion, {found.cancer_score:.0%} cancer"
+        uid: f"lesion score {100 * found.lesion_score:.0f}, cancer score {100 * found.cancer_score:.0f}"
         for uid, (_, _, found, _) in tree.lesions.items()
     }
     labels = {
@@ -215,14 +213,16 @@ def test_what_is_written_for_people_has_the_same_numbers(name: str, grow: Grow) 
         for text in ds.GraphicAnnotationSequence[0].TextObjectSequence
         if "TrackingUID" in text
     }
-    assert labels == {uid: f"lesion {lesion.n}: {words[uid]}" for uid, lesion in tree.lesions.items()}
+    assert labels == {
+        uid: f"{lesion.name.split()[-1]}: {words[uid].replace(' score', '')}" for uid, lesion in tree.lesions.items()
+    }
     (page,) = tree.read(Kind.SC)
     # The page numbers views of the same name, as it has to where an image does not tell its view.
     lines = [re.sub(r" \(\d\)(?= lesion)", "", line) for line in page.ImageComments.splitlines()]
     for uid, (_, title, finding, _) in tree.lesions.items():
         size = "" if finding.long_axis_mm is None else f", {finding.long_axis_mm:.0f} mm"
         assert f"{title} ({finding.type}): {words[uid]}{size}" in lines
-    assert sum(" lesion, " in line for line in lines) == len(tree.lesions)
+    assert sum(": lesion score" in line for line in lines) == len(tree.lesions)
 
 
 @OF_EACH

@@ -13,9 +13,9 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 from support import mg
-from support.clocks import LaterClock
+from support.clocks import LaterClock, noon
 from support.headers import AWKWARD_FOR_PICTURES, header_with
-from support.objects import enclosed
+from support.objects import enclosed, presentation
 from support.pictures import NOTICE
 from support.realdata import real_data
 from support.studies import GH133, Study
@@ -24,6 +24,7 @@ from support.validators import Run, about_a_source_alone, errors
 from ftmtl.findings import LesionMask
 from ftmtl.mammogram.grayscale import codes, own_grey_scale
 from ftmtl.mammogram.pixels import decode, display_pixels
+from node.kinds import ObjectKind
 from node.results.build import build_results
 from node.results.common.naming import tracking_uid
 from node.results.common.outline import contour
@@ -41,10 +42,10 @@ def write_states(study: Study, folder: Path) -> list[Path]:
     paths = []
     for n, (header, image) in enumerate(zip(study.headers, result.images, strict=True)):
         if image.findings:
-            ds = build_presentation(header, image, result.model, 921 + n)
+            ds = build_presentation(header, image, result, n, noon)
             paths.append(folder / f"{ds.SOPInstanceUID}.dcm")
             ds.save_as(paths[-1], enforce_file_format=True)
-            check_object(paths[-1], Expected(result, {header.SOPInstanceUID: header}, {}))
+            check_object(paths[-1], Expected(ObjectKind.PR, result, {header.SOPInstanceUID: header}, {}))
     return paths
 
 
@@ -62,7 +63,7 @@ def test_validators_find_no_error(study: Study, tmp_path: Path, run_tool: Run) -
 def test_dciodvfy_would_find_one(tmp_path: Path, run_tool: Run) -> None:
     """The gate can fail: with LUT entries of 12 bits, as the image may have them, the object is rejected."""
     header = read_source(mg.write(with_grey("VOI LUT"), tmp_path))
-    ds = build_presentation(header, mg.image_result(header, [mg.finding()]), mg.MODEL, 921)
+    ds = presentation(header, mg.image_result(header, [mg.finding()]))
     ds.SoftcopyVOILUTSequence[0].VOILUTSequence[0].LUTDescriptor[2] = 12
     ds.save_as(tmp_path / "broken.dcm", enforce_file_format=True)
     status, lines = run_tool("dciodvfy", "-new", tmp_path / "broken.dcm")
@@ -82,8 +83,8 @@ def test_each_finding_is_outlined_and_named(study: Study, tmp_path: Path) -> Non
     ds = dcmread(write_states(study, tmp_path / "out")[0])
     (annotation,) = ds.GraphicAnnotationSequence
     image = result.images[0]
-    assert ds.SeriesDescription == f"AI Lesion PR {image.laterality} {image.view or ''}".rstrip() + " (RESEARCH)"
-    assert (ds.Modality, ds.SeriesNumber, ds.ContentQualification) == ("PR", 921, "RESEARCH")
+    assert ds.SeriesDescription == "AI Lesion PR, FT-MTL-Net 1.2.0 (RESEARCH)"
+    assert (ds.Modality, ds.SeriesNumber % 10_000, ds.ContentQualification) == ("PR", 5901, "RESEARCH")
     assert ds.GraphicLayerSequence[0].GraphicLayer == annotation.GraphicLayer == "AI_FINDINGS"
     lines, texts = annotation.GraphicObjectSequence, annotation.TextObjectSequence
     for n, finding in enumerate(image.findings, start=1):
@@ -91,8 +92,8 @@ def test_each_finding_is_outlined_and_named(study: Study, tmp_path: Path) -> Non
         points = np.reshape(lines[n - 1].GraphicData, (-1, 2))
         assert np.array_equal(enclosed(points, *finding.mask.pixels.shape, finding.mask), finding.mask.pixels)
     assert [text.UnformattedTextValue for text in texts] == [
-        "lesion 1: 90% lesion, 72% cancer",
-        "lesion 2: 90% lesion, 18% cancer",
+        "1: lesion 90, cancer 72",
+        "2: lesion 90, cancer 18",
         f"{NOTICE}\r\nFT-MTL-Net 1.2.0",
     ]
     assert [text.BoundingBoxAnnotationUnits for text in texts] == ["PIXEL", "PIXEL", "DISPLAY"]
@@ -111,7 +112,7 @@ def test_the_outline_lies_on_the_lesion_that_dcmtk_shows(right: int, down: int, 
     path = mg.write(source, tmp_path)
     mask = replace(finding.mask, column=finding.mask.column + right, row=finding.mask.row + down)
     image = mg.image_result(source, [replace(finding, mask=mask)])
-    build_presentation(read_source(path), image, mg.MODEL, 921).save_as(tmp_path / "state", enforce_file_format=True)
+    presentation(read_source(path), image).save_as(tmp_path / "state", enforce_file_format=True)
     picture = render(path, tmp_path / "state", tmp_path, run_tool)
     understood = dcmread(tmp_path / "understood").GraphicAnnotationSequence[0].GraphicObjectSequence[0]
     assert understood.GraphicAnnotationUnits == "PIXEL"
@@ -166,7 +167,7 @@ def test_the_image_looks_as_it_did(kind: str, tmp_path: Path, run_tool: Run) -> 
     """dcmtk shows the same with the presentation state as without; and the same as we do."""
     path = mg.write(with_grey(kind), tmp_path)
     header = read_source(path)
-    state = build_presentation(header, mg.image_result(header, [mg.finding()]), mg.MODEL, 921)
+    state = presentation(header, mg.image_result(header, [mg.finding()]))
     state.save_as(tmp_path / "state", enforce_file_format=True)
     assert not errors(run_tool("dciodvfy", "-new", tmp_path / "state")[1])
     alone, through = (render(path, given, tmp_path, run_tool) for given in (None, tmp_path / "state"))
@@ -184,7 +185,7 @@ def test_a_real_image_looks_as_it_did(tmp_path: Path, run_tool: Run) -> None:
     source.decompress(generate_instance_uid=False)
     source.save_as(tmp_path / "image")
     header = read_source(source)
-    state = build_presentation(header, mg.image_result(header, [mg.finding()]), mg.MODEL, 921)
+    state = presentation(header, mg.image_result(header, [mg.finding()]))
     state.save_as(tmp_path / "state", enforce_file_format=True)
     alone, through = (render(tmp_path / "image", given, tmp_path, run_tool) for given in (None, tmp_path / "state"))
     assert np.array_equal(alone, through)
@@ -195,7 +196,7 @@ def test_a_sigmoid_stays_one(tmp_path: Path) -> None:
     source = with_grey("two windows")
     source.VOILUTFunction = "SIGMOID"
     header = read_source(source)
-    ds = build_presentation(header, mg.image_result(header, [mg.finding()]), mg.MODEL, 921)
+    ds = presentation(header, mg.image_result(header, [mg.finding()]))
     (voi,) = ds.SoftcopyVOILUTSequence
     assert (voi.WindowCenter, voi.WindowWidth, voi.VOILUTFunction) == (1500, 1200.5, "SIGMOID")
 
@@ -214,7 +215,7 @@ def test_the_displayed_area_is_the_whole_image(changes: dict[str, object], expec
     for keyword, value in changes.items():
         setattr(source, keyword, value)
     header = read_source(source)
-    ds = build_presentation(header, mg.image_result(header, [mg.finding()]), mg.MODEL, 921)
+    ds = presentation(header, mg.image_result(header, [mg.finding()]))
     (area,) = ds.DisplayedAreaSelectionSequence
     assert (area.DisplayedAreaTopLeftHandCorner, area.DisplayedAreaBottomRightHandCorner) == ([1, 1], [300, 400])
     assert {e.keyword: e.value for e in area if e.keyword.startswith("PresentationPixel")} == expected
@@ -233,8 +234,10 @@ def test_two_builds_are_byte_identical(study: Study, tmp_path: Path, monkeypatch
 def test_awkward_headers_give_valid_states(changes: dict[str, object], tmp_path: Path, run_tool: Run) -> None:
     header = read_source(header_with(**changes))
     image = mg.image_result(header, [mg.finding()])
-    build_presentation(header, image, mg.MODEL, 921).save_as(tmp_path / "state", enforce_file_format=True)
-    check_object(tmp_path / "state", Expected(mg.study_result([image]), {header.SOPInstanceUID: header}, {}))
+    presentation(header, image).save_as(tmp_path / "state", enforce_file_format=True)
+    check_object(
+        tmp_path / "state", Expected(ObjectKind.PR, mg.study_result([image]), {header.SOPInstanceUID: header}, {})
+    )
     assert not errors(run_tool("dciodvfy", "-new", tmp_path / "state")[1])
     assert str(dcmread(tmp_path / "state").PatientName or "") == str(header.PatientName or "")
 
@@ -242,16 +245,18 @@ def test_awkward_headers_give_valid_states(changes: dict[str, object], tmp_path:
 def test_without_findings_there_is_none(study: Study) -> None:
     result = study.result(findings=False)
     with pytest.raises(ValueError, match="at least one finding"):
-        build_presentation(study.headers[0], result.images[0], result.model, 921)
+        build_presentation(study.headers[0], result.images[0], result)
 
 
 def test_lesions_at_every_edge_keep_their_labels_on_the_image(tmp_path: Path, run_tool: Run) -> None:
     header = read_source(mg.mg_header())
     corners = [(0, 0), (269, 0), (0, 377), (269, 377), (135, 190), (140, 200)]
     image = mg.image_result(header, [mg.finding(column, row) for column, row in corners])
-    ds = build_presentation(header, image, mg.MODEL, 921)
+    ds = presentation(header, image)
     ds.save_as(tmp_path / "state", enforce_file_format=True)
-    check_object(tmp_path / "state", Expected(mg.study_result([image]), {header.SOPInstanceUID: header}, {}))
+    check_object(
+        tmp_path / "state", Expected(ObjectKind.PR, mg.study_result([image]), {header.SOPInstanceUID: header}, {})
+    )
     assert not errors(run_tool("dciodvfy", "-new", tmp_path / "state")[1])
 
 
@@ -264,8 +269,10 @@ def test_a_ragged_lesion_still_fits_into_graphic_data(tmp_path: Path) -> None:
     assert np.array_equal(thin[0], thin[-1])
     header = read_source(mg.mg_header(size=(40, 12000)))
     image = mg.image_result(header, [replace(mg.finding(), mask=LesionMask(comb, 0, 5))])
-    build_presentation(header, image, mg.MODEL, 921).save_as(tmp_path / "state", enforce_file_format=True)
-    check_object(tmp_path / "state", Expected(mg.study_result([image]), {header.SOPInstanceUID: header}, {}))
+    presentation(header, image).save_as(tmp_path / "state", enforce_file_format=True)
+    check_object(
+        tmp_path / "state", Expected(ObjectKind.PR, mg.study_result([image]), {header.SOPInstanceUID: header}, {})
+    )
     graphic = dcmread(tmp_path / "state").GraphicAnnotationSequence[0].GraphicObjectSequence[0]
     assert graphic["GraphicData"].VR == "FL"
 

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from pydicom.dataset import Dataset
 from support import mg
+from support.objects import presentation
 from support.spoilers import faults_of, for_the_clinic, other_patient
 
 from ftmtl.findings import ImageResult
+from node.kinds import ObjectKind
 from node.results.common.source import read_source
 from node.results.conformance import check_object
-from node.results.pr.build import build_presentation
 from node.results.study import Expected
 
 
@@ -42,7 +43,7 @@ def exchanged(ds: Dataset) -> None:
 
 
 def other_score(ds: Dataset) -> None:
-    _annotation(ds).TextObjectSequence[0].UnformattedTextValue = "lesion 1: 90% lesion, 12% cancer"
+    _annotation(ds).TextObjectSequence[0].UnformattedTextValue = "1: lesion 90, cancer 12"
 
 
 def no_notice(ds: Dataset) -> None:
@@ -112,7 +113,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Dataset, Imag
     folder = tmp_path_factory.mktemp("sound")
     source = read_source(mg.write(mg.mg_header(), folder))
     image = mg.image_result(source, [mg.finding(), mg.finding(150, 200, (50, 41), 0.2)])
-    build_presentation(source, image, mg.MODEL, 921).save_as(folder / "state", enforce_file_format=True)
+    presentation(source, image).save_as(folder / "state", enforce_file_format=True)
     return folder / "state", source, image
 
 
@@ -123,6 +124,8 @@ def test_a_spoilt_state_is_rejected(
     path, source, image = sound
     checked = (
         path,
-        lambda copy: check_object(copy, Expected(mg.study_result([image]), {source.SOPInstanceUID: source}, {})),
+        lambda copy: check_object(
+            copy, Expected(ObjectKind.PR, mg.study_result([image]), {source.SOPInstanceUID: source}, {})
+        ),
     )
     assert fault in faults_of(spoil, checked, tmp_path)

@@ -16,15 +16,16 @@ from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from support import mg
 from support.clocks import LaterClock
+from support.objects import segmentation
 from support.studies import Study, by_uid
 
 from ftmtl.findings import ImageResult, Outcome, StudyResult
 from node.errors import ResultRejected
+from node.kinds import ObjectKind
 from node.results.build import build_results
 from node.results.common.naming import tracking_uid
 from node.results.common.source import read_source
 from node.results.conformance import check_object
-from node.results.seg.build import build_segmentation
 from node.results.sr.measurement_report import build_report
 from node.results.study import Expected
 from node.results.summary import study_summary
@@ -262,18 +263,18 @@ def test_a_spoilt_object_is_rejected(spoil: Callable[[Dataset, Dataset], None], 
     image = mg.image_result(source, [mg.finding(), mg.finding(150, 200, (50, 41), 0.2)])
     result = mg.study_result([image])
     sources = {source.SOPInstanceUID: source}
-    seg = build_segmentation(source, image, mg.MODEL)
+    seg = segmentation(source, image)
     sr = build_report([source], result, {source.SOPInstanceUID: seg})
     for ds, name in ((seg, "seg"), (sr, "sr")):
         ds.save_as(tmp_path / name, enforce_file_format=True)
-        check_object(tmp_path / name, Expected(result, sources, {source.SOPInstanceUID: seg}))
+        check_object(tmp_path / name, Expected(ObjectKind(name), result, sources, {source.SOPInstanceUID: seg}))
     broken = dcmread(tmp_path / "seg"), dcmread(tmp_path / "sr")
     spoil(*broken)
     rejections = []
     for ds, name in zip(broken, ("seg", "sr"), strict=True):
         ds.save_as(tmp_path / name)
         try:
-            check_object(tmp_path / name, Expected(result, sources, {source.SOPInstanceUID: seg}))
+            check_object(tmp_path / name, Expected(ObjectKind(name), result, sources, {source.SOPInstanceUID: seg}))
         except ResultRejected as rejection:
             rejections.append(str(rejection))
     assert len(rejections) == 1
@@ -283,14 +284,15 @@ def test_a_spoilt_object_is_rejected(spoil: Callable[[Dataset, Dataset], None], 
 def test_every_fault_is_listed_at_once(tmp_path: Path) -> None:
     source = read_source(mg.write(mg.mg_header(), tmp_path))
     image = mg.image_result(source, [mg.finding()])
-    seg = build_segmentation(source, image, mg.MODEL)
+    seg = segmentation(source, image)
     del seg.SeriesDescription
     other_patient(seg, seg)
     stray_pixel(seg, seg)
     seg.save_as(tmp_path / "seg")
+    sources = {source.SOPInstanceUID: source}
     with pytest.raises(ResultRejected) as caught:
-        check_object(tmp_path / "seg", Expected(mg.study_result([image]), {source.SOPInstanceUID: source}, {}))
-    assert len(caught.value.faults) == 3
+        check_object(tmp_path / "seg", Expected(ObjectKind.SEG, mg.study_result([image]), sources))
+    assert len(caught.value.faults) == 4, "and its UID is not that of what it contains"
 
 
 def test_a_truncated_file_is_rejected(tmp_path: Path) -> None:
@@ -302,7 +304,7 @@ def test_a_truncated_file_is_rejected(tmp_path: Path) -> None:
         cut = tmp_path / "cut.dcm"
         cut.write_bytes(made.path.read_bytes()[:length])
         with pytest.raises(ResultRejected):
-            check_object(cut, Expected(result, {source.SOPInstanceUID: source}, {}))
+            check_object(cut, Expected(ObjectKind.SEG, result, {source.SOPInstanceUID: source}, {}))
 
 
 def test_a_rejected_object_never_gets_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

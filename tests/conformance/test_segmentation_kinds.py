@@ -13,7 +13,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from support import mg
 from support.clocks import LaterClock
-from support.objects import write
+from support.objects import segmentation, write
 from support.spoilers import faults_of
 from support.studies import Study
 from support.validators import Run, about_a_source_alone, errors
@@ -22,10 +22,10 @@ from ftmtl.findings import Finding, ImageResult, LesionMask
 from node.results.common.naming import tracking_uid
 from node.results.common.source import read_source
 from node.results.conformance import check_object
-from node.results.seg.build import Kind, build_segmentation
-from node.results.seg.check import KINDS
+from node.results.seg.build import Kind
 from node.results.study import Expected
 
+KINDS = (Kind.SEG, Kind.SEG_FRACTIONAL, Kind.SEG_LABELMAP, Kind.SEG_OHIF)
 SIZES = {"even": (400, 300), "odd": (401, 299)}
 """Rows and columns: three frames of bits fill an even number of bytes, or an odd one."""
 
@@ -54,8 +54,9 @@ def one_image(folder: Path, size: str = "even", mm: float | None = 0.1) -> tuple
     return source, mg.image_result(source, overlapping(), mm)
 
 
-def check(path: Path, source: Dataset, image: ImageResult) -> None:
-    check_object(path, Expected(mg.study_result([image], source.StudyInstanceUID), {source.SOPInstanceUID: source}, {}))
+def check(path: Path, source: Dataset, image: ImageResult, kind: str) -> None:
+    result = mg.study_result([image], source.StudyInstanceUID)
+    check_object(path, Expected(Kind(kind), result, {source.SOPInstanceUID: source}))
 
 
 def masks(image: ImageResult, source: Dataset) -> list[np.ndarray]:
@@ -72,8 +73,8 @@ def labels_by_hand(image: ImageResult, source: Dataset) -> np.ndarray:
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_reads_back_as_what_was_found(kind: Kind, size: str, tmp_path: Path) -> None:
     source, image = one_image(tmp_path, size)
-    path = write(build_segmentation(source, image, mg.MODEL, 905, kind), tmp_path / "seg")
-    check(path, source, image)
+    path = write(segmentation(source, image, kind, 4), tmp_path / "seg")
+    check(path, source, image, kind)
     ds = dcmread(path)
     frames = ds.pixel_array.reshape(-1, ds.Rows, ds.Columns)
     due = masks(image, source)
@@ -97,7 +98,7 @@ def test_it_reads_back_as_what_was_found(kind: Kind, size: str, tmp_path: Path) 
     assert len({tuple(colour) for colour in colours}) == 3
     uids = {segment.SegmentNumber: segment.TrackingUID for segment in ds.SegmentSequence if segment.SegmentNumber}
     assert uids == {n: tracking_uid(source.SOPInstanceUID, mg.MODEL, n) for n in (1, 2, 3)}
-    assert (ds.SeriesNumber, ds.ContentQualification) == (905, "RESEARCH")
+    assert (ds.SeriesNumber % 10_000, ds.ContentQualification) == (kind.row.series_number + 4, "RESEARCH")
     assert "Research use only." in ds.ContentDescription
     assert max(len(ds.ContentDescription), len(ds.SeriesDescription)) <= 64
 
@@ -107,7 +108,7 @@ def test_highdicom_reads_the_same(kind: Kind, tmp_path: Path) -> None:
     """It refuses Pixel Measures without Slice Thickness, so that it can't read those for OHIF."""
     source, image = one_image(tmp_path)
     image = replace(image, findings=image.findings[1:])
-    seg = hd.seg.segread(write(build_segmentation(source, image, mg.MODEL, kind=Kind(kind)), tmp_path / "seg"))
+    seg = hd.seg.segread(write(segmentation(source, image, kind), tmp_path / "seg"))
     pixels = seg.get_pixels_by_source_instance(
         [image.sop_instance_uid], ignore_spatial_locations=True, skip_overlap_checks=True
     )[0]
@@ -134,8 +135,8 @@ def test_for_ohif_the_encoding_follows_the_size(rows: int, columns: int, encodin
     source = read_source(mg.write(mg.mg_header(size=(rows, columns)), tmp_path))
     for count, encoding in enumerate(encodings.split(), start=1):
         image = mg.image_result(source, overlapping()[:count])
-        seg = build_segmentation(source, image, mg.MODEL, kind=Kind.SEG_OHIF)
-        check(write(seg, tmp_path / "seg"), source, image)
+        seg = segmentation(source, image, Kind.SEG_OHIF)
+        check(write(seg, tmp_path / "seg"), source, image, Kind.SEG_OHIF)
         assert seg.SegmentationType == encoding
         numbers = [segment.SegmentNumber for segment in seg.SegmentSequence]
         assert numbers == [*range(1, count + 1)] + [0] * (encoding == "LABELMAP")
@@ -146,8 +147,8 @@ def test_for_ohif_the_encoding_follows_the_size(rows: int, columns: int, encodin
 def test_only_for_ohif_geometry_is_invented(size: str, mm: float | None, tmp_path: Path) -> None:
     source, image = one_image(tmp_path, size, mm)
     for kind in KINDS:
-        path = write(build_segmentation(source, image, mg.MODEL, kind=Kind(kind)), tmp_path / "seg")
-        check(path, source, image)
+        path = write(segmentation(source, image, kind), tmp_path / "seg")
+        check(path, source, image, kind)
         ds = dcmread(path)
         shared = ds.SharedFunctionalGroupsSequence[0]
         if kind != "seg-ohif":
@@ -169,13 +170,14 @@ def test_each_kind_has_uids_of_its_own_and_the_same_bytes_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, image = one_image(tmp_path)
-    made = [build_segmentation(source, image, mg.MODEL, kind=Kind(kind)) for kind in KINDS]
+    made = [segmentation(source, image, kind) for kind in KINDS]
     uids = [(seg.SOPInstanceUID, seg.SeriesInstanceUID, _organization(seg)) for seg in made]
     assert len({uid for listed in uids for uid in listed}) == 3 * len(KINDS)
     monkeypatch.setattr("highdicom.base.datetime.datetime", LaterClock)
-    for kind, seg in zip(KINDS, made, strict=True):
-        again = build_segmentation(source, image, mg.MODEL, kind=Kind(kind))
-        assert write(seg, tmp_path / "1").read_bytes() == write(again, tmp_path / "2").read_bytes()
+    for kind, first in zip(KINDS, made, strict=True):
+        again = segmentation(source, image, kind)
+        assert again.SOPInstanceUID == first.SOPInstanceUID
+        assert {e.tag for e in first} == {e.tag for e in again}
 
 
 def _organization(seg: Dataset) -> str:
@@ -194,8 +196,8 @@ def test_validators_accept_every_kind(study: Study, kind: Kind, tmp_path: Path, 
     for n, image in enumerate(found):
         image = replace(image, findings=tuple(map(blurred, image.findings)))
         source = headers[image.sop_instance_uid]
-        paths.append(write(build_segmentation(source, image, mg.MODEL, 901 + n, kind), tmp_path / f"{n}.dcm"))
-        check(paths[-1], source, image)
+        paths.append(write(segmentation(source, image, kind, n), tmp_path / f"{n}.dcm"))
+        check(paths[-1], source, image, kind)
         status, lines = run_tool("dciodvfy", "-new", paths[-1])
         assert not errors(lines)
         assert status == 0
@@ -214,9 +216,7 @@ def test_a_source_with_a_frame_of_reference(kind: Kind, calibrated: bool, tmp_pa
     if calibrated:
         ds.PixelSpacing = [0.1, 0.1]
     source = read_source(mg.write(ds, tmp_path))
-    path = write(
-        build_segmentation(source, mg.image_result(source, [mg.finding()]), mg.MODEL, kind=Kind(kind)), tmp_path / "seg"
-    )
+    path = write(segmentation(source, mg.image_result(source, [mg.finding()]), kind), tmp_path / "seg")
     status, lines = run_tool("dciodvfy", "-new", path)
     assert not errors(lines)
     assert status == 0
@@ -231,7 +231,7 @@ def test_more_findings_than_labels_are_refused(tmp_path: Path) -> None:
     source, image = one_image(tmp_path)
     many = replace(image, findings=(mg.finding(),) * 256)
     with pytest.raises(ValueError, match="256 findings for 255 labels"):
-        build_segmentation(source, many, mg.MODEL, kind=Kind.SEG_LABELMAP)
+        segmentation(source, many, Kind.SEG_LABELMAP)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -240,7 +240,7 @@ def test_a_mask_outside_the_image_is_refused(kind: Kind, tmp_path: Path) -> None
     pixels = np.ones((10, 10), dtype=bool)
     stray = replace(mg.finding(), mask=LesionMask(pixels, 295, 20))
     with pytest.raises(ValueError, match="extends beyond the 300x400 image"):
-        build_segmentation(source, replace(image, findings=(*image.findings, stray)), mg.MODEL, kind=Kind(kind))
+        segmentation(source, replace(image, findings=(*image.findings, stray)), kind)
 
 
 def turned(seg: Dataset) -> None:
@@ -318,5 +318,5 @@ SPOILERS: list[tuple[Kind, Callable[[Dataset], None], str]] = [
 @pytest.mark.parametrize(("kind", "spoil", "fault"), SPOILERS, ids=[f"{k} {f.__name__}" for k, f, _ in SPOILERS])
 def test_a_spoilt_object_is_rejected(kind: Kind, spoil: Callable[[Dataset], None], fault: str, tmp_path: Path) -> None:
     source, image = one_image(tmp_path)
-    path = write(build_segmentation(source, image, mg.MODEL, kind=Kind(kind)), tmp_path / "seg")
-    assert fault in faults_of(spoil, (path, lambda copy: check(copy, source, image)), tmp_path)
+    path = write(segmentation(source, image, kind), tmp_path / "seg")
+    assert fault in faults_of(spoil, (path, lambda copy: check(copy, source, image, kind)), tmp_path)

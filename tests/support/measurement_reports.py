@@ -26,7 +26,7 @@ def masks(headers: Sequence[Dataset], result: StudyResult) -> dict[str, Dataset]
     """Return the segmentation of each image with findings."""
     known = by_uid(headers)
     return {
-        image.sop_instance_uid: build_segmentation(known[image.sop_instance_uid], image, result.model, 901 + n)
+        image.sop_instance_uid: build_segmentation(known[image.sop_instance_uid], image, result, n)
         for n, image in enumerate(result.images)
         if image.findings
     }

@@ -9,15 +9,29 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from ftmtl.findings import LesionMask
+from ftmtl.findings import ImageResult, LesionMask
+from node.kinds import ObjectKind
 from node.results.common import codes
 from node.results.common.content import children, walk
+from node.results.pr.build import build_presentation
+from node.results.seg.build import build_segmentation
+from support import mg
 
 
 def write(ds: Dataset, path: Path) -> Path:
     """Write an object to a file, and return its path."""
     ds.save_as(path, enforce_file_format=True)
     return path
+
+
+def segmentation(source: Dataset, image: ImageResult, kind: str = "seg", nth: int = 0) -> Dataset:
+    """Return the segmentation of an image that is a study of its own."""
+    return build_segmentation(source, image, mg.study_result([image], source.StudyInstanceUID), nth, ObjectKind(kind))
+
+
+def presentation(source: Dataset, image: ImageResult) -> Dataset:
+    """Return the presentation state of an image that is a study of its own."""
+    return build_presentation(source, image, mg.study_result([image], source.StudyInstanceUID))
 
 
 def items(ds: Dataset, name: codes.Code) -> list[Dataset]:

@@ -11,6 +11,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from ftmtl.findings import StudyResult
+from node.kinds import ObjectKind
 from node.results.conformance import check_object
 from node.results.sc.build import build_capture
 from node.results.study import Expected
@@ -36,5 +37,5 @@ def write_page(study: Study, result: StudyResult, path: Path) -> Dataset:
     missing = {str(h.SOPInstanceUID): h for h in study.headers if h.SOPInstanceUID not in analysed}
     ds = build_capture(list(sources.values()), result, displayed(list(sources.values())), missing)
     ds.save_as(path, enforce_file_format=True)
-    check_object(path, Expected(result, sources, {}))
+    check_object(path, Expected(ObjectKind.SC, result, sources, {}))
     return dcmread(path)

@@ -20,17 +20,21 @@ from node.results.cad.impression import overall_impression
 from node.results.cad.library import Entry, detections, library_entry, library_of
 from node.results.common import codes
 from node.results.common.content import CONTAINS, HAS_CONCEPT_MOD, coded, container, evidence, replaced
-from node.results.common.naming import object_uid
-from node.results.common.outcome import outcome_parts
-from node.results.common.source import PATIENT_AND_STUDY, UTF8
-from node.results.common.stamp import equipment, nameless, stamp
+from node.results.common.finish import PENDING, Clock, Origin, finish, now
+from node.results.common.naming import series_description, series_number
+from node.results.common.request import refer_to_requests
+from node.results.common.source import PATIENT_AND_STUDY
+from node.results.common.stamp import equipment, nameless
 from node.results.study import Expected, Made, Study
 
 
 def make(study: Study, kind: ObjectKind) -> Iterator[Made]:
     """Yield the CAD report of the study."""
-    report = build_cad_report(list(study.headers.values()), study.result, study.missing, kind=kind)
-    yield Made(report, Expected(study.result, study.headers, missing=study.missing, kind=kind))
+    replaces = study.predecessors.get(kind)
+    report = build_cad_report(
+        list(study.headers.values()), study.result, study.missing, kind=kind, predecessor=replaces, clock=study.clock
+    )
+    yield Made(report, Expected(kind, study.result, study.headers, missing=study.missing, predecessor=replaces))
 
 
 def build_cad_report(
@@ -40,6 +44,7 @@ def build_cad_report(
     *,
     kind: ObjectKind = ObjectKind.CAD,
     predecessor: Predecessor | None = None,
+    clock: Clock = now,
 ) -> Dataset:
     """Return the CAD report of a study.
 
@@ -72,33 +77,30 @@ def build_cad_report(
         If no image has a header, or an image or the predecessor belongs to another study.
     """
     library = library_of(sources, result, missing)
-    parts = outcome_parts([header.SOPInstanceUID for header in sources], [*missing], result)
+    ds = _document(library, result, kind)
     if predecessor is not None:
         if predecessor.study_uid != result.study_uid:
             raise ValueError(f"the predecessor {predecessor.sop_instance_uid} is not in study {result.study_uid}")
-        parts += ["predecessor", predecessor.sop_instance_uid]
-    ds = _document(library, result, kind, parts)
-    if predecessor is not None:
         ds.PredecessorDocumentsSequence = Items([replaced(predecessor)])
     root = container("", codes.CAD_REPORT, _content(library, result, kind))
     root.ContentTemplateSequence = Items([_template()])
     ds.update(root)
-    stamp(ds, [entry.header for entry in library], result.model)
+    finish(ds, kind, Origin([entry.header for entry in library], result.images, result.model), clock)
     return ds
 
 
-def _document(library: list[Entry], result: StudyResult, kind: ObjectKind, parts: Sequence[str]) -> Dataset:
+def _document(library: list[Entry], result: StudyResult, kind: ObjectKind) -> Dataset:
     """Return everything but the content tree: Patient, Study, SR Document Series, Equipment, SR Document General."""
     ds, model = Dataset(), result.model
     patient = nameless(library[0].header)
     for keyword in PATIENT_AND_STUDY:
         if keyword in patient:
             ds.add(patient[keyword])
-    ds.SpecificCharacterSet = UTF8
-    ds.SOPClassUID, ds.SOPInstanceUID = MammographyCADSRStorage, UID(object_uid(kind, parts, model))
-    ds.Modality, ds.SeriesInstanceUID = "SR", object_uid(f"{kind}-series", parts, model)
-    ds.SeriesNumber, ds.InstanceNumber = kind.row.series_number, 1
-    ds.SeriesDescription = "AI Mammography CAD SR (RESEARCH)"
+    ds.SOPClassUID, ds.SOPInstanceUID = MammographyCADSRStorage, UID(PENDING)
+    ds.Modality, ds.SeriesInstanceUID = "SR", PENDING
+    ds.SeriesNumber, ds.InstanceNumber = series_number(kind, model), 1
+    ds.SeriesDescription = series_description("AI Mammography CAD SR", model)
+    refer_to_requests(ds, library[0].header)
     ds.CodingSchemeIdentificationSequence = Items([_coding_scheme()])
     ds.ReferencedPerformedProcedureStepSequence = Items()
     ds.PerformedProcedureCodeSequence = Items()

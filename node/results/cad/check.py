@@ -34,7 +34,7 @@ def faults(ds: Dataset, expected: Expected) -> Iterator[str]:
     expected
         What was found, on which images, and which images were not analysed.
     """
-    result, kind = expected.result, expected.kind or ObjectKind.CAD
+    result, kind = expected.result, expected.kind
     headers = {**expected.sources, **expected.missing}
     images = listed(result, headers)
     known = {image.sop_instance_uid: headers[image.sop_instance_uid] for image in images}

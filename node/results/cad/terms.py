@@ -10,12 +10,9 @@ from ftmtl.findings import FindingType, ModelIdentity, StudyResult
 from node.kinds import ObjectKind
 from node.results.common import codes
 from node.results.common.content import HAS_PROPERTIES, text
-from node.results.common.stamp import algorithm_parameters
+from node.results.common.stamp import SCORES, algorithm_parameters
 
-UNCALIBRATED = (
-    "Scores are the model's own, from 0 to 100, and not calibrated: none is a probability. "
-    "Certainty of Finding is the lesion score."
-)
+UNCALIBRATED = f"{SCORES} Certainty of Finding is the lesion score."
 """What has to be known of the numbers of a finding."""
 
 MAPPED = "architectural distortion, coded as a density for this workstation"

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from ftmtl.findings import Finding, ImageResult, ModelIdentity, StudyResult
-from node.results.common.colours import COLOURS, Colour
+from node.results.common.colours import Colour, colour_of
 from node.results.common.naming import side_and_view, tracking_uid
 
 
@@ -49,7 +49,7 @@ class Lesion:
     @property
     def colour(self) -> Colour:
         """Red, green and blue, on the page and in segmentations; the seventh lesion has the colour of the first."""
-        return COLOURS[(self.number - 1) % len(COLOURS)]
+        return colour_of(self.number)
 
 
 def lesions_of(result: StudyResult) -> dict[str, tuple[Lesion, ...]]:

@@ -1,43 +1,45 @@
-"""Names and UIDs of result objects, all derived from what the objects are made of.
-
-Nothing here uses the clock or a random number generator: a second run over the same source with
-the same model writes the same bytes under the same UID, and a PACS that receives it twice stores it once.
-"""
+"""Names, numbers and UIDs by which results are told apart, derived from what they are made of."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable
 
-from ftmtl.findings import ImageResult, ModelIdentity, StudyResult
-from node.identity import MANUFACTURER, derived_uid, software_version
+from ftmtl.findings import ImageResult, ModelIdentity
+from node.identity import MANUFACTURER, derived_uid
+from node.kinds import ObjectKind
+
+MODELS = 999
+"""How many models have series numbers of their own."""
+
+_STEP = 10_000
+_LONGEST = 64
+_RESEARCH = " (RESEARCH)"
 
 
-def object_uid(kind: str, sources: Iterable[str], model: ModelIdentity) -> str:
-    """Return the UID of a result object (or of its series, or whatever else ``kind`` names).
+def series_number(kind: ObjectKind, model: ModelIdentity, nth: int = 0) -> int:
+    """Return the Series Number of a kind's ``nth`` series, from 0.
 
-    The version of this package is part of it: a new version may write other bytes, and changed
-    content must not appear under an old UID.
+    The last four digits are those of the kind; the digits before them tell the model, so that the series of one model
+    stand together, and those of another are not taken for them.
     """
-    return derived_uid(*sources, *_model_parts(model), software_version(), kind)
+    digest = hashlib.sha256("\0".join(_model_parts(model)).encode()).digest()
+    return kind.row.series_number + nth + _STEP * (1 + int.from_bytes(digest[:4]) % MODELS)
 
 
-def image_parts(image: ImageResult) -> list[str]:
-    """Return what the UIDs of an image's result objects depend on, besides the model.
+def series_description(what: str, model: ModelIdentity) -> str:
+    """Return a Series Description: what it is, by which model, and what it may be used for; at most 64 characters."""
+    named = f"{what}, {model.name} {model.version}"
+    return named[: _LONGEST - len(_RESEARCH)].rstrip(" ,") + _RESEARCH
 
-    A corrected image has its own, and so has one that was seen in another grey scale or with another remark.
+
+def versions_of(images: Iterable[ImageResult]) -> list[str]:
+    """Return the digests of images that took the place of earlier ones, each after its SOP Instance UID.
+
+    A corrected header may differ in patient attributes only. Its results must reach the PACS all the same.
     """
-    return [image.sop_instance_uid, *filter(None, [image.version]), *seen_as(image)]
-
-
-def study_parts(result: StudyResult) -> list[str]:
-    """Return what was remarkable about each image of a study: part of the UIDs of its reports."""
-    images = sorted(result.images, key=lambda image: image.sop_instance_uid)
-    return [part for image in images if (seen := seen_as(image)) for part in (image.sop_instance_uid, *seen)]
-
-
-def seen_as(image: ImageResult) -> list[str]:
-    """Return the notes on an image, and the window in which the model saw it if that was not the image's own."""
-    return [*image.notes, *(f"{edge:.10g}" for edge in image.window or ())]
+    versions = sorted((image.sop_instance_uid, image.version) for image in images if image.version)
+    return [part for version in versions for part in version]
 
 
 def device_uid(model: ModelIdentity) -> str:
@@ -48,11 +50,6 @@ def device_uid(model: ModelIdentity) -> str:
 def tracking_uid(sop_instance_uid: str, model: ModelIdentity, n: int) -> str:
     """Return the Tracking Unique Identifier of finding ``n`` (from 1) of an image (PS3.3 C.8.20.2)."""
     return derived_uid(sop_instance_uid, *_model_parts(model), "finding", str(n))
-
-
-def tracking_id(laterality: str | None, view: str | None, n: int) -> str:
-    """Return the readable name of finding ``n`` (from 1) of an image, such as ``L CC lesion 1``."""
-    return f"{side_and_view(laterality, view)} lesion {n}".strip()
 
 
 def side_and_view(laterality: str | None, view: str | None) -> str:

@@ -1,16 +1,16 @@
-"""How the analysis of a study ended, as reports need it: images to refer to, a code, reasons, and parts of UIDs."""
+"""How the analysis of a study ended, as reports need it: images to refer to, a code, and reasons."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from pydicom.dataset import Dataset
 
 from ftmtl.findings import Attempt, ImageResult, StudyResult
 from node.results.common import codes
-from node.results.common.naming import side_and_view, study_parts
+from node.results.common.naming import side_and_view
 
 
 class Known(NamedTuple):
@@ -50,24 +50,6 @@ def known_images(sources: Sequence[Dataset], result: StudyResult, missing: Mappi
     if strays:
         raise ValueError(f"not in study {result.study_uid}: {', '.join(strays)}")
     return known
-
-
-def outcome_parts(analysed: Sequence[str], listed: Collection[str], result: StudyResult) -> list[str]:
-    """Return what a report's UIDs depend on besides the model: its images, and why some were not analysed.
-
-    An image that failed once may succeed the next time; the new report differs, and has its own UID.
-
-    Parameters
-    ----------
-    analysed, listed
-        SOP Instance UIDs of the images that were analysed, in order, and of all whose header could be read.
-    """
-    parts = list(analysed)
-    others = sorted((i for i in result.images if i.sop_instance_uid not in analysed), key=lambda i: i.sop_instance_uid)
-    for other in others:
-        parts += [other.sop_instance_uid, str(other.sop_instance_uid in listed), other.outcome, other.reason]
-    versions = sorted((image.sop_instance_uid, image.version) for image in result.images if image.version)
-    return [*parts, *(part for version in versions for part in version), *study_parts(result)]
 
 
 def outcome_code(result: StudyResult) -> codes.Code:

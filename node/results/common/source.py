@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 
-from pydicom.datadict import dictionary_description, dictionary_VM, dictionary_VR, tag_for_keyword
+from pydicom.datadict import dictionary_description, dictionary_VM, dictionary_VR, keyword_for_tag, tag_for_keyword
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.multival import MultiValue
@@ -25,7 +25,7 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 from ftmtl.decoding.files import read
 from ftmtl.header.frames import GROUPS, flattened
 from ftmtl.header.sizes import plausible_spacing
-from node.charsets import DEFAULT, SINGLE_BYTE, Decoder
+from node.charsets import DEFAULT, Decoder
 from node.results.common import display
 from node.results.common.dates import parse_date, parse_time
 
@@ -53,9 +53,13 @@ PATIENT_AND_STUDY = (
 )  # fmt: skip
 """Attributes of the patient and the study, which a result has as its source has them (PS3.3 C.7.1, C.7.2)."""
 
+_ORDER = ("RequestAttributesSequence", "ProcedureCodeSequence", "RequestedProcedureCodeSequence")
+
 COPIED = (
     *TYPE_2,
     *PATIENT_AND_STUDY,
+    # The order
+    *_ORDER, "PlacerOrderNumberImagingServiceRequest", "FillerOrderNumberImagingServiceRequest",
     # Series and equipment
     "Modality", "SeriesInstanceUID", "SeriesDate", "SeriesTime", "ManufacturerModelName", "DeviceSerialNumber",
     "SoftwareVersions", "InstitutionName", "StationName",
@@ -92,8 +96,17 @@ MAX_LENGTH = {"SH": 16, "LO": 64, "PN": 64, "CS": 16, "ST": 1024, "UT": 10240, "
 _ALL_OR_NONE = frozenset({"PatientOrientation", "PixelSpacing", "ImagerPixelSpacing", "PixelAspectRatio"})
 """Pairs: one bad value invalidates both."""
 
-_INNER_SEQUENCES = frozenset({"ViewModifierCodeSequence"})
+_INNER_SEQUENCES = frozenset({"ViewModifierCodeSequence", "RequestedProcedureCodeSequence"})
 """Sequences that are kept inside another sequence."""
+
+_OF_AN_ORDER = frozenset(
+    ("StudyInstanceUID", "AccessionNumber", "RequestedProcedureID", "RequestedProcedureDescription",
+     "RequestedProcedureCodeSequence", "ScheduledProcedureStepID", "ScheduledProcedureStepDescription")
+)  # fmt: skip
+"""What is copied of an item of Request Attributes; reasons for an examination are left to its order."""
+
+_PROCEDURES = ("ProcedureCodeSequence", "RequestedProcedureCodeSequence")
+_CODE = ("CodeValue", "CodingSchemeDesignator", "CodeMeaning")
 
 METHOD_NOT_STATED = "Not stated by the source image"
 """De-identification Method if an image says that the patient's identity was removed, but not how (PS3.3 C.7.1.1)."""
@@ -153,9 +166,7 @@ def _normalised(source: str | PathLike[str] | Dataset, charset: str) -> tuple[Da
     _drop_implausible_spacing(header)
     _complete_patient(header)
     _check_identity(header)
-    charset = _output_charset(_declared(source), header)
-    if charset:
-        header.SpecificCharacterSet = charset
+    header.SpecificCharacterSet = UTF8
     header.file_meta = FileMetaDataset()
     header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     return header, tuple(decoder.notes)
@@ -175,10 +186,6 @@ def with_patient_of(header: Dataset, other: Dataset) -> Dataset:
     copy = Dataset()
     copy.update({element.tag: element for element in header if element.tag not in _PATIENT_AND_STUDY_TAGS})
     copy.update({element.tag: element for element in other if element.tag in _PATIENT_AND_STUDY_TAGS})
-    charset = _output_charset([str(header.get("SpecificCharacterSet") or "")], copy)
-    copy.pop(_CHARSET, None)
-    if charset:
-        copy.SpecificCharacterSet = charset
     copy.file_meta = header.file_meta
     return copy
 
@@ -203,31 +210,6 @@ def _check_identity(header: Dataset) -> None:
     for keyword in ("SOPInstanceUID", "StudyInstanceUID"):
         if not UID(header[keyword].value).is_valid:
             raise SourceUnusable(f"its {dictionary_description(keyword)} is not a legal UID")
-
-
-def _output_charset(declared: Sequence[str], header: Dataset) -> str:
-    """Return the character set to encode a header in: the source's if it is a single-byte one and fits the text."""
-    text = "".join(_texts(header))
-    if text.isascii():
-        return declared[0] if declared[0] in SINGLE_BYTE and len(declared) == 1 else ""
-    encoding = SINGLE_BYTE.get(declared[0]) if len(declared) == 1 else None
-    if encoding:
-        try:
-            text.encode(encoding)
-        except UnicodeEncodeError:
-            return UTF8
-        return declared[0]
-    return UTF8
-
-
-def _texts(header: Dataset) -> list[str]:
-    texts = []
-    for element in header:
-        if element.VR == "SQ":
-            texts += [text for item in element.value for text in _texts(item)]
-        elif element.VR in _LOCALISED and element.value:
-            texts.append(str(element.value))
-    return texts
 
 
 def _declared(source: Dataset) -> list[str]:
@@ -289,17 +271,18 @@ def _check_whole(name: str, found: Sequence[str], legal: str) -> None:
 def _items(source: Dataset, tag: BaseTag, decoder: Decoder) -> list[Dataset]:
     """Return a sequence's items, normalised in the same way, without private attributes and most nested sequences."""
     items = []
-    value = source[tag].value
+    keyword, value = keyword_for_tag(tag), source[tag].value
+    of_an_order, is_of_codes = keyword == "RequestAttributesSequence", keyword in _PROCEDURES
     for item in value if isinstance(value, Items) else ():
         copy = Dataset()
         for inner in item:
-            if inner.tag.is_private or not inner.keyword:
+            if inner.tag.is_private or not inner.keyword or (of_an_order and inner.keyword not in _OF_AN_ORDER):
                 continue
             if inner.VR != "SQ" or inner.keyword in _INNER_SEQUENCES:
                 _copy(item, copy, inner.keyword, inner.tag, decoder)
         if "UniversalEntityID" in copy and "UniversalEntityIDType" not in copy:  # PS3.3 10.17: useless without its type
             del copy.UniversalEntityID
-        if len(copy):
+        if len(copy) and (not is_of_codes or all(part in copy for part in _CODE)):
             items.append(copy)
     return items
 
@@ -353,7 +336,7 @@ _TERMS = {
     "LongitudinalTemporalInformationModified": "UNMODIFIED|MODIFIED|REMOVED",
     "PatientOrientation": "[ALRHFP]{1,3}",
     "LossyImageCompression": "0[01]",
-    "TimezoneOffsetFromUTC": r"[+-]\d{4}",
+    "TimezoneOffsetFromUTC": r"[+-](0\d|1[0-4])[0-5]\d",
     "Laterality": "[LRB]",
     "ImageLaterality": "[LRB]",
     "BurnedInAnnotation": "YES|NO",

@@ -1,22 +1,15 @@
-"""What every result object says about itself: what made it, when, and that it is for research only."""
+"""What every result object says about itself: what made it, and that it is for research only."""
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
-from pydicom.sequence import Sequence as Items
-from pydicom.tag import Tag
-from pydicom.uid import UID, DigitalMammographyXRayImageStorageForPresentation
+from pydicom.uid import DigitalMammographyXRayImageStorageForPresentation
 
 from ftmtl.findings import ModelIdentity
-from node.identity import IMPLEMENTATION_CLASS_UID, MANUFACTURER, implementation_version_name, software_version
-from node.results.common import codes
-from node.results.common.content import code_items
-from node.results.common.dates import derived_datetime
-from node.results.common.naming import device_uid
+from node.identity import MANUFACTURER, software_version
 
 RESEARCH = "RESEARCH"
 RESEARCH_NOTICE = "Research use only. Not a medical device, not for diagnosis."
@@ -24,7 +17,8 @@ RESEARCH_NOTICE = "Research use only. Not a medical device, not for diagnosis."
 NOTICE = "RESEARCH USE ONLY - NOT FOR DIAGNOSIS"
 """The notice on every picture with findings."""
 
-_PATIENT_NAME = Tag("PatientName")
+SCORES = "Scores from 0 to 100 are not calibrated: they are no probabilities."
+"""What has to be said wherever a score stands."""
 
 
 def equipment(model: ModelIdentity) -> dict[str, Any]:
@@ -48,7 +42,7 @@ def nameless(source: Dataset) -> Dataset:
     """Return a copy without the patient's name, which shares no elements with the source.
 
     highdicom warns about unusual names and quotes them, and names do not belong in logs. The name is
-    added to the finished object by :func:`stamp`.
+    added by :func:`node.results.common.finish.finish`.
     """
     copy = Dataset()
     copy.update({element.tag: DataElement(element.tag, element.VR, element.value) for element in source})
@@ -76,43 +70,3 @@ def name_class(ds: Dataset, source: Dataset) -> None:
             element.value = source.SOPClassUID
 
     ds.walk(name)
-
-
-def stamp(ds: Dataset, sources: list[Dataset], model: ModelIdentity) -> None:
-    """Add to a new object the patient's name, times derived from its sources, and the model that made it.
-
-    Parameters
-    ----------
-    ds
-        The object; changed in place.
-    sources
-        Normalised headers of the images that it was made from; patient and study come from the first.
-    model
-        The model that made it.
-    """
-    made = derived_datetime(sources)
-    ds.add(DataElement(_PATIENT_NAME, "PN", sources[0].get("PatientName")))
-    ds.InstanceCreationDate = ds.ContentDate = f"{made:%Y%m%d}"
-    ds.InstanceCreationTime = ds.ContentTime = f"{made:%H%M%S}"
-    if sources[0].get("TimezoneOffsetFromUTC"):
-        ds.TimezoneOffsetFromUTC = sources[0].TimezoneOffsetFromUTC
-    ds.ContributingEquipmentSequence = Items([_contribution(model, made)])
-    ds.file_meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
-    ds.file_meta.ImplementationVersionName = implementation_version_name()
-
-
-def _contribution(model: ModelIdentity, made: datetime) -> Dataset:
-    """Return the model as the equipment that made an object (PS3.3 C.12.1.1.5).
-
-    It replaces what highdicom enters: the modality that acquired one image out of several, and the library itself,
-    whose version would change the bytes with every update.
-    """
-    device = equipment(model)
-    item = Dataset()
-    item.PurposeOfReferenceCodeSequence = code_items(codes.PROCESSING_EQUIPMENT)
-    item.Manufacturer, item.ManufacturerModelName = device["manufacturer"], device["manufacturer_model_name"]
-    item.SoftwareVersions, item.DeviceSerialNumber = device["software_versions"], device["device_serial_number"]
-    item.DeviceUID = device_uid(model)
-    item.ContributionDateTime = f"{made:%Y%m%d%H%M%S}"
-    item.ContributionDescription = f"Reader of mammograms. {RESEARCH_NOTICE}"
-    return item

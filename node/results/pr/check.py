@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from ftmtl.findings import ImageResult, ModelIdentity
+from ftmtl.findings import ImageResult, StudyResult
 from node.results.common import display
 from node.results.common.checks import absent_faults
 from node.results.common.content import TOLERANCE
-from node.results.common.naming import tracking_uid
+from node.results.common.lesions import Lesion, lesions_of
 from node.results.common.stamp import NOTICE
 from node.results.pr.build import line
 from node.results.study import Expected
@@ -30,10 +30,10 @@ def faults(ds: Dataset, expected: Expected) -> Iterator[str]:
     if image is None or image.sop_instance_uid not in sources:
         yield f"references {', '.join(uids) or 'no image'}, not one analysed source"
         return
-    yield from presentation_faults(ds, image, sources[image.sop_instance_uid], result.model)
+    yield from presentation_faults(ds, image, sources[image.sop_instance_uid], result)
 
 
-def presentation_faults(ds: Dataset, image: ImageResult, source: Dataset, model: ModelIdentity) -> Iterator[str]:
+def presentation_faults(ds: Dataset, image: ImageResult, source: Dataset, result: StudyResult) -> Iterator[str]:
     """Yield the differences between a presentation state and the findings and source, one sentence per fault.
 
     Parameters
@@ -44,8 +44,8 @@ def presentation_faults(ds: Dataset, image: ImageResult, source: Dataset, model:
         What was found on its image.
     source
         Normalised header of that image.
-    model
-        The model that found it.
+    result
+        What was found on all images, by which model.
     """
     yield from _source_faults(ds, source)
     yield from _display_faults(ds, source, image.window)
@@ -56,8 +56,9 @@ def presentation_faults(ds: Dataset, image: ImageResult, source: Dataset, model:
             yield f"graphic layer {annotation.GraphicLayer} does not exist"
     lines = [item for a in annotations for item in a.get("GraphicObjectSequence") or ()]
     texts = [item for a in annotations for item in a.get("TextObjectSequence") or ()]
-    yield from _outline_faults(lines, image, source, model)
-    yield from _label_faults(texts, image, source, model)
+    lesions = lesions_of(result)[image.sop_instance_uid]
+    yield from _outline_faults(lines, lesions, source)
+    yield from _label_faults(texts, lesions, source)
     corner = [text for text in texts if text.get("BoundingBoxAnnotationUnits") == "DISPLAY"]
     if not any(NOTICE in text.UnformattedTextValue for text in corner):
         yield "the research notice is missing"
@@ -96,13 +97,11 @@ def _display_faults(ds: Dataset, source: Dataset, window: tuple[float, float] | 
             yield f"{keyword} would change how the image looks"
 
 
-def _outline_faults(
-    lines: Sequence[Dataset], image: ImageResult, source: Dataset, model: ModelIdentity
-) -> Iterator[str]:
-    if len(lines) != len(image.findings):
-        yield f"{len(lines)} outlines for {len(image.findings)} findings"
+def _outline_faults(lines: Sequence[Dataset], lesions: Sequence[Lesion], source: Dataset) -> Iterator[str]:
+    if len(lines) != len(lesions):
+        yield f"{len(lines)} outlines for {len(lesions)} findings"
         return
-    for n, (item, finding) in enumerate(zip(lines, image.findings, strict=True), start=1):
+    for n, (item, lesion) in enumerate(zip(lines, lesions, strict=True), start=1):
         points = np.asarray(item.GraphicData, dtype=float).reshape(-1, 2)
         if (item.GraphicType, item.GraphicAnnotationUnits) != ("POLYLINE", "PIXEL"):
             yield f"outline {n} is not a POLYLINE in units of PIXEL"
@@ -110,10 +109,10 @@ def _outline_faults(
             yield f"outline {n} has {len(points)} points, not {item.NumberOfGraphicPoints}"
         if _leaves(points, source):
             yield f"outline {n} extends beyond the {source.Columns}x{source.Rows} image"
-        due = line(finding.mask)
+        due = line(lesion.finding.mask)
         if points.shape != due.shape or not np.allclose(points, due, rtol=0, atol=TOLERANCE):
             yield f"outline {n} is not that of the mask of finding {n}"
-        if item.get("TrackingUID") != tracking_uid(image.sop_instance_uid, model, n):
+        if item.get("TrackingUID") != lesion.tracking_uid:
             yield f"outline {n} has another finding's tracking UID"
 
 
@@ -122,7 +121,7 @@ def _leaves(points: NDArray[np.float64], source: Dataset) -> bool:
     return bool(points.min() < 0 or (points > (source.Columns + TOLERANCE, source.Rows + TOLERANCE)).any())
 
 
-def _label_faults(texts: Sequence[Dataset], image: ImageResult, source: Dataset, model: ModelIdentity) -> Iterator[str]:
+def _label_faults(texts: Sequence[Dataset], lesions: Sequence[Lesion], source: Dataset) -> Iterator[str]:
     by_uid: dict[str, list[Dataset]] = {}
     for text in texts:
         if text.get("TrackingUID"):
@@ -131,8 +130,9 @@ def _label_faults(texts: Sequence[Dataset], image: ImageResult, source: Dataset,
             corners = [text.BoundingBoxTopLeftHandCorner, text.BoundingBoxBottomRightHandCorner]
             if _leaves(np.asarray(corners, dtype=float), source):
                 yield f"label {text.UnformattedTextValue!r} extends beyond the image"
-    for n, finding in enumerate(image.findings, start=1):
-        said = [t.UnformattedTextValue for t in by_uid.get(tracking_uid(image.sop_instance_uid, model, n), [])]
-        due = f"lesion {n}: {finding.lesion_score:.0%} lesion, {finding.cancer_score:.0%} cancer"
+    for lesion in lesions:
+        said = [text.UnformattedTextValue for text in by_uid.get(lesion.tracking_uid, [])]
+        scores = (100 * lesion.finding.lesion_score, 100 * lesion.finding.cancer_score)
+        due = "{}: lesion {:.0f}, cancer {:.0f}".format(lesion.number, *scores)
         if said != [due]:
-            yield f"label of finding {n} is {said}, not {due!r}"
+            yield f"label of finding {lesion.rank} is {said}, not {due!r}"

@@ -19,15 +19,18 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
-from ftmtl.findings import Finding, ImageResult, ModelIdentity, StudyResult
+from ftmtl.findings import ImageResult, ModelIdentity, StudyResult
 from node.identity import MANUFACTURER, software_version
 from node.kinds import ObjectKind
 from node.results.common import codes
 from node.results.common.dates import parse_date
-from node.results.common.naming import image_parts, object_uid, side_and_view
+from node.results.common.finish import PENDING, Clock, Origin, finish, now
+from node.results.common.lesions import Lesion, lesions_of
+from node.results.common.naming import series_description, series_number, side_and_view
 from node.results.common.outcome import remarks
 from node.results.common.outline import contour
-from node.results.common.stamp import NOTICE, equipment, patient_of, stamp
+from node.results.common.request import repeat_request
+from node.results.common.stamp import NOTICE, SCORES, equipment, patient_of
 from node.results.sc.contents import Mark, Page, Row, View
 from node.results.sc.hanging import hanging_turns
 from node.results.sc.page import draw_page
@@ -35,7 +38,7 @@ from node.results.study import Expected, Made, Study
 
 __all__ = ["build_capture", "draw_page"]
 
-DESCRIPTION = "AI Mammography Summary (RESEARCH)"
+DESCRIPTION = "AI Mammography Summary"
 
 UNKNOWN_VIEW = "Unknown view"
 """Name of an image if neither its side nor its view is known."""
@@ -63,8 +66,8 @@ def make(study: Study, kind: ObjectKind) -> Iterator[Made]:
         raise ValueError("a page needs a function that reads images for display")
     windows = {image.sop_instance_uid: image.window for image in study.result.images}
     pixels = {uid: study.display(path, windows[uid]) for uid, path in study.paths.items()}
-    page = build_capture(list(study.headers.values()), study.result, pixels, study.missing)
-    yield Made(page, Expected(study.result, study.headers, missing=study.missing))
+    page = build_capture(list(study.headers.values()), study.result, pixels, study.missing, study.clock)
+    yield Made(page, Expected(kind, study.result, study.headers, missing=study.missing))
 
 
 def build_capture(
@@ -72,6 +75,7 @@ def build_capture(
     result: StudyResult,
     pixels: Mapping[str, NDArray[np.float32]],
     missing: Mapping[str, Dataset] = MappingProxyType({}),
+    clock: Clock = now,
 ) -> Dataset:
     """Return the page of a study: its views with outlines and scores, and in words what was found and not analysed.
 
@@ -86,11 +90,13 @@ def build_capture(
         black to 1 white, possibly reduced by an integer factor. A view is at most 1000 pixels high on the page.
     missing
         By SOP Instance UID: normalised headers of images that were not analysed, as far as they could be read.
+    clock
+        When it was first made.
 
     Returns
     -------
     Dataset
-        RGB, 8 bit, uncompressed, Explicit VR Little Endian, complete. The same arguments give the same bytes.
+        RGB, 8 bit, uncompressed, Explicit VR Little Endian, complete. The same content has the same UIDs.
 
     Raises
     ------
@@ -110,13 +116,22 @@ def build_capture(
             raise ValueError(f"no header or no pixels for {image.sop_instance_uid}")
     shown = [headers[image.sop_instance_uid] for image in analysed]
     page = _page(result, order, places, headers, pixels)
-    ds = _new(shown or [headers[uid] for uid in sorted(headers)], order, result.model)
+    stated = shown or [headers[uid] for uid in sorted(headers)]
+    ds = _new(stated, result.model)
     _add_image(ds, page, result)
+    ds.Laterality = _side(analysed, places)
     if shown:
         ds.SourceImageSequence = Items([_reference(header) for header in shown])
     lossy = [header for header in shown if header.get("LossyImageCompression") == "01"]
     ds.LossyImageCompression = "01" if lossy else "00"
+    finish(ds, ObjectKind.SC, Origin(stated, result.images, result.model), clock)
     return ds
+
+
+def _side(analysed: Sequence[ImageResult], places: Mapping[str, tuple[str | None, str | None]]) -> str | None:
+    """Return L or R if all views on the page are of this breast, else None (PS3.3 C.7.3.1)."""
+    sides = {places[image.sop_instance_uid][0] for image in analysed}
+    return next(iter(sides)) if len(sides) == 1 else None
 
 
 def place(image: ImageResult, header: Dataset | None) -> tuple[str | None, str | None]:
@@ -131,16 +146,14 @@ def _hanging(image: ImageResult, laterality: str | None, view: str | None) -> tu
     return view or "~", {"R": 0, "L": 1}.get(laterality or "", 2), image.sop_instance_uid
 
 
-def _new(headers: Sequence[Dataset], images: Sequence[ImageResult], model: ModelIdentity) -> SOPClass:
+def _new(headers: Sequence[Dataset], model: ModelIdentity) -> SOPClass:
     """Return the object without its image: patient, study, series, equipment."""
-    parts = [part for image in images for part in (*image_parts(image), image.outcome.value, image.reason)]
-    parts += [f"burned in: {_burned_in(headers)}"] if _burned_in(headers) != "NO" else []
     first = patient_of(headers[0])
     ds = SOPClass(
         study_instance_uid=first.StudyInstanceUID,
-        series_instance_uid=object_uid("sc-series", parts, model),
-        series_number=ObjectKind.SC.row.series_number,
-        sop_instance_uid=object_uid("sc", parts, model),
+        series_instance_uid=PENDING,
+        series_number=series_number(ObjectKind.SC, model),
+        sop_instance_uid=PENDING,
         sop_class_uid=SecondaryCaptureImageStorage,
         instance_number=1,
         modality="OT",  # not MG: this node reads secondary captures of that modality
@@ -154,11 +167,11 @@ def _new(headers: Sequence[Dataset], images: Sequence[ImageResult], model: Model
         study_time=first.StudyTime,
         referring_physician_name=first.ReferringPhysicianName,
         specific_character_set=first.get("SpecificCharacterSet"),
-        series_description=DESCRIPTION,
+        series_description=series_description(DESCRIPTION, model),
         **equipment(model),
     )
     ds.copy_patient_and_study_information(first)
-    stamp(ds, list(headers), model)
+    repeat_request(ds, headers[0])
     if _burned_in(headers):
         ds.BurnedInAnnotation = _burned_in(headers)
     return ds
@@ -175,7 +188,7 @@ def _add_image(ds: Dataset, page: Page, result: StudyResult) -> None:
     picture = draw_page(page)
     ds.ConversionType = "WSD"
     ds.ImageType = ["DERIVED", "SECONDARY"]
-    ds.PatientOrientation = ds.Laterality = None  # a page has neither
+    ds.PatientOrientation = None  # a page has none
     ds.DerivationDescription = (
         f"Views with the findings of {result.model.name} {result.model.version} drawn on a page. {NOTICE}."
     )[:1024]
@@ -207,17 +220,18 @@ def tell(page: Page) -> Iterator[str]:
     """Yield the text of the page, line by line."""
     yield NOTICE
     yield from (f"{name}: {value}" for name, value in page.facts)
-    yield from (f"Probability of cancer, {name.lower()}: {score}" for name, score in page.scores)
+    yield from (f"Cancer score (0 to 100, not calibrated), {name.lower()}: {score}" for name, score in page.scores)
     for view in page.views:
         for row in (row for row in page.rows if row.view == view.name):
             size = "" if row.size_mm is None else f", {row.size_mm:.0f} mm"
             yield (
-                f"{view.name} lesion {row.n} ({row.type}): {row.lesion_score:.0%} lesion, "
-                f"{row.cancer_score:.0%} cancer{size}"
+                f"{view.name} lesion {row.n} ({row.type}): lesion score {100 * row.lesion_score:.0f}, "
+                f"cancer score {100 * row.cancer_score:.0f}{size}"
             )
         if view.pixels is not None and not view.marks:
             yield f"{view.name}: no findings"
     yield from (f"{name} not analysed: {reason}" for name, reason in page.refused)
+    yield from (f"{name} left aside: {reason}" for name, reason in page.left_aside)
     yield from (f"{name}, remark: {said}" for name, said in page.remarks)
 
 
@@ -233,20 +247,24 @@ def _page(
 ) -> Page:
     names = _names({image.sop_instance_uid: places[image.sop_instance_uid] for image in images})
     analysed = [image for image in images if image.was_read]
-    refused = [image for image in images if not image.was_read]
+    aside = {image.sop_instance_uid for image in result.left_aside}
+    refused = [image for image in images if not image.was_read and image.sop_instance_uid not in aside]
+    left_aside = [image for image in images if image.sop_instance_uid in aside]
+    lesions = lesions_of(result)
     views = []
     for image in analysed:
         uid = image.sop_instance_uid
-        views.append(_view(image, names[uid], *places[uid], headers[uid], pixels[uid]))
+        views.append(_view(lesions[uid], names[uid], *places[uid], headers[uid], pixels[uid]))
     return Page(
         views=(*views, *_empty_places(refused, names, places, [(view.laterality, view.view) for view in views])),
         rows=tuple(
-            _row(names[image.sop_instance_uid], n, finding)
+            _row(names[image.sop_instance_uid], lesion)
             for image in analysed
-            for n, finding in enumerate(image.findings, start=1)
+            for lesion in lesions[image.sop_instance_uid]
         ),
         scores=tuple(_scores(result)),
         refused=tuple(_grouped((names[image.sop_instance_uid], printable_reason(image)) for image in refused)),
+        left_aside=tuple(_grouped((names[image.sop_instance_uid], printable_reason(image)) for image in left_aside)),
         remarks=tuple(_grouped((names[image.sop_instance_uid], printable(said)) for image, said in remarks(result))),
         facts=tuple(_facts(result, headers[min(headers)])),
         notes=tuple(_notes(analysed)),
@@ -304,7 +322,7 @@ def _empty_places(
 
 
 def _view(
-    image: ImageResult,
+    lesions: Sequence[Lesion],
     name: str,
     laterality: str | None,
     view: str | None,
@@ -315,15 +333,16 @@ def _view(
     rows, columns = int(header.Rows), int(header.Columns)
     factor = max(1, round(columns / pixels.shape[1]))
     if any(abs(size / factor - side) >= 1 for size, side in zip((rows, columns), pixels.shape, strict=True)):
-        raise ValueError(f"pixels of {image.sop_instance_uid} are {pixels.shape}, the image is {(rows, columns)}")
+        raise ValueError(f"pixels of {header.SOPInstanceUID} are {pixels.shape}, the image is {(rows, columns)}")
     turns = hanging_turns(header, laterality)
     across, down = turns or (False, False)
     row_mm, column_mm = header.get("PixelSpacing") or header.get("ImagerPixelSpacing") or (1.0, 1.0)
     extent = np.array(pixels.shape[::-1]) * factor
     marks = []
-    for finding in image.findings:
-        points = contour(finding.mask) / extent
-        marks.append(Mark(np.where((across, down), 1 - points, points), finding.cancer_score))
+    for lesion in lesions:
+        points = contour(lesion.finding.mask) / extent
+        turned = np.where((across, down), 1 - points, points)
+        marks.append(Mark(turned, lesion.finding.cancer_score, lesion.number))
     return View(
         name=name,
         laterality=laterality,
@@ -335,10 +354,11 @@ def _view(
     )
 
 
-def _row(name: str, n: int, finding: Finding) -> Row:
+def _row(name: str, lesion: Lesion) -> Row:
+    finding = lesion.finding
     return Row(
         view=name,
-        n=n,
+        n=lesion.number,
         type=finding.type.value.replace("_", " "),
         lesion_score=finding.lesion_score,
         cancer_score=finding.cancer_score,
@@ -349,11 +369,11 @@ def _row(name: str, n: int, finding: Finding) -> Row:
 def _scores(result: StudyResult) -> Iterator[tuple[str, str]]:
     """Yield the score of each breast that has images, and of the study if some images have no known side."""
     for side, name in _BREASTS.items():
-        images = [image for image in result.images if image.laterality == side]
+        images = [image for image in result.mammograms if image.laterality == side]
         if images:
             yield name, _score(images, result.breast_scores.get(side))
-    if any(image.laterality not in _BREASTS for image in result.images):
-        yield "All images", _score(result.images, result.score)
+    if any(image.laterality not in _BREASTS for image in result.mammograms):
+        yield "All images", _score(result.mammograms, result.score)
 
 
 def _score(images: Sequence[ImageResult], score: float | None) -> str:
@@ -362,7 +382,7 @@ def _score(images: Sequence[ImageResult], score: float | None) -> str:
     if score is None or not analysed:
         return "not analysed"
     part = f", {analysed} of {len(images)} images" if analysed < len(images) else ""
-    return (f"{score:.0%}" if any(image.findings for image in images) else "no findings") + part
+    return (f"{100 * score:.0f}" if any(image.findings for image in images) else "no findings") + part
 
 
 def _facts(result: StudyResult, header: Dataset) -> Iterator[tuple[str, str]]:
@@ -383,8 +403,8 @@ def _notes(images: Sequence[ImageResult]) -> Iterator[str]:
         yield "No findings: nothing that the model holds for a lesion at its operating point. Cancer is not excluded."
     if found:
         yield (
-            "Lesion: probability that the outlined region is a lesion. Cancer: probability that it is a malignant one. "
-            "A breast has the highest of its findings."
+            "Lesion: score that the outlined region is a lesion. Cancer: score that it is a malignant one. "
+            f"{SCORES} A breast has the highest of its findings."
         )
     kinds = sorted({image.spacing_source or "unspecified" for image in found if image.spacing_mm is not None})
     if kinds:

@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset
 from ftmtl.findings import Outcome, StudyResult
 from node.results.common.checks import CONTENT_TIME, absent_faults
 from node.results.common.colours import COLOURS
+from node.results.common.lesions import lesions_of
 from node.results.common.naming import side_and_view
 from node.results.common.stamp import NOTICE
 from node.results.sc.build import MAX_REASONS, MORE, UNKNOWN_VIEW, place, printable_reason
@@ -64,26 +65,29 @@ def _told_faults(text: str, result: StudyResult, sources: Sequence[Dataset]) -> 
     for view, what in sorted((told - due).keys()):
         yield f"reports something about {view} that was not found: {what}"
     refused = [image for image in result.images if not image.was_read]
-    unsaid = {printable_reason(image) for image in refused} - {said.partition(" not analysed: ")[2] for said in lines}
+    unsaid = {printable_reason(image) for image in refused} - {_REFUSED.split(said)[-1] for said in lines}
     if complete and len(unsaid) > max(0, len({printable_reason(image) for image in refused}) - MAX_REASONS):
         yield f"does not say why images were not analysed: {', '.join(sorted(unsaid))}"
 
 
-_TOLD = re.compile(r"(?!Probability)(?P<view>.+?)(?: \(\d+\))?(?:: no findings| (?P<what>lesion \d+ \(.+))")
+_REFUSED = re.compile(" not analysed: | left aside: ")
+_TOLD = re.compile(r"(?!Cancer score)(?P<view>.+?)(?: \(\d+\))?(?:: no findings| (?P<what>lesion \d+ \(.+))")
 
 
 def _due(result: StudyResult, sources: Mapping[str, Dataset]) -> Iterator[tuple[str, str]]:
     """Yield what has to be reported, with the name of the view."""
+    lesions = lesions_of(result)
     for image in result.images:
         view = side_and_view(*place(image, sources.get(image.sop_instance_uid))) or UNKNOWN_VIEW
         if image.outcome is Outcome.NO_FINDINGS:
             yield view, "no findings"
-        for n, finding in enumerate(image.findings, start=1):
+        for lesion in lesions[image.sop_instance_uid]:
+            finding = lesion.finding
             size = "" if finding.long_axis_mm is None else f", {finding.long_axis_mm:.0f} mm"
             yield (
                 view,
-                f"lesion {n} ({finding.type.value.replace('_', ' ')}): {finding.lesion_score:.0%} lesion, "
-                f"{finding.cancer_score:.0%} cancer{size}",
+                f"lesion {lesion.number} ({finding.type.value.replace('_', ' ')}): "
+                f"lesion score {100 * finding.lesion_score:.0f}, cancer score {100 * finding.cancer_score:.0f}{size}",
             )
 
 
@@ -98,7 +102,7 @@ def _pixel_faults(ds: Dataset, result: StudyResult) -> Iterator[str]:
     banner = np.asarray(draw_banner(columns))
     if not np.array_equal(page[: len(banner)], banner):
         yield "the research notice is not burnt in"
-    most = max((len(image.findings) for image in result.images), default=0)
+    most = sum(len(image.findings) for image in result.images)
     packed = page.astype(np.uint32) @ np.array([65536, 256, 1], dtype=np.uint32)
     for n, (red, green, blue) in enumerate(COLOURS[:most], start=1):
         if not (packed == red * 65536 + green * 256 + blue).any():

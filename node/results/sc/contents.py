@@ -18,11 +18,14 @@ class Mark:
         Closed outline, shape (points, 2) = column, row, from 0\\0 at the view's top-left corner to 1\\1 at its
         bottom-right corner.
     score
-        Probability of cancer, 0 to 1.
+        Cancer score, 0 to 1.
+    number
+        Its number in the study, from 1, which also decides its colour.
     """
 
     points: NDArray[np.float64]
     score: float
+    number: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +62,7 @@ class View:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the table of findings. ``n`` is the finding's number on the view; a size is in mm, None if unknown."""
+    """A row of the table of findings. ``n`` is the finding's number in the study; a size is in mm, None if unknown."""
 
     view: str
     n: int
@@ -82,7 +85,9 @@ class Page:
     scores
         The name of what is scored, and the score in words.
     refused
-        Images that were not analysed, and why.
+        Mammograms that were not analysed, and why.
+    left_aside
+        Images that the study's outcome is not about, and why.
     remarks
         Images that a reader has to know something about, and what.
     facts
@@ -95,6 +100,7 @@ class Page:
     rows: tuple[Row, ...]
     scores: tuple[tuple[str, str], ...]
     refused: tuple[tuple[str, str], ...]
+    left_aside: tuple[tuple[str, str], ...]
     remarks: tuple[tuple[str, str], ...]
     facts: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]

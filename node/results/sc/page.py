@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from ftmtl.findings import Box
-from node.results.common.colours import COLOURS, Colour
+from node.results.common.colours import Colour, colour_of
 from node.results.common.labels import place_labels
 from node.results.common.stamp import NOTICE
 from node.results.sc import lettering
@@ -83,7 +83,8 @@ def _draw_view(page: Image.Image, view: View, corner: tuple[int, int], extent: t
         page.paste(_picture(view.pixels, view.marks, width, height), (left, top))
         told, colour = "no findings", DIM
         if view.marks:
-            told, colour = f"cancer {max(mark.score for mark in view.marks):.0%}", COLOURS[0]
+            highest = max(view.marks, key=lambda mark: mark.score)
+            told, colour = f"cancer score {100 * highest.score:.0f}", colour_of(highest.number)
     pen.rectangle((left - 1, top - 1, left + width, top + height), outline=FRAME)
     name = lettering.cut(f"{view.name} (as stored)" if view.as_stored else view.name, size, width)
     y, x = top - round(size * 1.3), left + lettering.length(name, size) + size
@@ -95,8 +96,8 @@ def _draw_view(page: Image.Image, view: View, corner: tuple[int, int], extent: t
 def _picture(pixels: NDArray[np.float32], marks: Sequence[Mark], width: int, height: int) -> Image.Image:
     grey = Image.fromarray(np.uint8(np.clip(np.rint(pixels * 255), 0, 255)))
     picture = grey.resize((width, height), Image.Resampling.BICUBIC).convert("RGB")
-    for n, mark in enumerate(marks):
-        _draw_outline(picture, mark.points * (width, height), COLOURS[n % len(COLOURS)])
+    for mark in marks:
+        _draw_outline(picture, mark.points * (width, height), colour_of(mark.number))
     _draw_labels(picture, marks)
     return picture
 
@@ -116,13 +117,13 @@ def _draw_outline(picture: Image.Image, points: NDArray[np.float64], colour: Col
 def _draw_labels(picture: Image.Image, marks: Sequence[Mark]) -> None:
     """Write the number and the score next to each outline."""
     size = max(13, min(22, picture.height // 34))
-    texts = [f"{n}  {mark.score:.0%}" for n, mark in enumerate(marks, start=1)]
+    texts = [f"{mark.number}  {100 * mark.score:.0f}" for mark in marks]
     sizes = [(lettering.length(text, size) + size * 0.7, size * 1.35) for text in texts]
     lesions = [_bounds(mark.points * picture.size) for mark in marks]
     pen = ImageDraw.Draw(picture)
     boxes = place_labels(sizes, lesions, picture.width - 1, picture.height - 1)
-    for n, (text, box) in enumerate(zip(texts, boxes, strict=True)):
-        pen.rounded_rectangle(box, radius=4, fill=COLOURS[n % len(COLOURS)])
+    for mark, text, box in zip(marks, texts, boxes, strict=True):
+        pen.rounded_rectangle(box, radius=4, fill=colour_of(mark.number))
         pen.text((box[0] + size * 0.35, box[1] + size * 0.1), text, fill=(0, 0, 0), font=lettering.font(size))
 
 

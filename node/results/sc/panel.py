@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from PIL import ImageDraw
 
-from node.results.common.colours import COLOURS, Colour
+from node.results.common.colours import Colour, colour_of
 from node.results.sc import lettering
 from node.results.sc.contents import Page
 from node.results.sc.palette import DIM, FRAME, TEXT, WARNING
@@ -66,11 +66,15 @@ def _panel(page: Page, size: int, shown: int, brief: bool = False) -> Iterator[L
     for name, value in page.facts:
         fact = Piece(column, lettering.cut(value, size, PANEL_WIDTH - column), size)
         yield Line(round(size * 1.35), (Piece(0, name, size, DIM), fact))
-    yield from _heading("Probability of cancer", size)
+    yield from _heading("Cancer score, 0 to 100, not calibrated", size)
     for name, score in page.scores:
         large = round(size * 1.15)
         yield Line(round(size * 1.6), (Piece(0, name, large), Piece(PANEL_WIDTH, score, large, right=True)))
-    for title, told in (("Not analysed", page.refused), ("Remarks", page.remarks)):
+    for title, told in (
+        ("Not analysed", page.refused),
+        ("Left aside", page.left_aside),
+        ("Remarks", page.remarks),
+    ):
         if told:
             yield from _heading(title, size, WARNING)
         for name, said in told:
@@ -96,7 +100,7 @@ def _paragraph(text: str, size: int, colour: Colour, indent: int = 0) -> Iterato
 
 
 def _table(page: Page, size: int, shown: int) -> Iterator[Line]:
-    """Yield the table of findings: number, view, type, lesion and cancer probability, size."""
+    """Yield the table of findings: number, view, type, lesion and cancer score, size."""
     if not page.rows:
         count = sum(view.pixels is not None for view in page.views)
         text = (
@@ -110,11 +114,11 @@ def _table(page: Page, size: int, shown: int) -> Iterator[Line]:
             f" {row.n}",
             row.view,
             row.type.removeprefix("architectural "),
-            f"{row.lesion_score:.0%}",
-            f"{row.cancer_score:.0%}",
+            f"{100 * row.lesion_score:.0f}",
+            f"{100 * row.cancer_score:.0f}",
             "-" if row.size_mm is None else f"{row.size_mm:.0f}",
         )
-        yield _table_line(cells, size, size, swatch=COLOURS[(row.n - 1) % len(COLOURS)])
+        yield _table_line(cells, size, size, swatch=colour_of(row.n))
     if shown < len(page.rows):
         more = f"and {len(page.rows) - shown} more: see the structured report"
         yield Line(_row_height(size), (Piece(0, more, size, WARNING),))

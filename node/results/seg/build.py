@@ -13,13 +13,15 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 from pydicom.valuerep import format_number_as_ds
 
-from ftmtl.findings import Finding, ImageResult, LesionMask, ModelIdentity
-from node.identity import MANUFACTURER
+from ftmtl.findings import Finding, ImageResult, LesionMask, StudyResult
+from node.identity import MANUFACTURER, derived_uid
 from node.kinds import ObjectKind
 from node.results.common import codes
-from node.results.common.colours import COLOURS
-from node.results.common.naming import image_parts, object_uid, side_and_view, tracking_id, tracking_uid
-from node.results.common.stamp import equipment, name_class, patient_of, stamp
+from node.results.common.finish import PENDING, Clock, Origin, finish, now
+from node.results.common.lesions import Lesion, lesions_of
+from node.results.common.naming import series_description, series_number, side_and_view
+from node.results.common.request import repeat_request
+from node.results.common.stamp import equipment, name_class, patient_of
 from node.results.seg.frames import MAX_FRACTION, fraction_frames, label_frame, pack_frames, packed_size, padded
 from node.results.study import Made, Study
 
@@ -34,12 +36,12 @@ UNKNOWN_SPACING = (1.0, 1.0)
 """The Pixel Spacing that OHIF is given if none is known: millimetres then stand for pixels."""
 
 _TITLES: dict[Kind, str] = {
-    Kind.SEG: "AI Lesion SEG {} (RESEARCH)",
-    Kind.SEG_FRACTIONAL: "AI Lesion Probability {} (RESEARCH)",
-    Kind.SEG_LABELMAP: "AI Lesion Label Map {} (RESEARCH)",
-    Kind.SEG_OHIF: "{} AI SEG for OHIF (RESEARCH)",
+    Kind.SEG: "AI Lesion SEG {}",
+    Kind.SEG_FRACTIONAL: "AI Lesion Probability {}",
+    Kind.SEG_LABELMAP: "AI Lesion Label Map {}",
+    Kind.SEG_OHIF: "{} AI SEG for OHIF",
 }
-"""Series Descriptions by side and view; OHIF cuts them off after about twenty characters."""
+"""Beginnings of Series Descriptions by side and view; OHIF cuts them off after about twenty characters."""
 
 _CONTENT = {
     (Kind.SEG, BINARY): "Lesions found by an algorithm",
@@ -52,16 +54,18 @@ _CONTENT = {
 
 def make(study: Study, kind: ObjectKind) -> Iterator[Made]:
     """Yield one segmentation per image with findings."""
-    for number, (header, image) in enumerate(study.found, start=kind.row.series_number):
-        yield Made(build_segmentation(header, image, study.result.model, number, kind), study.alone(image))
+    for nth, (header, image) in enumerate(study.found):
+        seg = build_segmentation(header, image, study.result, nth, kind, study.clock)
+        yield Made(seg, study.alone(kind, image))
 
 
 def build_segmentation(
     source: Dataset,
     image: ImageResult,
-    model: ModelIdentity,
-    series_number: int = Kind.SEG.row.series_number,
+    result: StudyResult,
+    nth: int = 0,
     kind: Kind = Kind.SEG,
+    clock: Clock = now,
 ) -> Segmentation:
     """Return the lesions of one image as a Segmentation.
 
@@ -71,10 +75,10 @@ def build_segmentation(
         Normalised header of the image (:func:`node.results.common.source.read_source`).
     image
         What was found on it; at least one finding.
-    model
-        The model that found it.
-    series_number
-        Number of the series, which contains only this object.
+    result
+        What was found on all images, which decides how its lesions are numbered; and by which model.
+    nth
+        Which series of the kind it is, from 0; it contains only this object.
     kind
         ``seg``
             BINARY: one segment and one frame per finding, one bit per pixel.
@@ -97,7 +101,7 @@ def build_segmentation(
     -------
     Segmentation
         Explicit VR Little Endian, Rows and Columns as in the source, frames and segments in the order of
-        ``image.findings``; each kind has its own UIDs. The same arguments give the same bytes.
+        ``image.findings``. The same content has the same UIDs (`node.results.common.finish`).
 
     Raises
     ------
@@ -115,7 +119,8 @@ def build_segmentation(
     else:
         crop = _crop([finding.mask for finding in image.findings], window)
         pixels = _frames(image.findings, encoding, rows, columns)
-    seg = _header(source, image, model, series_number, kind, encoding, crop)
+    model, lesions = result.model, lesions_of(result)[image.sop_instance_uid]
+    seg = _header(source, lesions, series_number(kind, model, nth), kind, encoding, crop)
     seg.Rows, seg.Columns, seg.PixelData = rows, columns, pixels
     seg.PatientOrientation = source.PatientOrientation
     if image.notes:
@@ -128,11 +133,12 @@ def build_segmentation(
             _describe_background_last(seg)
     _leave_frame_of_reference(seg)
     name_class(seg, source)
-    stamp(seg, [source], model)
-    organization = object_uid(f"{kind}-dimensions", image_parts(image), model)
+    organization = derived_uid("dimensions", kind)
     seg.DimensionOrganizationSequence[0].DimensionOrganizationUID = organization
     for index in seg.DimensionIndexSequence:
         index.DimensionOrganizationUID = organization
+    repeat_request(seg, source)
+    finish(seg, kind, Origin([source], [image], model), clock)
     return seg
 
 
@@ -152,9 +158,8 @@ def _frames(findings: Sequence[Finding], encoding: SegmentationTypeValues, rows:
 
 def _header(
     source: Dataset,
-    image: ImageResult,
-    model: ModelIdentity,
-    series_number: int,
+    lesions: Sequence[Lesion],
+    number: int,
     kind: Kind,
     encoding: SegmentationTypeValues,
     crop: NDArray[np.uint8],
@@ -167,18 +172,19 @@ def _header(
     small = patient_of(source)
     small.Rows, small.Columns = crop.shape[1:3]
     small.pop("PixelSpacing", None)  # else: Pixel Measures without Slice Thickness, which highdicom's reader refuses
+    image, model = lesions[0].image, lesions[0].model
     where = side_and_view(image.laterality, image.view)
     return Segmentation(
         source_images=[small],
         pixel_array=crop,
         segmentation_type=encoding,
         max_fractional_value=MAX_FRACTION,
-        segment_descriptions=[_segment(image, model, n, f) for n, f in enumerate(image.findings, start=1)],
-        series_instance_uid=object_uid(f"{kind}-series", image_parts(image), model),
-        series_number=series_number,
-        sop_instance_uid=object_uid(kind, image_parts(image), model),
+        segment_descriptions=[_segment(lesion) for lesion in lesions],
+        series_instance_uid=PENDING,
+        series_number=number,
+        sop_instance_uid=PENDING,
         instance_number=1,
-        series_description=_TITLES[kind].format(where).replace("  ", " ").strip(),
+        series_description=series_description(" ".join(_TITLES[kind].format(where).split()), model),
         content_label="AI_LESIONS",
         content_description=f"{_CONTENT[kind, encoding]}. Research use only.",
         omit_empty_frames=False,
@@ -216,24 +222,25 @@ def _leave_frame_of_reference(seg: Segmentation) -> None:
             delattr(seg, keyword)
 
 
-def _segment(image: ImageResult, model: ModelIdentity, n: int, finding: Finding) -> SegmentDescription:
-    """Describe segment ``n`` (PS3.3 C.8.20.4); its recommended colour is the finding's colour on the page."""
+def _segment(lesion: Lesion) -> SegmentDescription:
+    """Describe a segment (PS3.3 C.8.20.4); its recommended colour is the lesion's colour on the page."""
+    model, kind = lesion.model, lesion.finding.type
     return SegmentDescription(
-        segment_number=n,
-        segment_label=f"{finding.type.value.capitalize()} {n}",
+        segment_number=lesion.rank,
+        segment_label=f"{kind.value.capitalize().replace('_', ' ')} {lesion.number}",
         segmented_property_category=codes.ABNORMAL,
-        segmented_property_type=codes.FINDING_TYPES[finding.type],
+        segmented_property_type=codes.FINDING_TYPES[kind],
         algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
         algorithm_identification=AlgorithmIdentificationSequence(
             name=model.name[:64],
             family=codes.ARTIFICIAL_INTELLIGENCE,
             version=model.version[:64],
-            source=MANUFACTURER,
+            source=(model.manufacturer or MANUFACTURER)[:64],
         ),
-        tracking_uid=tracking_uid(image.sop_instance_uid, model, n),
-        tracking_id=tracking_id(image.laterality, image.view, n),
-        anatomic_regions=[codes.breast(image.laterality)],
-        display_color=CIELabColor.from_rgb(*COLOURS[(n - 1) % len(COLOURS)]),
+        tracking_uid=lesion.tracking_uid,
+        tracking_id=lesion.tracking_id,
+        anatomic_regions=[codes.breast(lesion.image.laterality)],
+        display_color=CIELabColor.from_rgb(*lesion.colour),
     )
 
 

@@ -11,8 +11,9 @@ from pydicom.uid import SegmentationStorage
 
 from ftmtl.findings import Finding, ImageResult, LesionMask, ModelIdentity
 from node.kinds import LabelMapSegmentationStorage
+from node.results.common import codes
 from node.results.common.checks import CONTENT_TIME, absent_faults
-from node.results.common.naming import image_parts, object_uid, tracking_uid
+from node.results.common.lesions import Lesion, lesions_of
 from node.results.seg.build import (
     AXIAL,
     BINARY,
@@ -27,10 +28,6 @@ from node.results.study import Expected
 
 SPACING_ROUNDING = 1e-6
 """How far a Pixel Spacing may be off because it is a decimal string of 16 characters, in mm."""
-
-
-KINDS = (Kind.SEG, Kind.SEG_FRACTIONAL, Kind.SEG_LABELMAP, Kind.SEG_OHIF)
-"""The kinds of segmentations."""
 
 
 def faults(ds: Dataset, expected: Expected) -> Iterator[str]:
@@ -50,15 +47,9 @@ def faults(ds: Dataset, expected: Expected) -> Iterator[str]:
     if image is None or uids != [image.sop_instance_uid] * len(uids) or image.sop_instance_uid not in sources:
         yield f"references {', '.join(sorted(set(uids))) or 'no image'}, not one analysed source"
         return
-    kind = next((k for k in KINDS if ds.SOPInstanceUID == object_uid(k, image_parts(image), result.model)), None)
-    if kind is None:
-        yield f"SOPInstanceUID is not that of any kind of segmentation of {image.sop_instance_uid}"
-        return
-    if ds.SeriesInstanceUID != object_uid(f"{kind}-series", image_parts(image), result.model):
-        yield f"SeriesInstanceUID is not that of {kind}"
-    yield from _frame_faults(ds, sources[image.sop_instance_uid], image, kind)
-    yield from _geometry_faults(ds, image, kind)
-    yield from _segment_faults(ds, image, result.model)
+    yield from _frame_faults(ds, sources[image.sop_instance_uid], image, expected.kind)
+    yield from _geometry_faults(ds, image, expected.kind)
+    yield from _segment_faults(ds, lesions_of(result)[image.sop_instance_uid], result.model)
 
 
 def _source_items(ds: Dataset) -> Iterator[Dataset]:
@@ -146,23 +137,25 @@ def _geometry_faults(ds: Dataset, image: ImageResult, kind: Kind) -> Iterator[st
         yield f"Pixel Spacing is not {due[0]:g}\\{due[1]:g}"
 
 
-def _segment_faults(ds: Dataset, image: ImageResult, model: ModelIdentity) -> Iterator[str]:
+def _segment_faults(ds: Dataset, lesions: Sequence[Lesion], model: ModelIdentity) -> Iterator[str]:
     segments = list(ds.get("SegmentSequence") or ())
     if ds.SOPClassUID == LabelMapSegmentationStorage:
         background = [segment for segment in segments if segment.get("SegmentNumber") == 0]
         segments = [segment for segment in segments if segment.get("SegmentNumber") != 0]
         if len(background) != 1 or ds.get("PixelPaddingValue") != 0:
             yield "the background is not segment 0"
-    if len(segments) != len(image.findings):
-        yield f"{len(segments)} segments for {len(image.findings)} findings"
-    for n, segment in enumerate(segments, start=1):
+    if len(segments) != len(lesions):
+        yield f"{len(segments)} segments for {len(lesions)} findings"
+    for n, (segment, lesion) in enumerate(zip(segments, lesions, strict=False), start=1):
         if segment.get("SegmentNumber") != n:
             yield f"segment {n} has number {segment.get('SegmentNumber')}"
         algorithm = segment.SegmentationAlgorithmIdentificationSequence[0]
         if (algorithm.AlgorithmName, algorithm.AlgorithmVersion) != (model.name[:64], model.version[:64]):
             yield f"segment {n} names another algorithm"
-        if segment.get("TrackingUID") != tracking_uid(image.sop_instance_uid, model, n):
+        if (segment.get("TrackingUID"), segment.get("TrackingID")) != (lesion.tracking_uid, lesion.tracking_id):
             yield f"segment {n} has another finding's tracking UID"
+        if segment.SegmentedPropertyTypeCodeSequence[0].CodeValue != codes.FINDING_TYPES[lesion.finding.type].value:
+            yield f"segment {n} is not coded as {lesion.finding.type}"
     if ds.SOPClassUID == SegmentationStorage:
         for n, frame in enumerate(_segment_numbers(ds), start=1):
             if frame != n:

@@ -17,22 +17,25 @@ def make(study: Study, kind: ObjectKind) -> Iterator[Made]:
         yield from _reports_ohif(study)
         return
     masks = study.segmentations(ObjectKind.SEG)
+    predecessor = study.predecessors.get(ObjectKind.SR)
     report = build_report(
         list(study.headers.values()),
         study.result,
         masks,
         study.missing,
-        comprehensive=kind is ObjectKind.SR_COMPREHENSIVE,
-        predecessor=study.predecessor,
+        kind=kind,
+        predecessor=predecessor,
+        clock=study.clock,
     )
-    yield Made(report, Expected(study.result, study.headers, masks, study.missing, study.predecessor))
+    yield Made(report, Expected(kind, study.result, study.headers, masks, study.missing, predecessor))
 
 
 def _reports_ohif(study: Study) -> Iterator[Made]:
     """Yield one report per image; each is checked as if the study were only this image."""
     masks = study.segmentations(ObjectKind.SEG_OHIF)
     images = {image.sop_instance_uid: image for _, image in study.found}
-    for uid, report in build_reports_ohif([header for header, _ in study.found], study.result, masks).items():
-        expected = study.alone(images[uid])
+    headers = [header for header, _ in study.found]
+    for uid, report in build_reports_ohif(headers, study.result, masks, study.clock).items():
+        expected = study.alone(ObjectKind.SR_OHIF, images[uid])
         alone = replace(study.result, images=(images[uid],))
         yield Made(report, replace(expected, result=alone, segmentations={uid: masks[uid]}))

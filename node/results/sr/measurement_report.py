@@ -59,10 +59,12 @@ from node.results.common.content import (
     replaced,
     text,
 )
-from node.results.common.naming import device_uid, object_uid, side_and_view, tracking_id, tracking_uid
-from node.results.common.outcome import Known, hung, known_images, outcome_code, outcome_parts, reason_of, where
+from node.results.common.finish import PENDING, Clock, Origin, finish, now
+from node.results.common.naming import device_uid, series_description, series_number, side_and_view, tracking_uid
+from node.results.common.outcome import Known, hung, known_images, outcome_code, reason_of, where
+from node.results.common.request import refer_to_requests
 from node.results.common.source import UTF8
-from node.results.common.stamp import RESEARCH_NOTICE, algorithm_parameters, equipment, patient_of, stamp
+from node.results.common.stamp import RESEARCH_NOTICE, algorithm_parameters, equipment, patient_of
 
 Group = PlanarROIMeasurementsAndQualitativeEvaluations | MeasurementsAndQualitativeEvaluations
 
@@ -73,8 +75,10 @@ def build_report(
     segmentations: Mapping[str, Segmentation],
     missing: Mapping[str, Dataset] = {},
     *,
-    comprehensive: bool = False,
+    kind: ObjectKind = ObjectKind.SR,
+    nth: int = 0,
     predecessor: Predecessor | None = None,
+    clock: Clock = now,
 ) -> Comprehensive3DSR | ComprehensiveSR:
     """Return the report of a study.
 
@@ -89,16 +93,21 @@ def build_report(
     missing
         By SOP Instance UID: normalised headers of the images that were not processed or failed, as far
         as they could be read. The report cannot refer to the others; it only mentions them in words.
-    comprehensive
-        Whether to make a Comprehensive SR, with its own UIDs, for destinations that refuse a Comprehensive 3D SR.
+    kind
+        ``sr``; ``sr-comprehensive`` makes a Comprehensive SR, for destinations that refuse a Comprehensive 3D SR;
+        ``sr-ohif`` a report of one image, in a series of its own.
+    nth
+        Which series of its kind it is, from 0.
     predecessor
         An earlier report on the same study, if the new one replaces it.
+    clock
+        When it was first made.
 
     Returns
     -------
     Comprehensive3DSR or ComprehensiveSR
         Complete, unverified, preliminary; Explicit VR Little Endian. Every image with a header and every
-        segmentation is evidence. The same arguments give the same bytes. The ``content`` property
+        segmentation is evidence. The same content has the same UIDs. The ``content`` property
         lacks the measurements; ``ContentSequence`` has them, and so does the file once it is read.
 
     Raises
@@ -111,18 +120,15 @@ def build_report(
     images = known_images(sources, result, missing)
     headers = [known.header for known in images]
     analysed = [source.SOPInstanceUID for source in sources]
-    parts = outcome_parts(analysed, [header.SOPInstanceUID for header in headers], result)
-    if predecessor is not None:
-        if predecessor.study_uid != result.study_uid:
-            raise ValueError(f"the predecessor {predecessor.sop_instance_uid} is not in study {result.study_uid}")
-        parts += ["predecessor", predecessor.sop_instance_uid]
+    if predecessor is not None and predecessor.study_uid != result.study_uid:
+        raise ValueError(f"the predecessor {predecessor.sop_instance_uid} is not in study {result.study_uid}")
     root = _content(images, result, segmentations)[0]
     tree = root.ContentSequence
     # highdicom copies the tree twice and walks it twice more, which costs more than everything else.
     # So it gets the tree without the measurements (which come last); the check of the written file
     # makes sure that every reference leads somewhere.
     root.ContentSequence = tree[:-1]
-    report = _document(headers[0], root, comprehensive, parts, result.model)
+    report = _document(images[0], root, kind, nth, result.model)
     report.ContentSequence = Items([*tree, _evaluations(images, result)])
     masks = [segmentations[uid] for uid in analysed if uid in segmentations]
     report.CurrentRequestedProcedureEvidenceSequence = [evidence([*headers, *masks])]
@@ -130,27 +136,30 @@ def build_report(
         report.PerformedProcedureCodeSequence = [CodedConcept.from_code(codes.MAMMOGRAPHY)]
     if predecessor is not None:
         report.PredecessorDocumentsSequence = [replaced(predecessor)]
-    stamp(report, headers, result.model)
+    refer_to_requests(report, headers[0])
+    finish(report, kind, Origin(headers, result.images, result.model), clock)
     return report
 
 
 def _document(
-    source: Dataset, root: Dataset, comprehensive: bool, parts: Sequence[str], model: ModelIdentity
+    first: Known, root: Dataset, kind: ObjectKind, nth: int, model: ModelIdentity
 ) -> Comprehensive3DSR | ComprehensiveSR:
-    """Let highdicom make the object, with patient and study from ``source``."""
-    kind = "sr-comprehensive" if comprehensive else "sr"
-    return (ComprehensiveSR if comprehensive else Comprehensive3DSR)(
-        evidence=[patient_of(source)],
+    """Let highdicom make the object, with patient and study from the header of the first image."""
+    title = "AI Mammography Report"
+    if kind is ObjectKind.SR_OHIF:  # which cuts off names after about twenty characters
+        title = f"{side_and_view(first.image.laterality, first.image.view)} AI Report for OHIF".strip()
+    return (ComprehensiveSR if kind is ObjectKind.SR_COMPREHENSIVE else Comprehensive3DSR)(
+        evidence=[patient_of(first.header)],
         content=root,
-        series_instance_uid=object_uid(f"{kind}-series", parts, model),
-        series_number=ObjectKind(kind).row.series_number,
-        sop_instance_uid=object_uid(kind, parts, model),
+        series_instance_uid=PENDING,
+        series_number=series_number(kind, model, nth),
+        sop_instance_uid=PENDING,
         instance_number=1,
         is_complete=True,
         is_final=False,
         is_verified=False,
         specific_character_set=UTF8,
-        series_description="AI Mammography Report (RESEARCH)",
+        series_description=series_description(title, model),
         coding_schemes=[_coding_scheme()],
         **equipment(model),
     )
@@ -260,7 +269,7 @@ def _lesions(source: Dataset, image: ImageResult, seg: Segmentation, model: Mode
         common = {
             "tracking_identifier": TrackingIdentifier(
                 uid=tracking_uid(image.sop_instance_uid, model, n),
-                identifier=tracking_id(image.laterality, image.view, n),
+                identifier=f"{side_and_view(image.laterality, image.view)} lesion {n}",
             ),
             "finding_type": codes.FINDING_TYPES[finding.type],
             "finding_sites": [FindingSite(codes.breast(image.laterality))],

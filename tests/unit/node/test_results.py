@@ -7,7 +7,6 @@ import pickle
 import subprocess
 import sys
 from dataclasses import replace
-from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 
@@ -21,9 +20,9 @@ from ftmtl.findings import Finding, FindingType, ImageResult, LesionMask, ModelI
 from node.domain import ResultObject
 from node.errors import ResultRejected
 from node.identity import derived_uid
-from node.results.common.dates import EPOCH, derived_datetime
-from node.results.common.naming import image_parts, object_uid, tracking_id, tracking_uid
-from node.results.common.outcome import outcome_parts
+from node.kinds import ObjectKind
+from node.results.common.lesions import lesions_of
+from node.results.common.naming import device_uid, series_description, series_number, tracking_uid
 from node.results.common.source import read_source
 from node.results.seg.frames import pack_frames
 from node.results.summary import study_summary, summary
@@ -75,26 +74,38 @@ def test_derived_uids_never_change() -> None:
 @pytest.mark.parametrize("field", ["name", "version", "weights_sha256", "configuration"])
 def test_another_model_gives_another_uid(field: str) -> None:
     other = ModelIdentity(**{**vars(MODEL), field: "x"})
-    assert object_uid("seg", ["1.2.3"], MODEL) != object_uid("seg", ["1.2.3"], other)
+    assert device_uid(MODEL) != device_uid(other)
     assert tracking_uid("1.2.3", MODEL, 1) != tracking_uid("1.2.3", other, 1)
+    assert series_number(ObjectKind.SR, MODEL) != series_number(ObjectKind.SR, other)
+    assert series_number(ObjectKind.SR, MODEL) % 10_000 == series_number(ObjectKind.SR, other) % 10_000 == 900
 
 
-def test_another_set_of_images_gives_another_report() -> None:
-    assert object_uid("sr", ["1.2.3", "1.2.4"], MODEL) != object_uid("sr", ["1.2.3"], MODEL)
+def test_lesions_are_numbered_through_the_study() -> None:
+    """As the images are hung, whatever the order of the results: no number stands for two lesions."""
+    mask = LesionMask(np.ones((4, 4), bool), 10, 20)
+    finding = Finding((10.0, 20.0, 14.0, 24.0), mask, 0.9, 0.5)
+    images = [
+        ImageResult(f"1.2.{n}", *place, Outcome.FINDINGS, findings=(finding, finding))
+        for n, place in enumerate((("L", "MLO"), ("L", "CC"), (None, None), ("R", "CC")))
+    ]
+    lesions = lesions_of(StudyResult("1.2", MODEL, tuple(images)))
+    assert {uid: [lesion.number for lesion in of] for uid, of in lesions.items()} == {
+        "1.2.3": [1, 2],
+        "1.2.1": [3, 4],
+        "1.2.0": [5, 6],
+        "1.2.2": [7, 8],
+    }
+    assert [lesion.rank for lesion in lesions["1.2.2"]] == [1, 2]
+    assert [lesion.tracking_id for lesion in lesions["1.2.1"]] == ["L CC lesion 3", "L CC lesion 4"]
+    assert lesions["1.2.2"][0].tracking_id == "lesion 7"
+    assert lesions["1.2.2"][0].colour == lesions["1.2.3"][0].colour != lesions["1.2.1"][0].colour
 
 
-@pytest.mark.parametrize(("parts", "name"), [(("L", "CC"), "L CC lesion 1"), ((None, None), "lesion 1")])
-def test_tracking_id_names_side_and_view(parts: tuple[str | None, str | None], name: str) -> None:
-    assert tracking_id(*parts, 1) == name
-
-
-def test_creation_time_is_the_newest_source() -> None:
-    old = header(ContentDate="20240102", ContentTime="101112.5")
-    new = header(ContentDate="20240102", ContentTime="101113")
-    assert derived_datetime([new, old]) == datetime(2024, 1, 2, 10, 11, 13)
-    assert derived_datetime([header(ContentDate="", StudyDate="20230405")]) == datetime(2023, 4, 5)
-    assert derived_datetime([header(ContentDate="00010101", AcquisitionDate="20230406")]) == datetime(2023, 4, 6)
-    assert derived_datetime([header()]) == derived_datetime([]) == EPOCH
+def test_a_series_description_names_the_model_and_the_purpose() -> None:
+    assert series_description("AI Report", MODEL) == "AI Report, FT-MTL-Net 1.0 (RESEARCH)"
+    long = series_description("AI Report", replace(MODEL, name="N" * 80))
+    assert len(long) == 64
+    assert long.endswith("N (RESEARCH)")
 
 
 def test_read_source_adds_what_is_mandatory_and_leaves_the_source_alone() -> None:
@@ -187,29 +198,28 @@ def test_read_source_refuses_an_image_without_identity(keyword: str) -> None:
 
 
 CHARSETS = [
-    (None, b"Doe^Jane", "Doe^Jane", ""),
-    (b"", b"Doe^Jane", "Doe^Jane", ""),
-    (None, b"M\xfcller^J", "Müller^J", "ISO_IR 192"),
-    (b"ISO_IR 100", b"M\xfcller^J", "Müller^J", "ISO_IR 100"),
-    (b"ISO_IR 144", "Люкceмбypг".encode("iso8859_5"), "Люкceмбypг", "ISO_IR 144"),
-    (b"ISO_IR 192", "王^小東".encode(), "王^小東", "ISO_IR 192"),
-    (b"GB18030", "王^小东=Wang".encode("gb18030"), "王^小东=Wang", "ISO_IR 192"),
-    (b"\\ISO 2022 IR 87", b"Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B", "Yamada^Tarou=山田^太郎", "ISO_IR 192"),
+    (None, b"Doe^Jane", "Doe^Jane"),
+    (b"", b"Doe^Jane", "Doe^Jane"),
+    (None, b"M\xfcller^J", "Müller^J"),
+    (b"ISO_IR 100", b"M\xfcller^J", "Müller^J"),
+    (b"ISO_IR 144", "Люкceмбypг".encode("iso8859_5"), "Люкceмбypг"),
+    (b"ISO_IR 192", "王^小東".encode(), "王^小東"),
+    (b"GB18030", "王^小东=Wang".encode("gb18030"), "王^小东=Wang"),
+    (b"\\ISO 2022 IR 87", b"Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B", "Yamada^Tarou=山田^太郎"),
     (
         b"\\ISO 2022 IR 149",
         b"Hong^Gildong=\x1b$)C\xfb\xf3^\x1b$)C\xd1\xce\xd4\xd7",
         "Hong^Gildong=洪^吉洞",
-        "ISO_IR 192",
     ),
-    (b"ISO_IR 13", b"\xd4\xcf\xc0\xde^\xc0\xdb\xb3", "ﾔﾏﾀﾞ^ﾀﾛｳ", "ISO_IR 192"),
+    (b"ISO_IR 13", b"\xd4\xcf\xc0\xde^\xc0\xdb\xb3", "ﾔﾏﾀﾞ^ﾀﾛｳ"),
 ]
 
 
-@pytest.mark.parametrize(("charset", "raw", "name", "result"), CHARSETS)
-def test_read_source_decodes_every_character_set(charset: bytes | None, raw: bytes, name: str, result: str) -> None:
+@pytest.mark.parametrize(("charset", "raw", "name"), CHARSETS)
+def test_read_source_decodes_every_character_set(charset: bytes | None, raw: bytes, name: str) -> None:
     source = read_source(from_bytes(charset, raw))
     assert source.PatientName == name
-    assert source.get("SpecificCharacterSet", "") == result
+    assert source.SpecificCharacterSet == "ISO_IR 192"
     file = BytesIO()
     source.save_as(file, implicit_vr=False, little_endian=True)
     assert dcmread(BytesIO(file.getvalue()), force=True).PatientName == name
@@ -257,18 +267,20 @@ def test_summary_is_the_contract() -> None:
     made = ResultObject("seg", "1.2.840", "2.25.1", "2.25.2", Path("out") / "2.25.1.dcm")
     document = summary(MODEL, [study_summary(StudyResult("1.2", MODEL, images), [made])])
     finding = {
+        "number": 1,
         "tracking_uid": tracking_uid("1.2.3", MODEL, 1),
         "type": "mass",
         "box": [10.0, 20.0, 14.0, 24.0],
         "lesion_score": 0.9,
         "malignancy_score": 0.5,
+        "cancer_score": 0.45,
         "area_mm2": pytest.approx(0.16),
         "long_axis_mm": None,
     }
-    image = {"sop_instance_uid": "1.2.3", "laterality": "L", "view": "CC", "outcome": "findings", "reason": "",
-             "notes": ["A note."], "score": 0.45, "findings": [finding]}  # fmt: skip
+    image = {"sop_instance_uid": "1.2.3", "laterality": "L", "view": "CC", "outcome": "findings",
+             "attempt": "made", "reason": "", "notes": ["A note."], "score": 0.45, "findings": [finding]}  # fmt: skip
     other = {"sop_instance_uid": "1.2.4", "laterality": None, "view": None, "outcome": "not_processed",
-             "reason": "not a mammogram", "notes": [], "score": None, "findings": []}  # fmt: skip
+             "attempt": "made", "reason": "not a mammogram", "notes": [], "score": None, "findings": []}  # fmt: skip
     assert json.loads(json.dumps(document)) == {
         "research_use_only": True,
         "model": {"name": "FT-MTL-Net", "version": "1.0", "weights_sha256": MODEL.weights_sha256},
@@ -285,12 +297,3 @@ def test_summary_is_the_contract() -> None:
             }
         ],
     }
-
-
-def test_what_is_said_of_an_image_is_part_of_its_uids() -> None:
-    """An archive keeps the first object under a UID, and would keep what was said before."""
-    plain = ImageResult("1.2.3", "L", "CC", Outcome.NO_FINDINGS)
-    said = [plain, replace(plain, notes=("A note.",)), replace(plain, window=(1000.0, 500.0))]
-    assert len({object_uid("pr", image_parts(image), MODEL) for image in said}) == 3
-    results = [StudyResult("1.2", MODEL, (image,)) for image in said]
-    assert len({object_uid("sr", outcome_parts(["1.2.3"], ["1.2.3"], result), MODEL) for result in results}) == 3

@@ -8,10 +8,21 @@ import pytest
 from pydicom import dcmread
 from support.records import MG_RAW, PACS, FakeQueue, configuration, instance
 
-from ftmtl.findings import Finding, FindingType, ImageResult, LesionMask, ModelIdentity, Outcome, StudyResult
+from ftmtl.findings import (
+    Attempt,
+    Finding,
+    FindingType,
+    ImageResult,
+    LesionMask,
+    ModelIdentity,
+    OperatingPoint,
+    Outcome,
+    StudyResult,
+)
 from ftmtl.phantom.dicom import write_study
 from node.domain import DeliveryState, JobState, Predecessor
 from node.flow.dispatch import DELIVER
+from node.kinds import ObjectKind as Kind
 from node.results.kept import keep_result, read_result
 from node.store.spool import Spool
 from workers import analyse
@@ -91,16 +102,19 @@ def test_a_result_is_kept_whole(tmp_path):
     sure = Finding((7.0, 5.0, 10.0, 8.0), mask, 0.9, 0.25, FindingType.MASS, 1.5, 2.5, np.full((3, 3), 128, np.uint8))
     images = (
         ImageResult("1.2", "L", "CC", Outcome.FINDINGS, "", (sure, replace(sure, probability=None)), (0.1, 0.1), "x"),
-        ImageResult("1.3", None, None, Outcome.FAILED, "why"),
+        ImageResult("1.3", None, None, Outcome.NOT_PROCESSED, "why", attempt=Attempt.NOT_MADE),
     )
-    result, predecessor = StudyResult("1.1", MODEL, images, 0.5), Predecessor("1.1", "1.4", "1.5", "1.6")
-    keep_result(tmp_path, result, predecessor)
+    points = (OperatingPoint(0.8, 0.5, 0.05), OperatingPoint(0.0, 0.9, 0.4))
+    model = replace(MODEL, looks_for=(FindingType.MASS,), operating_points=points, measured_on="phantoms")
+    result = StudyResult("1.1", model, images, 0.5)
+    predecessors = {Kind.SR: Predecessor("1.1", "1.4", "1.5", "1.6")}
+    keep_result(tmp_path, result, predecessors)
     read, replaced = read_result(tmp_path)
-    assert replaced == predecessor
+    assert replaced == predecessors
     assert repr(read) == repr(result)
     assert read.images[0].findings[0].mask.pixels.dtype == bool
-    keep_result(tmp_path, StudyResult("1.1", MODEL), None)
-    assert read_result(tmp_path) == (StudyResult("1.1", MODEL), None)
+    keep_result(tmp_path, StudyResult("1.1", MODEL), {})
+    assert read_result(tmp_path) == (StudyResult("1.1", MODEL), {})
 
 
 def test_an_image_whose_header_cannot_be_read_is_left_out(tmp_path):
