@@ -19,6 +19,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 
+from ftmtl.decoding.files import ODD_VALUE
 from ftmtl.findings import ModelIdentity
 from node.errors import ResultRejected
 from node.identity import IMPLEMENTATION_CLASS_UID
@@ -70,7 +71,7 @@ def check_object(path: str | PathLike[str], expected: Expected) -> None:
     try:
         for fault in _faults(ds, expected):
             faults.append(fault)
-    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+    except ODD_VALUE as error:
         faults.append(f"is malformed: {error}")
     if faults:
         raise ResultRejected(f"{ds.get('Modality', 'object')} {ds.get('SOPInstanceUID', '?')}", faults)

@@ -29,6 +29,7 @@ from node.results.build import build_results
 from node.results.common.naming import tracking_uid
 from node.results.common.outline import contour
 from node.results.common.source import read_source
+from node.results.common.stamp import SCORES
 from node.results.conformance import check_object
 from node.results.pr.build import MAX_POINTS, build_presentation, line
 from node.results.readback import read_findings
@@ -94,7 +95,7 @@ def test_each_finding_is_outlined_and_named(study: Study, tmp_path: Path) -> Non
     assert [text.UnformattedTextValue for text in texts] == [
         "1: lesion 90, cancer 72",
         "2: lesion 90, cancer 18",
-        f"{NOTICE}\r\nFT-MTL-Net 1.2.0",
+        f"{NOTICE}\r\nFT-MTL-Net 1.2.0\r\n{SCORES}",
     ]
     assert [text.BoundingBoxAnnotationUnits for text in texts] == ["PIXEL", "PIXEL", "DISPLAY"]
 

@@ -15,7 +15,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from support import mg
-from support.clocks import LaterClock
+from support.clocks import LaterClock, noon
 from support.objects import segmentation
 from support.studies import Study, by_uid
 
@@ -102,10 +102,10 @@ def test_two_builds_are_byte_identical(
 ) -> None:
     """Whatever the clock says and in whatever order the images came."""
     result = study.result(findings=findings)
-    first = build_results(result, study.paths, tmp_path / "1")
+    first = build_results(result, study.paths, tmp_path / "1", clock=noon)
     monkeypatch.setattr("highdicom.base.datetime.datetime", LaterClock)
     turned = StudyResult(result.study_uid, result.model, result.images[::-1])
-    second = build_results(turned, study.paths[::-1], tmp_path / "2")
+    second = build_results(turned, study.paths[::-1], tmp_path / "2", clock=noon)
     assert [made.path.name for made in first] == [made.path.name for made in second]
     for one, two in zip(first, second, strict=True):
         assert one.path.read_bytes() == two.path.read_bytes()
