@@ -121,7 +121,7 @@ class DeliveryTask:
 
     def _replace(self, sender: Sender, job_id: str, refused: ObjectKind, comment: str) -> None:
         """Make what replaces the refused objects of a kind and open its delivery, or give those up."""
-        kind = fallback_for(refused, () if sender.destination is None else sender.destination.objects)
+        kind = fallback_for(refused, self.ledger.jobs.get(job_id).plan.get(sender.name, ()))
         assert kind is not None
         words = f"{comment}; sent as {kind} instead"
         with self._building:  # two destinations may refuse the same, and objects are made once

@@ -56,7 +56,8 @@ def in_words(result: StudyResult, kind: ObjectKind) -> str:
     """Return the research notice, what was analysed and why the rest was not, and what else a reader has to know."""
     attempted = tried(result)
     read = [image for image in attempted if image.was_read]
-    lines = [RESEARCH_NOTICE, f"{len(read)} of {len(attempted)} mammograms analysed."]
+    count = f"{len(read)} of {len(attempted)} mammograms analysed." if attempted else "There was nothing to analyse."
+    lines = [RESEARCH_NOTICE, count]
     lines += [_not_read(image, image in attempted) for image in result.mammograms if not image.was_read]
     lines += left_aside_lines(result)
     if kind is ObjectKind.CAD_DENSITY:
