@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from support.realdata import real_data
 
 from ftmtl.phantom.dicom import phantom_dataset
 from ftmtl.phantom.make import Phantom
+from ftmtl.weights import SHIPPED
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
 """The hostile file's UID is malformed on purpose."""
@@ -109,13 +111,22 @@ def test_film_can_be_switched_off(tmp_path: Path) -> None:
     assert dcmread(tmp_path / made["path"]).SOPInstanceUID == made["sop_instance_uid"]
 
 
-def test_two_runs_write_the_same_bytes(phantom_study: list[tuple[Path, Phantom]], tmp_path: Path) -> None:
+def test_a_second_run_writes_the_same_bytes(phantom_study: list[tuple[Path, Phantom]], tmp_path: Path) -> None:
+    """Also after another model has written there in between. Elsewhere only the times of creation are others."""
+    others = SHIPPED.parent / "ftmtl-phantom.safetensors"
     runs = []
-    for name in ("first", "second"):
-        assert analyze(phantom_study[0][0].parent, "--out", tmp_path / name).returncode == 0
+    for name, weights in (("here", SHIPPED), ("here", others), ("here", SHIPPED), ("elsewhere", SHIPPED)):
+        done = analyze(phantom_study[0][0].parent, "--out", tmp_path / name, "--weights", weights)
+        assert done.returncode == 0, done.stderr
         runs.append({p.name: p.read_bytes() for p in (tmp_path / name).rglob("*.dcm")})
-    assert runs[0] == runs[1]
-    assert len(runs[0]) >= 2
+    first, other, again, elsewhere = runs
+    assert len(first) >= 2
+    assert first == again
+    assert first.keys() == elsewhere.keys()
+    assert not first.keys() & other.keys()
+    for name in first:
+        one, two = (dcmread(BytesIO(run[name])) for run in (first, elsewhere))
+        assert one.ContentDate + one.ContentTime < two.ContentDate + two.ContentTime
 
 
 def test_weights_that_are_missing_or_damaged(phantom_study: list[tuple[Path, Phantom]], tmp_path: Path) -> None:

@@ -239,7 +239,7 @@ def test_an_algorithm_that_failed_is_told_to_the_pacs_and_what_comes_of_a_retry_
     job = station.ledger.jobs.get(station.job_id)
     assert (job.state, job.reason) == (S.FAILED, "the algorithm failed (RuntimeError)")
     assert station.kinds_got == [K.SR, K.CAD]
-    (first,) = station.ledger.deliveries.delivered(job.study_uid, K.SR, model_words(MODEL))
+    (first,) = station.ledger.deliveries.delivered(job.study_uid, [K.SR], model_words(MODEL))
     assert b"L CC failed: the algorithm failed (RuntimeError)" in station.spool.path(str(first.path)).read_bytes()
 
     assert station.ledger.deliveries.retry(station.job_id) is S.COMPLETE
