@@ -38,6 +38,7 @@ class ObjectKind(StrEnum):
     SR_COMPREHENSIVE = "sr-comprehensive"
     SR_OHIF = "sr-ohif"
     CAD = "cad"
+    CAD_DENSITY = "cad-density"
     PR = "pr"
     SC = "sc"
 
@@ -77,10 +78,10 @@ class Row:
         The kind that is sent instead to a destination that refuses the SOP class, or None.
     refers_to
         The kind that its objects refer to, so that a destination needs both, or None.
-    profile, stands_for
-        The viewer profile in which it replaces another kind, and that kind.
+    profile, map_distortion, stands_for
+        The viewer profile, or what distortions are coded as, for which it replaces another kind; and that kind.
     selectable
-        Whether a configuration may name it. Other kinds come with a profile or as a fallback.
+        Whether a configuration may name it. Other kinds come with such a setting or as a fallback.
     """
 
     title: str
@@ -90,6 +91,7 @@ class Row:
     fallback: ObjectKind | None = None
     refers_to: ObjectKind | None = None
     profile: str = ""
+    map_distortion: str = ""
     stands_for: ObjectKind | None = None
     selectable: bool = True
 
@@ -134,11 +136,25 @@ KINDS: Mapping[ObjectKind, Row] = {
         selectable=False,
     ),
     _K.CAD: Row("Mammography CAD report", "node.results.cad", (_MammographyCADSR,), 899, _K.SC),
+    _K.CAD_DENSITY: Row(
+        "Mammography CAD report, distortions coded as densities",
+        "node.results.cad",
+        (_MammographyCADSR,),
+        897,
+        _K.SC,
+        map_distortion="density",
+        stands_for=_K.CAD,
+        selectable=False,
+    ),
     _K.PR: Row("Presentation state", "node.results.pr", (_GrayscaleSoftcopyPresentationState,), 5901, _K.SC),
     _K.SC: Row("Summary page", "node.results.sc", (_SecondaryCaptureImage,), 898),
 }
 
-REPORTS: Mapping[ObjectKind, tuple[ObjectKind, ...]] = {_K.SR: (_K.SR, _K.SR_COMPREHENSIVE), _K.CAD: (_K.CAD,)}
+REPORTS: Mapping[ObjectKind, tuple[ObjectKind, ...]] = {
+    _K.SR: (_K.SR, _K.SR_COMPREHENSIVE),
+    _K.CAD: (_K.CAD,),
+    _K.CAD_DENSITY: (_K.CAD_DENSITY,),
+}
 """Reports of a study, each of which names the one that it replaces, and the forms in which they are sent."""
 
 CHOICES = tuple(kind for kind in ObjectKind if kind.row.selectable)
@@ -149,19 +165,23 @@ DEFAULT_OBJECTS = (ObjectKind.SEG, ObjectKind.SR)
 PROFILES = ("", *dict.fromkeys(row.profile for row in KINDS.values() if row.profile))
 """Names of the profiles, for viewers that need other objects in place of the plain kinds."""
 
+DISTORTION_MAPPINGS = ("", *dict.fromkeys(row.map_distortion for row in KINDS.values() if row.map_distortion))
+"""What architectural distortions may be coded as, for workstations that do not draw them."""
+
 
 def room_of(sop_class_uid: str) -> str | None:
     """Return the package that checks objects of a SOP class, or None if no kind has that class."""
     return next((row.room for row in KINDS.values() if sop_class_uid in row.sop_classes), None)
 
 
-def object_kinds(names: Iterable[str], profile: str = "") -> tuple[ObjectKind, ...]:
+def object_kinds(names: Iterable[str], profile: str = "", map_distortion: str = "") -> tuple[ObjectKind, ...]:
     """Return the kinds that a configuration asks for, each once, in sending order.
 
     Raises
     ------
     ValueError
-        If a name or the profile is unknown, no kind is named, or one is named without the kind that it refers to.
+        If a name, the profile or the mapping is unknown, no kind is named, one is named without the kind that it refers
+        to, or distortions are mapped although no kind that is named has codes for them.
     """
     asked = list(names)
     unknown = [name for name in asked if name not in CHOICES]
@@ -173,8 +193,29 @@ def object_kinds(names: Iterable[str], profile: str = "") -> tuple[ObjectKind, .
         needed = kind.row.refers_to
         if needed is not None and needed not in plain:
             raise ValueError(f"{kind.value!r} refers to the masks of {needed.value!r}: name both")
-    if profile not in PROFILES:
-        known = ", ".join(repr(name) for name in PROFILES if name)
-        raise ValueError(f"{profile!r} is not a profile; choose from {known}")
-    instead = {row.stands_for: kind for kind, row in KINDS.items() if row.profile == profile and row.stands_for}
+    for value, choices, what in (
+        (profile, PROFILES, "a profile"),
+        (map_distortion, DISTORTION_MAPPINGS, "what distortions may be mapped to"),
+    ):
+        if value not in choices:
+            raise ValueError(f"{value!r} is not {what}; choose from {', '.join(repr(c) for c in choices if c)}")
+    mapped = {row.stands_for: kind for kind, row in KINDS.items() if row.map_distortion and row.stands_for}
+    if map_distortion and not plain & mapped.keys():
+        raise ValueError(f"distortions are mapped in {', '.join(map(repr, map(str, mapped)))} only: name it, too")
+    settings = {(profile, ""), ("", map_distortion)} - {("", "")}
+    instead = {
+        row.stands_for: kind
+        for kind, row in KINDS.items()
+        if row.stands_for and (row.profile, row.map_distortion) in settings
+    }
     return tuple(sorted({instead.get(kind, kind) for kind in plain}, key=lambda kind: kind.place))
+
+
+def fallback_for(refused: ObjectKind, wanted: Iterable[ObjectKind]) -> ObjectKind | None:
+    """Return the kind that is sent instead of a refused one to a destination that wants these kinds, or None.
+
+    A destination for which distortions are mapped gets no report in which they are not.
+    """
+    fallback = refused.fallback
+    mapped = (kind for kind in wanted if kind.row.map_distortion and kind.row.stands_for is fallback)
+    return next(mapped, fallback)

@@ -202,6 +202,9 @@ class DestinationSection(Section):
         The kinds that it receives, from :data:`node.kinds.CHOICES`; ``sr`` requires ``seg``.
     profile
         ``ohif`` for an archive viewed with OHIF: replaces ``seg`` and ``sr`` with objects that OHIF can show.
+    map_distortion
+        ``density`` for a workstation that draws densities and calcification clusters only: in its ``cad``
+        architectural distortions are coded as densities, and the object says so.
     warnings
         What an object is that it has stored with a warning, such as 0xB000: ``accept`` for delivered, with a note,
         ``fail`` for failed.
@@ -213,6 +216,7 @@ class DestinationSection(Section):
     port: Annotated[int, Field(ge=1, le=65535)]
     objects: tuple[str, ...] = DEFAULT_OBJECTS
     profile: str = ""
+    map_distortion: str = ""
     warnings: Literal["accept", "fail"] = "accept"
 
     @model_validator(mode="after")
@@ -222,4 +226,4 @@ class DestinationSection(Section):
 
     def kinds(self) -> tuple[ObjectKind, ...]:
         """Return the kinds that it receives, in sending order."""
-        return object_kinds(self.objects, self.profile)
+        return object_kinds(self.objects, self.profile, self.map_distortion)

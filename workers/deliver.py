@@ -22,7 +22,7 @@ from node.delivery.send import send
 from node.dimse.status import Answer
 from node.domain import Delivery, DeliveryState, ResultObject
 from node.errors import LeaseLost, ResultRejected
-from node.kinds import ObjectKind
+from node.kinds import ObjectKind, fallback_for
 from node.ledger.deliveries import Replacement
 from node.ledger.ledger import Ledger
 from node.results.build import build_results
@@ -121,7 +121,7 @@ class DeliveryTask:
 
     def _replace(self, sender: Sender, job_id: str, refused: ObjectKind, comment: str) -> None:
         """Make what replaces the refused objects of a kind and open its delivery, or give those up."""
-        kind = refused.fallback
+        kind = fallback_for(refused, self.ledger.jobs.get(job_id).plan.get(sender.name, ()))
         assert kind is not None
         words = f"{comment}; sent as {kind} instead"
         with self._building:  # two destinations may refuse the same, and objects are made once

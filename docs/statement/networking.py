@@ -21,6 +21,7 @@ from node.kinds import ObjectKind
 from node.settings import DeliverySection, DicomSection, NodeSection
 from statement.classes import class_name, class_of, kinds_by_class
 from statement.images import images
+from statement.reports import structured_reports
 from statement.samples import Sample
 
 _ANSWERS = {
@@ -157,6 +158,7 @@ A SOP class whose context is rejected, or that is answered with one of {refusals
 |---|---|---|
 {fallbacks}
 
+{structured_reports(samples)}
 ### 4.3 Network interfaces
 
 TCP/IP over whatever the operating system offers, IPv4 and IPv6. Host names of destinations are looked up each time.
@@ -164,8 +166,9 @@ TCP/IP over whatever the operating system offers, IPv4 and IPv6. Host names of d
 ### 4.4 Configuration
 
 One TOML file, explained line by line in [deploy/node.toml](../deploy/node.toml): AE title, address and port (11112),
-peers with title and address, destinations with title, address, port, kinds of objects, profile and what a warning
-means; pauses as above, and how long an association may take ({delivery.attempt_limit_s:.0f} s).
+peers with title and address, destinations with title, address, port, kinds of objects, profile, what distortions are
+coded as, and what a warning means; pauses as above, and how long an association may take
+({delivery.attempt_limit_s:.0f} s).
 
 ## 5 Media interchange
 

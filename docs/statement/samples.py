@@ -10,7 +10,16 @@ import numpy as np
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from ftmtl.findings import Finding, FindingType, ImageResult, LesionMask, ModelIdentity, Outcome, StudyResult
+from ftmtl.findings import (
+    Finding,
+    FindingType,
+    ImageResult,
+    LesionMask,
+    ModelIdentity,
+    OperatingPoint,
+    Outcome,
+    StudyResult,
+)
 from ftmtl.mammogram.pixels import display_pixels
 from ftmtl.phantom.dicom import write_study
 from node.kinds import ObjectKind
@@ -44,7 +53,15 @@ def make_sample(folder: Path, number: int) -> Sample:
         ds.save_as(path)
         paths.append(path)
     images = [dcmread(path, stop_before_pixels=True) for path in paths]
-    model = ModelIdentity("FT-MTL-Net" if number == 1 else "Other", str(number), f"{number}" * 64, f"c{number}")
+    model = ModelIdentity(
+        "FT-MTL-Net" if number == 1 else "Other",
+        str(number),
+        f"{number}" * 64,
+        f"c{number}",
+        looks_for=(FindingType.MASS, FindingType.CALCIFICATION, FindingType.DISTORTION)[: number + 1],
+        operating_points=tuple(OperatingPoint(cut, 1 - cut / number, 1 - cut) for cut in (0.9, 0.5, 0.1)),
+        measured_on=f"test {number}",
+    )
     found = [_image(ds, number, findings=number) for ds in images[:-1]]
     last = images[-1]
     found.append(

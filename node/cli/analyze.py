@@ -44,6 +44,12 @@ def add(commands: Any) -> None:
     )
     analyze.add_argument("--profile", choices=["ohif"], default="", help="write seg and sr so that OHIF can show them")
     analyze.add_argument(
+        "--map-distortion",
+        choices=["density"],
+        default="",
+        help="code architectural distortions in cad as densities, for workstations that draw no others",
+    )
+    analyze.add_argument(
         "--replaces",
         type=Path,
         action="append",
@@ -73,7 +79,7 @@ def add(commands: Any) -> None:
 
 def _analyze(arguments: argparse.Namespace) -> int:
     try:
-        kinds = object_kinds(arguments.objects, arguments.profile)
+        kinds = object_kinds(arguments.objects, arguments.profile, arguments.map_distortion)
     except ValueError as error:
         raise ConfigError([f"--objects: {error}"]) from error
     require(*ANALYSIS)

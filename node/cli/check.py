@@ -17,7 +17,7 @@ from node.config import Config
 from node.dimse.scu import accepted_classes, echo
 from node.domain import Destination
 from node.errors import NodeError
-from node.kinds import KINDS, ObjectKind
+from node.kinds import KINDS, ObjectKind, fallback_for
 from node.ledger.ledger import Ledger
 
 
@@ -60,7 +60,7 @@ def _objects(destination: Destination, calling_ae: str) -> Check:
     for kind in destination.objects:
         sent: ObjectKind | None = kind
         while sent is not None and not accepted.issuperset(sent.row.sop_classes):
-            sent = sent.fallback
+            sent = fallback_for(sent, destination.objects)
         words.append(kind if sent is kind else f"{kind} is refused, {sent or 'nothing'} is sent instead")
         good = good and sent is not None
     return Check(subject, good, ", ".join(words))

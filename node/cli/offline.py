@@ -132,7 +132,8 @@ class FileAnalysis:
             return Status.NONE
         predecessors: dict[str, dict[ObjectKind, Predecessor]] = {}
         for kind, report in map(read_predecessor, self.replaces):
-            predecessors.setdefault(report.study_uid, {})[kind] = report
+            forms = (ObjectKind.CAD, ObjectKind.CAD_DENSITY) if kind is ObjectKind.CAD else (kind,)
+            predecessors.setdefault(report.study_uid, {}).update(dict.fromkeys(forms, report))
         predictor = Predictor(self.weights, device=self.device)
         self.out.mkdir(parents=True, exist_ok=True)
         written = self.out / "summary.json"

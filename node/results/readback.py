@@ -150,7 +150,7 @@ def _single_image_finding(ds: Dataset, group: Dataset) -> ReadFinding:
         "" if image is None else str(image.ReferencedSOPSequence[0].ReferencedSOPInstanceUID),
         None,
         _box(outline),
-        _fraction(items.get(codes.PROBABILITY_OF_CANCER.value)),
+        _fraction(items.get(codes.CANCER_SCORE.value)),
         _fraction(items.get(codes.CERTAINTY_OF_FINDING.value)),
         points_of(outline),
     )

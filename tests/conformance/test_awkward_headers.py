@@ -231,7 +231,7 @@ def test_tomosynthesis_is_not_processed_and_everything_says_so(beside: bool, tmp
     for kind, said in {
         Kind.SR: f"L MLO not processed: {TOMOSYNTHESIS}",
         Kind.SR_COMPREHENSIVE: f"L MLO not processed: {TOMOSYNTHESIS}",
-        Kind.CAD: f"L MLO not analysed: {TOMOSYNTHESIS}",
+        Kind.CAD: f"1 image. {TOMOSYNTHESIS}" if beside else f"L MLO not attempted: {TOMOSYNTHESIS}",
         Kind.SC: f"L MLO left aside: {TOMOSYNTHESIS}",
     }.items():
         assert said in words(of_kind(analysis, kind).path), kind
@@ -279,6 +279,6 @@ def test_sizes_rest_on_the_calibrated_spacing(tmp_path: Path, run_tool: Run) -> 
         assert (told[codes.AREA.value], told[codes.LONG_AXIS.value]) == (area, axis), kind
         assert "pixel spacing 0.25 x 0.25 mm (row x column), calibrated" in words(of_kind(analysis, kind).path)
     told = {i.name: value_of(i.ds) for i in walk(dcmread(of_kind(analysis, Kind.CAD).path)) if i.type == "NUM"}
-    assert told[codes.HORIZONTAL_SPACING.value] == told[codes.VERTICAL_SPACING.value] == 250
+    assert told[codes.HORIZONTAL_SPACING.value] == told[codes.VERTICAL_SPACING.value] == 500, "at the detector"
     (state,) = dcmread(of_kind(analysis, Kind.PR).path).DisplayedAreaSelectionSequence
     assert state.PresentationPixelSpacing == [0.25, 0.25]

@@ -171,6 +171,14 @@ def test_what_a_pacs_does_not_take_is_replaced_and_the_ledger_says_by_what(
     assert station.kinds_got == got, "nothing is sent twice"
 
 
+def test_where_distortions_are_mapped_no_other_cad_report_replaces_a_measurement_report(station: Station) -> None:
+    station.analyse(object_kinds(("seg", "sr", "cad"), "", "density"))
+    station.deliver((K.SEG, K.CAD))
+    assert station.ledger.jobs.get(station.job_id).state is S.DELIVERED
+    assert set(station.kinds_got) == {K.SEG, K.CAD_DENSITY}
+    assert station.kinds_got.count(K.CAD_DENSITY) == 1
+
+
 def test_a_pacs_that_takes_nothing_ends_in_a_failure_that_names_it(station: Station) -> None:
     station.analyse(object_kinds(("seg", "sr")))
     station.deliver(())

@@ -16,7 +16,7 @@ from node.cli import offline
 from node.domain import ResultObject
 from node.kinds import ObjectKind as Kind
 from node.results.common.content import value_of, walk
-from support.every_kind import REPORTS
+from support.every_kind import CADS, REPORTS
 from support.reader import Reader
 from support.validators import Run, errors
 from workers.analyse import Analysis, Order, analyse_study
@@ -63,7 +63,7 @@ def accepted(objects: Sequence[ResultObject], run_tool: Run, sources: Sequence[P
 
     with ThreadPoolExecutor() as pool:
         list(pool.map(accept, objects))
-    reports = [made.path for made in objects if made.kind in (*REPORTS, Kind.CAD)]
+    reports = [made.path for made in objects if made.kind in (*REPORTS, *CADS)]
     status, lines = run_tool("dsrdump", *reports)
     assert status == 0, lines
 

@@ -14,7 +14,10 @@ from support import mg
 REPORTS = (Kind.SR, Kind.SR_COMPREHENSIVE, Kind.SR_OHIF)
 """Measurement reports."""
 
-OF_THE_STUDY = [Kind.SR, Kind.SR_COMPREHENSIVE, Kind.CAD, Kind.SC]
+CADS = (Kind.CAD, Kind.CAD_DENSITY)
+"""Mammography CAD reports."""
+
+OF_THE_STUDY = [Kind.SR, Kind.SR_COMPREHENSIVE, *CADS, Kind.SC]
 """What there is of every study, whatever happened."""
 
 

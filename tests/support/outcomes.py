@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 
-from ftmtl.findings import FindingType, ImageResult, Outcome, StudyResult
+from ftmtl.findings import Attempt, FindingType, ImageResult, OperatingPoint, Outcome, StudyResult
 from node.results.common.source import read_source
 from support import mg
 from support.studies import Headers, Study, by_uid
 
 OUTCOMES = ("findings", "none", "partial", "failed")
+
+POINTS = (OperatingPoint(0.7, 0.5, 0.05), OperatingPoint(0.4, 0.7, 0.125), OperatingPoint(0.1, 0.9, 1.25))
+"""Operating points of a model, the strictest first."""
 
 REASON = "This is a spot compression view; the model reads whole-breast views only."
 TOMOSYNTHESIS = (
@@ -21,6 +25,18 @@ TOMOSYNTHESIS = (
     "the model reads 2D mammograms only."
 )
 """Reasons why an image was not analysed; for the first one it is only pretended."""
+
+
+def measured(result: StudyResult, points: Sequence[OperatingPoint] = POINTS) -> StudyResult:
+    """Return the same result, of a model that says what it looks for, and how well."""
+    looks_for = (FindingType.MASS, FindingType.CALCIFICATION, FindingType.DISTORTION)
+    named = {"looks_for": looks_for, "operating_points": tuple(points), "measured_on": "100 synthetic studies"}
+    return replace(result, model=replace(result.model, **named))
+
+
+def not_read(image: ImageResult, attempt: Attempt, reason: str) -> ImageResult:
+    """Return an image that the model was not to read."""
+    return replace(image, outcome=Outcome.NOT_PROCESSED, reason=reason, findings=(), attempt=attempt)
 
 
 def failed(image: ImageResult, reason: str = REASON) -> ImageResult:

@@ -120,7 +120,7 @@ def _section(destination: Destination) -> dict[str, object]:
     """Return a destination as the configuration has it: a profile's kinds go by the names of the plain ones."""
     rows = [kind.row for kind in destination.objects]
     names = [str(row.stands_for or kind) for kind, row in zip(destination.objects, rows, strict=True)]
-    profile = "".join({row.profile for row in rows})
+    settings = {name: "".join({getattr(row, name) for row in rows}) for name in ("profile", "map_distortion")}
     address = {"ae_title": destination.ae_title, "host": destination.host, "port": destination.port}
     warnings = "accept" if destination.accept_warnings else "fail"
-    return {"name": destination.name, **address, "objects": names, "profile": profile, "warnings": warnings}
+    return {"name": destination.name, **address, "objects": names, **settings, "warnings": warnings}

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from pydicom.dataset import Dataset
 
+from node.domain import Predecessor
+
 FLAGS = {"CompletionFlag": "COMPLETE", "VerificationFlag": "UNVERIFIED", "PreliminaryFlag": "PRELIMINARY"}
 """The flags for the state of every structured report (PS3.3 C.17.2)."""
 
@@ -30,6 +32,20 @@ def document_faults(ds: Dataset, known: Mapping[str, Dataset]) -> Iterator[str]:
         yield f"{uid} is not listed as evidence"
     for uid in sorted(evidence - known.keys()):
         yield f"{uid} is listed as evidence, but does not exist"
+
+
+def predecessor_faults(ds: Dataset, predecessor: Predecessor | None) -> Iterator[str]:
+    """Check which document a structured report replaces (PS3.3 C.17.2)."""
+    replaced = [
+        Predecessor(
+            study.StudyInstanceUID, series.SeriesInstanceUID, i.ReferencedSOPClassUID, i.ReferencedSOPInstanceUID
+        )
+        for study in ds.get("PredecessorDocumentsSequence") or ()
+        for series in study.ReferencedSeriesSequence
+        for i in series.ReferencedSOPSequence
+    ]
+    if replaced != ([] if predecessor is None else [predecessor]):
+        yield f"replaces {', '.join(p.sop_instance_uid for p in replaced) or 'no document'}"
 
 
 def _evidence(ds: Dataset) -> Iterator[str]:

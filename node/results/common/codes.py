@@ -62,6 +62,7 @@ SOURCE_IMAGE = Code("121322", "DCM", "Source image for image processing operatio
 """What an image was made from (CID 7202)."""
 
 SCHEME = "99FTMTL"
+SCHEME_NAME = "Concepts of ftmtl-node that the standard has no code for"
 
 LESION_SCORE = Code("LESION_SCORE", SCHEME, "Lesion score, uncalibrated")
 MALIGNANCY_SCORE = Code("MALIGNANCY_SCORE", SCHEME, "Malignancy score given a lesion, uncalibrated")
@@ -110,6 +111,7 @@ INDIVIDUAL_IMPRESSION = Code("111034", "DCM", "Individual Impression/Recommendat
 RENDERING_INTENT = Code("111056", "DCM", "Rendering Intent")
 PRESENTATION_REQUIRED = Code("111150", "DCM", "Presentation Required: Rendering device is expected to present")
 PRESENTATION_OPTIONAL = Code("111151", "DCM", "Presentation Optional: Rendering device may present")
+NOT_FOR_PRESENTATION = Code("111152", "DCM", "Not for Presentation: Rendering device expected not to present")
 SINGLE_IMAGE_FINDING = Code("111059", "DCM", "Single Image Finding")
 TRACKING_IDENTIFIER = Code("112039", "DCM", "Tracking Identifier")
 TRACKING_UID = Code("112040", "DCM", "Tracking Unique Identifier")
@@ -117,6 +119,10 @@ ALGORITHM_NAME = Code("111001", "DCM", "Algorithm Name")
 ALGORITHM_VERSION = Code("111003", "DCM", "Algorithm Version")
 ALGORITHM_MANUFACTURER = Code("122405", "DCM", "Algorithm Manufacturer")
 ALGORITHM_PARAMETERS = Code("111002", "DCM", "Algorithm Parameters")
+LATERALITY = Code("272741003", "SCT", "Laterality")
+DERIVATION = Code("121401", "DCM", "Derivation")
+UNSPECIFIED_METHOD = Code("112187", "DCM", "Unspecified method of calculation")
+CALCULATION_DESCRIPTION = Code("112034", "DCM", "Calculation Description")
 CENTER = Code("111010", "DCM", "Center")
 OUTLINE = Code("111041", "DCM", "Outline")
 
@@ -130,11 +136,23 @@ PARTIALLY_SUCCEEDED = Code("111223", "DCM", "Partially Succeeded")
 FAILED = Code("111224", "DCM", "Failed")
 NOT_ATTEMPTED = Code("111225", "DCM", "Not Attempted")
 
+OPERATING_POINT = Code("111071", "DCM", "CAD Operating Point")
+MAXIMUM_OPERATING_POINT = Code("111072", "DCM", "Maximum CAD Operating Point")
+RECOMMENDED_OPERATING_POINT = Code("111092", "DCM", "Recommended CAD Operating Point")
+OPERATING_POINT_TABLE = Code("111093", "DCM", "CAD Operating Point Table")
+OPERATING_POINT_DESCRIPTION = Code("111081", "DCM", "CAD Operating Point Description")
+X_CONCEPT = Code("122698", "DCM", "X-Concept")
+Y_CONCEPT = Code("122699", "DCM", "Y-Concept")
+FALSE_MARKERS = Code("111086", "DCM", "False Markers per Image")
+LESION_SENSITIVITY = Code("111089", "DCM", "Lesion Sensitivity")
+ARBITRARY_UNIT = Code("[arb'U]", "UCUM", "arbitrary unit")
+NO_UNITS = Code("1", "UCUM", "no units")
+
 DENSITY = Code("129793001", "SCT", "Mammography breast density")
 
 # CID 6014 has no code for a mass or an asymmetry: those of CID 6017 are for Composite Features, seen on
 # several images; on a single image both are densities. A lesion of unknown type is called a density, too:
-# the only other candidate, "Selected region", is not a lesion and takes no probability of cancer.
+# the only other candidate, "Selected region", is not a lesion.
 CAD_FINDING_TYPES = {
     FindingType.MASS: DENSITY,
     FindingType.CALCIFICATION: CALCIFICATION_CLUSTER,
@@ -176,6 +194,11 @@ VIEW_MODIFIERS = {
     "TAN": Code("399110001", "SCT", "Tangential"),
 }
 """CID 4015 by ACR code."""
+
+
+def from_to(first: int, last: int) -> Code:
+    """Return the unit of a number between two others; the standard writes them out (PS3.16 TID 4006, TID 4023)."""
+    return Code(f"{{{first}:{last}}}", "UCUM", f"range: {first}:{last}")
 
 
 def breast(laterality: str | None) -> Code:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 
+from node.domain import Predecessor
 from node.results.common.codes import Code
 
 CONTAINS = "CONTAINS"
@@ -78,11 +79,11 @@ def uid_reference(relationship: str, name: Code, value: str) -> Dataset:
     return item
 
 
-def number(relationship: str, name: Code, value: float, unit: Code, decimals: int = 2) -> Dataset:
-    """Return a NUM (C.18.1), rounded to so many decimals, at least one."""
-    item = _item(relationship, "NUM", name)
+def number(relationship: str, name: Code, value: float, unit: Code, content: Iterable[Dataset] = ()) -> Dataset:
+    """Return a NUM (C.18.1), rounded to two decimals, or to four below one."""
+    item = _item(relationship, "NUM", name, content)
     measured = Dataset()
-    measured.NumericValue = f"{value:.{decimals}f}".rstrip("0").rstrip(".")
+    measured.NumericValue = f"{value:.{2 if value >= 1 else 4}f}".rstrip("0").rstrip(".")
     measured.MeasurementUnitsCodeSequence = code_items(unit)
     item.MeasuredValueSequence = Items([measured])
     return item
@@ -141,6 +142,14 @@ def study_references(study_uid: str, series: Mapping[str, Sequence[Dataset]]) ->
         item.SeriesInstanceUID, item.ReferencedSOPSequence = uid, Items(references)
         study.ReferencedSeriesSequence.append(item)
     return study
+
+
+def replaced(predecessor: Predecessor) -> Dataset:
+    """Return the reference to a report that a new one replaces (PS3.3 C.17.2)."""
+    instance = Dataset()
+    instance.ReferencedSOPClassUID = predecessor.sop_class_uid
+    instance.ReferencedSOPInstanceUID = predecessor.sop_instance_uid
+    return study_references(predecessor.study_uid, {predecessor.series_uid: [instance]})
 
 
 def _item(relationship: str, value_type: str, name: Code | None, content: Iterable[Dataset] = ()) -> Dataset:

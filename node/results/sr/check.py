@@ -8,9 +8,8 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from ftmtl.findings import ImageResult, ModelIdentity, StudyResult
-from node.domain import Predecessor
 from node.results.common import codes
-from node.results.common.checks import CONTENT_TIME, absent_faults, document_faults
+from node.results.common.checks import CONTENT_TIME, absent_faults, document_faults, predecessor_faults
 from node.results.common.content import ROUNDING, TOLERANCE, Item, children, name_of, points_of, walk
 from node.results.common.lesions import Lesion, lesions_of
 from node.results.common.naming import device_uid, tracking_uid
@@ -45,7 +44,7 @@ def faults(ds: Dataset, expected: Expected) -> Iterator[str]:
         yield "is not an Imaging Measurement Report (TID 1500)"
         return
     yield from _document_faults(ds, result, headers, bool(expected.sources))
-    yield from _predecessor_faults(ds, expected.predecessor)
+    yield from predecessor_faults(ds, expected.predecessor)
     yield from library_faults(ds, result, headers)
     yield from evaluation_faults(ds, result, headers)
     yield from score_faults(ds, result, whole=not expected.only)
@@ -72,20 +71,6 @@ def _document_faults(ds: Dataset, result: StudyResult, headers: Mapping[str, Dat
     performed = [item.CodeValue for item in ds.get("PerformedProcedureCodeSequence") or ()]
     if performed != [codes.MAMMOGRAPHY.value] * analysed:
         yield f"performed procedure is {performed}"
-
-
-def _predecessor_faults(ds: Dataset, predecessor: Predecessor | None) -> Iterator[str]:
-    """Check which report this one replaces (PS3.3 C.17.2)."""
-    replaced = [
-        Predecessor(
-            study.StudyInstanceUID, series.SeriesInstanceUID, i.ReferencedSOPClassUID, i.ReferencedSOPInstanceUID
-        )
-        for study in ds.get("PredecessorDocumentsSequence") or ()
-        for series in study.ReferencedSeriesSequence
-        for i in series.ReferencedSOPSequence
-    ]
-    if replaced != ([] if predecessor is None else [predecessor]):
-        yield f"replaces {', '.join(p.sop_instance_uid for p in replaced) or 'no document'}"
 
 
 def _reference_faults(reference: Dataset, known: Mapping[str, Dataset]) -> Iterator[str]:

@@ -53,7 +53,7 @@ def _descriptors(known: Known) -> Iterator[Dataset]:
     if header.get("ImagerPixelSpacing"):
         vertical, horizontal = header.ImagerPixelSpacing
         for name, mm in ((codes.HORIZONTAL_SPACING, horizontal), (codes.VERTICAL_SPACING, vertical)):
-            yield number(HAS_ACQ_CONTEXT, name, mm, codes.MM, SPACING_DECIMALS)
+            yield number(HAS_ACQ_CONTEXT, name, mm, codes.MM)
 
 
 def view_modifiers(header: Dataset) -> list[codes.Code]:

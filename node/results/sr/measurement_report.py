@@ -45,7 +45,7 @@ from node.domain import Predecessor
 from node.identity import MANUFACTURER
 from node.kinds import ObjectKind
 from node.results.common import codes
-from node.results.common.content import evidence, study_references
+from node.results.common.content import evidence, replaced
 from node.results.common.finish import PENDING, Clock, Origin, finish, now
 from node.results.common.lesions import Lesion, lesions_of
 from node.results.common.naming import device_uid, series_description, series_number, side_and_view, tracking_uid
@@ -143,7 +143,7 @@ def build_report(
     if analysed:
         report.PerformedProcedureCodeSequence = [CodedConcept.from_code(codes.MAMMOGRAPHY)]
     if predecessor is not None:
-        report.PredecessorDocumentsSequence = [_replaced(predecessor)]
+        report.PredecessorDocumentsSequence = [replaced(predecessor)]
     refer_to_requests(report, headers[0])
     finish(report, kind, Origin(headers, result.images, result.model), clock)
     return report
@@ -180,18 +180,10 @@ def _document(
     )
 
 
-def _replaced(predecessor: Predecessor) -> Dataset:
-    """Refer to the report that this one replaces (PS3.3 C.17.2)."""
-    instance = Dataset()
-    instance.ReferencedSOPClassUID = predecessor.sop_class_uid
-    instance.ReferencedSOPInstanceUID = predecessor.sop_instance_uid
-    return study_references(predecessor.study_uid, {predecessor.series_uid: [instance]})
-
-
 def _coding_scheme() -> CodingSchemeIdentificationItem:
     return CodingSchemeIdentificationItem(
         designator=codes.SCHEME,
-        name="Concepts of ftmtl-node that the standard has no code for",
+        name=codes.SCHEME_NAME,
         responsible_organization=MANUFACTURER,
     )
 

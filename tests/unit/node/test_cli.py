@@ -155,6 +155,11 @@ WRONG = {
     "no configuration": (("check", "--config", "absent.toml"), "absent.toml"),
     "a host beyond loopback": (("serve", "--host", "0.0.0.0", "--to", "P@h:1", "--standalone"), "peers"),
     "nothing to analyse": (("analyze",), "--out"),
+    "distortions mapped to masses": (("analyze", "f", "--out", "o", "--map-distortion", "mass"), "--map-distortion"),
+    "distortions mapped for nobody": (
+        ("analyze", "f", "--out", "o", "--map-distortion", "density"),
+        "distortions are mapped in 'cad' only",
+    ),
     **{
         f"a phantom of spacing {spacing}": (("phantom", "--out", "o", f"--spacing={spacing}"), "give 0.04 to 1 mm")
         for spacing in ("0", "-1", "nan", "1e-9", "1e9", "wide")

@@ -134,6 +134,28 @@ x = 1
     assert len(found) == len(places)
 
 
+def test_distortions_are_mapped_for_the_destinations_that_say_so(tmp_path):
+    mapped = WHOLE + 'objects = ["cad", "sc"]\nmap_distortion = "density"\n'
+    plain = mapped.replace('map_distortion = "density"\n', "")
+    kinds = [load_config(write(tmp_path, text), None, {}).destination_list()[0].objects for text in (plain, mapped)]
+    assert kinds == [("cad", "sc"), ("cad-density", "sc")]
+
+
+@pytest.mark.parametrize(
+    ("objects", "mapping", "fault"),
+    [
+        (["cad"], "mass", "'mass' is not what distortions may be mapped to; choose from 'density'"),
+        (["seg", "sr"], "density", "distortions are mapped in 'cad' only: name it, too"),
+        (["cad-density"], "", "'cad-density' is not a kind of object"),
+    ],
+)
+def test_a_mapping_that_means_nothing_is_a_fault(tmp_path, objects, mapping, fault):
+    text = WHOLE + f'objects = {objects}\nmap_distortion = "{mapping}"\n'
+    (found,) = faults(write(tmp_path, text))
+    assert found.startswith("destinations.0: ")
+    assert fault in found
+
+
 def test_faults_between_sections_are_listed_together(tmp_path):
     text = (
         WHOLE.replace("[[peers]]", "[[destinations]]")
