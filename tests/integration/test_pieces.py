@@ -262,7 +262,7 @@ def test_a_dose_report_and_own_results_are_stored_and_not_counted(line: Line, st
     line.send(*images, dose)
     line.ended(images[0].StudyInstanceUID, 1)
     (report,) = line.reports(images[0].StudyInstanceUID)
-    assert any("4 of 4 images analysed" in item.ds.get("TextValue", "") for item in walk(report))
+    assert any("4 of 4 mammograms analysed" in item.ds.get("TextValue", "") for item in walk(report))
     line.send(*line.results(images[0].StudyInstanceUID))
     line.ended(images[0].StudyInstanceUID, 1)
 
