@@ -22,6 +22,9 @@ from node.results.common.content import number, walk
 from node.results.conformance import check_object
 from node.results.study import Expected
 
+PROBABILITY_OF_CANCER = codes.Code("111047", "DCM", "Probability of cancer")
+"""What nothing that was measured here is."""
+
 
 def another_report(ds: Dataset) -> None:
     ds.ContentTemplateSequence[0].TemplateIdentifier = "2000"
@@ -108,7 +111,7 @@ def other_malignancy(ds: Dataset) -> None:
 
 
 def a_probability(ds: Dataset) -> None:
-    groups(ds)[0].ContentSequence.append(number("CONTAINS", codes.PROBABILITY_OF_CANCER, 72, codes.PERCENT))
+    groups(ds)[0].ContentSequence.append(number("CONTAINS", PROBABILITY_OF_CANCER, 72, codes.PERCENT))
 
 
 def box(ds: Dataset) -> None:

@@ -27,11 +27,11 @@ from ftmtl.mammogram.pixels import decode, display_pixels
 from node.kinds import ObjectKind
 from node.results.build import build_results
 from node.results.common.naming import tracking_uid
-from node.results.common.outline import contour
+from node.results.common.outline import MOST_STORED, contour, line
 from node.results.common.source import read_source
 from node.results.common.stamp import SCORES
 from node.results.conformance import check_object
-from node.results.pr.build import MAX_POINTS, build_presentation, line
+from node.results.pr.build import build_presentation
 from node.results.readback import read_findings
 from node.results.study import Expected
 
@@ -266,7 +266,7 @@ def test_a_ragged_lesion_still_fits_into_graphic_data(tmp_path: Path) -> None:
     comb = np.ones((3, 12000), dtype=bool)
     comb[:1, ::2] = False
     whole, thin = contour(LesionMask(comb, 0, 0)), line(LesionMask(comb, 0, 0))
-    assert len(whole) > MAX_POINTS >= len(thin)
+    assert len(whole) > MOST_STORED + 1 >= len(thin)
     assert np.array_equal(thin[0], thin[-1])
     header = read_source(mg.mg_header(size=(40, 12000)))
     image = mg.image_result(header, [replace(mg.finding(), mask=LesionMask(comb, 0, 5))])

@@ -124,7 +124,7 @@ def test_results_of_another_run_are_replaced_as_a_whole(
     (told,) = document["studies"]
     assert status == 0
     made = {out / entry["path"] for entry in told["objects"]}
-    assert set(folder.iterdir()) == made | {folder / "L_CC.png", folder / "L_MLO.png"}
+    assert set(folder.iterdir()) == made | {folder / name for name in ("L_CC.png", "L_MLO.png", "first-made.json")}
     assert {path.name for path in out.iterdir()} == {folder.name, "summary.json"}
 
 

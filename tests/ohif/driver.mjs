@@ -91,11 +91,12 @@ function listen(page) {
   });
 }
 
+/** Opens a series; OHIF offers to load segmentations, and shows outlines at once: it can edit none but rectangles. */
 async function openSeries(page, step) {
   const thumbnail = page.locator('[data-cy^=study-browser-thumbnail]', { hasText: step.series });
   await thumbnail.dblclick();
-  await page.locator(`[data-cy=${step.hydrate ? 'yes' : 'no'}-hydrate-btn]`).click();
   if (step.hydrate) {
+    await page.locator('[data-cy=yes-hydrate-btn]').click();
     await page.locator('[data-cy^=ModalityLoadBadge]').waitFor({ state: 'detached' });
   }
 }

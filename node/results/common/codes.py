@@ -34,7 +34,7 @@ DEVICE = Code("121007", "DCM", "Device")
 REPORT = Code("126000", "DCM", "Imaging Measurement Report")
 PROCEDURE_REPORTED = Code("121058", "DCM", "Procedure reported")
 MAMMOGRAPHY = Code("71651007", "SCT", "Mammography")
-"""The procedure where the source names none. CID 100 has no code for it, but is only a baseline (PS3.16 3.1)."""
+"""The procedure where the source names none. CID 100, which has no code for it, is a suggestion (BCID, PS3.16 3.1)."""
 DEVICE_OBSERVER_UID = Code("121012", "DCM", "Device Observer UID")
 DEVICE_OBSERVER_NAME = Code("121013", "DCM", "Device Observer Name")
 PROCESSING_EQUIPMENT = Code("109102", "DCM", "Processing Equipment")
@@ -49,7 +49,6 @@ IMAGE_REGION = Code("111030", "DCM", "Image Region")
 DERIVATION = Code("121401", "DCM", "Derivation")
 MAXIMUM = Code("56851009", "SCT", "Maximum")
 
-PROBABILITY_OF_CANCER = Code("111047", "DCM", "Probability of cancer")
 CERTAINTY_OF_FINDING = Code("111012", "DCM", "Certainty of Finding")
 AREA = Code("42798000", "SCT", "Area")
 LONG_AXIS = Code("103339001", "SCT", "Long axis")

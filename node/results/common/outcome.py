@@ -94,14 +94,9 @@ def left_aside_lines(result: StudyResult) -> list[str]:
     ]
 
 
-def hung(result: StudyResult) -> list[ImageResult]:
-    """Return a study's images in the order in which they are told of: by view and side, then by UID."""
-    return sorted(result.images, key=lambda i: (i.view or "~", i.laterality or "~", i.sop_instance_uid))
-
-
 def remarks(result: StudyResult) -> list[tuple[ImageResult, str]]:
     """Return the images that a reader has to know something about, and what."""
-    return [(image, " ".join(image.notes)) for image in hung(result) if image.notes]
+    return [(image, " ".join(image.notes)) for image in result.hung if image.notes]
 
 
 def remark_lines(result: StudyResult) -> list[str]:

@@ -28,14 +28,14 @@ from highdicom.pr import (
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from ftmtl.findings import Box, ImageResult, LesionMask, ModelIdentity, StudyResult
+from ftmtl.findings import Box, ImageResult, ModelIdentity, StudyResult
 from node.kinds import ObjectKind
 from node.results.common import display
 from node.results.common.finish import PENDING, Clock, Origin, finish, now, share_series
 from node.results.common.labels import nearest, place_labels
 from node.results.common.lesions import Lesion, lesions_of
 from node.results.common.naming import series_description, series_number
-from node.results.common.outline import outline
+from node.results.common.outline import line
 from node.results.common.request import repeat_request
 from node.results.common.stamp import NOTICE, SCORES, equipment, name_class, patient_of
 from node.results.study import Made, Study
@@ -44,9 +44,6 @@ Points = NDArray[np.float64]
 """Shape (points, 2) = column, row."""
 
 LAYER = "AI_FINDINGS"
-
-MAX_POINTS = 8191
-"""Number of points that Graphic Data can hold in Explicit VR: 65,534 bytes of FL (PS3.5 7.1.2)."""
 
 _AMBER = CIELabColor(l_star=82.0, a_star=12.0, b_star=70.0)
 _LINES_PER_IMAGE, _LEAST_HEIGHT, _CHARACTER_WIDTH = 60, 12.0, 0.6
@@ -134,12 +131,6 @@ def label(lesion: Lesion) -> str:
     """Return the label of a lesion: its number in the study, and its scores from 0 to 100."""
     finding = lesion.finding
     return f"{lesion.number}: lesion {100 * finding.lesion_score:.0f}, cancer {100 * finding.cancer_score:.0f}"
-
-
-def line(mask: LesionMask) -> Points:
-    """Return the closed outline of a mask, thinned to as many points as Graphic Data can hold."""
-    points = outline(mask, MAX_POINTS - 1).points
-    return np.vstack([points, points[:1]]).astype(np.float64)
 
 
 def _without_display(source: Dataset) -> Dataset:

@@ -13,8 +13,8 @@ from node.results.common import display
 from node.results.common.checks import absent_faults
 from node.results.common.content import TOLERANCE
 from node.results.common.lesions import Lesion, lesions_of
+from node.results.common.outline import line
 from node.results.common.stamp import NOTICE
-from node.results.pr.build import line
 from node.results.study import Expected
 
 PRESENTATION_TIME = ("PresentationCreationDate", "PresentationCreationTime")

@@ -17,8 +17,9 @@ from node.results.common.colours import COLOURS
 from node.results.common.lesions import lesions_of
 from node.results.common.naming import side_and_view
 from node.results.common.stamp import NOTICE
-from node.results.sc.build import MAX_REASONS, MORE, UNKNOWN_VIEW, place, printable_reason
+from node.results.sc.build import MORE, place
 from node.results.sc.page import draw_banner
+from node.results.sc.words import MAX_REASONS, UNKNOWN_VIEW, printable_reason
 from node.results.study import Expected
 
 PAGE = {

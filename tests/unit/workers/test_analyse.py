@@ -93,7 +93,7 @@ def test_its_report_is_delivered_and_the_job_ends_as_not_processed(ledger, raw, 
     ledger.deliveries.record(job_id, attempt, replace(delivery, state=DeliveryState.DELIVERED, status=0))
     assert ledger.jobs.get(job_id).state is JobState.NOT_PROCESSED
     comment = report.ContentSequence[-1].ContentSequence[-1]
-    assert comment.TextValue == f"L CC not processed: {ledger.jobs.get(job_id).reason}"
+    assert comment.TextValue == f"L CC not attempted: {ledger.jobs.get(job_id).reason}"
     assert ledger.deliveries.retry(job_id) is JobState.COMPLETE
 
 
