@@ -117,7 +117,7 @@ def _draw_outline(picture: Image.Image, points: NDArray[np.float64], colour: Col
 def _draw_labels(picture: Image.Image, marks: Sequence[Mark]) -> None:
     """Write the number and the score next to each outline."""
     size = max(13, min(22, picture.height // 34))
-    texts = [f"{mark.number}  {100 * mark.score:.0f}" for mark in marks]
+    texts = [f"{mark.number}: {100 * mark.score:.0f}" for mark in marks]
     sizes = [(lettering.length(text, size) + size * 0.7, size * 1.35) for text in texts]
     lesions = [_bounds(mark.points * picture.size) for mark in marks]
     pen = ImageDraw.Draw(picture)
