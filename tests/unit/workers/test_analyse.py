@@ -164,7 +164,7 @@ def test_both_reports_name_the_ones_that_they_replace_and_have_times_of_their_ow
         uids = {"sop_instance_uid": ds.SOPInstanceUID, "study_uid": ds.StudyInstanceUID, "series_uid": "1.9"}
         ledger.arrivals.register(instance(**uids, view=ds.ViewPosition, key=path.name, sha256=path.stem))
         spool.path(path.name).write_bytes(path.read_bytes())
-        job_id = ledger.jobs.find()[0].job_id
+        (job_id,) = (job.job_id for job in ledger.jobs.find() if job.state is JobState.RECEIVING)
         ledger.jobs.move(job_id, JobState.COMPLETE)
         ledger.jobs.route(job_id, [archive])
         task.run(job_id)
