@@ -102,7 +102,7 @@ _SEG, _SR = "node.results.seg", "node.results.sr"
 
 KINDS: Mapping[ObjectKind, Row] = {
     _K.SEG: Row("Segmentation, masks", _SEG, (_Segmentation,), 901, _K.PR),
-    _K.SEG_FRACTIONAL: Row("Segmentation, probabilities", _SEG, (_Segmentation,), 1901, _K.PR),
+    _K.SEG_FRACTIONAL: Row("Segmentation, scores by pixel", _SEG, (_Segmentation,), 1901, _K.PR),
     _K.SEG_LABELMAP: Row("Label Map Segmentation", _SEG, (LabelMapSegmentationStorage,), 2901, _K.SEG),
     _K.SEG_OHIF: Row(
         "Segmentation for OHIF",

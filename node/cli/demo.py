@@ -169,11 +169,7 @@ class _Demo:
         pictures.mkdir(parents=True, exist_ok=True)
         for path in sources:
             header: FileDataset = dcmread(path, specific_tags=["SOPInstanceUID"], stop_before_pixels=True)
-            marks = [
-                Mark(f.box, f.mask, f"lesion {f.lesion_score or 0:.0%}, cancer {f.cancer_score or 0:.0%}")
-                for f in findings
-                if f.source_uid == header.SOPInstanceUID
-            ]
+            marks = [Mark(f.box, f.mask, _scores(f)) for f in findings if f.source_uid == header.SOPInstanceUID]
             target = pictures / f"{path.stem}.png"
             try:
                 draw(display_pixels(path), marks, path.stem).save(target)
@@ -200,3 +196,8 @@ def _send(sources: Iterable[Path], node: Destination) -> float:
     finally:
         assoc.release()
     return last
+
+
+def _scores(finding: ReadFinding) -> str:
+    lesion, cancer = finding.lesion_score or 0.0, finding.cancer_score or 0.0
+    return f"lesion {100 * lesion:.0f}, cancer {100 * cancer:.0f}"

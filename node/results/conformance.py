@@ -24,9 +24,9 @@ from ftmtl.decoding.files import ODD_VALUE
 from ftmtl.findings import ModelIdentity
 from node.errors import ResultRejected
 from node.identity import IMPLEMENTATION_CLASS_UID
-from node.kinds import room_of
+from node.kinds import ObjectKind, room_of
 from node.results.common import codes
-from node.results.common.finish import content_uid
+from node.results.common.finish import content_uid, series_uid
 from node.results.common.naming import device_uid
 from node.results.common.stamp import equipment
 from node.results.study import Expected
@@ -83,6 +83,8 @@ def _faults(ds: Dataset, expected: Expected) -> Iterator[str]:
     yield from _equipment_faults(ds, expected.result.model)
     if ds.get("SOPInstanceUID") != content_uid(ds, expected.kind, expected.images):
         yield "SOPInstanceUID is not that of its content"
+    if expected.kind is not ObjectKind.PR and ds.get("SeriesInstanceUID") != series_uid([ds]):
+        yield "SeriesInstanceUID is not that of this object alone"
     room = room_of(str(ds.get("SOPClassUID")))
     if room is None:
         yield f"unexpected SOP Class {ds.get('SOPClassUID')}"

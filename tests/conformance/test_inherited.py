@@ -18,7 +18,7 @@ from node.results.build import build_results
 from node.results.common.naming import device_uid
 from node.results.common.source import read_source
 
-REPORTS = (Kind.SR, Kind.SR_COMPREHENSIVE, Kind.SR_OHIF, Kind.CAD)
+REPORTS = (Kind.SR, Kind.SR_COMPREHENSIVE, Kind.SR_OHIF, Kind.CAD, Kind.CAD_DENSITY)
 
 
 def order() -> Dataset:

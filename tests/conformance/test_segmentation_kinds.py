@@ -298,8 +298,8 @@ def invented(seg: Dataset) -> None:
 
 SPOILERS: list[tuple[Kind, Callable[[Dataset], None], str]] = [
     ("seg", other_class, "is not encoded with 1-bit pixels as BINARY"),
-    ("seg", other_kinds_uid, "is not that of any kind of segmentation"),
-    ("seg", other_series, "SeriesInstanceUID is not that of seg"),
+    ("seg", other_kinds_uid, "SOPInstanceUID is not that of its content"),
+    ("seg", other_series, "SeriesInstanceUID is not that of this object alone"),
     ("seg", invented, "an orientation was invented"),
     ("seg-fractional", turned, "frame 1 is not the probability of finding 1"),
     ("seg-fractional", one_grey_level, "frame 1 is not the probability of finding 1"),

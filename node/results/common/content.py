@@ -80,10 +80,10 @@ def uid_reference(relationship: str, name: Code, value: str) -> Dataset:
 
 
 def number(relationship: str, name: Code, value: float, unit: Code, content: Iterable[Dataset] = ()) -> Dataset:
-    """Return a NUM (C.18.1), rounded to two decimals, or to four below one."""
+    """Return a NUM (C.18.1), rounded to two decimals, or to six below one."""
     item = _item(relationship, "NUM", name, content)
     measured = Dataset()
-    measured.NumericValue = f"{value:.{2 if value >= 1 else 4}f}".rstrip("0").rstrip(".")
+    measured.NumericValue = f"{value:.{2 if value >= 1 else 6}f}".rstrip("0").rstrip(".")
     measured.MeasurementUnitsCodeSequence = code_items(unit)
     item.MeasuredValueSequence = Items([measured])
     return item

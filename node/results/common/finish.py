@@ -94,7 +94,7 @@ def finish(ds: Dataset, kind: ObjectKind, origin: Origin, clock: Clock = now) ->
     if ds.SOPClassUID not in _REPORTS:
         ds.BodyPartExamined = "BREAST"
     ds.SOPInstanceUID = UID(content_uid(ds, kind, origin.images))
-    ds.SeriesInstanceUID = derived_uid("series", ds.SOPInstanceUID)
+    ds.SeriesInstanceUID = series_uid([ds])
     ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
     ds.file_meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
     ds.file_meta.ImplementationVersionName = implementation_version_name()
@@ -117,9 +117,14 @@ def content_uid(ds: Dataset, kind: ObjectKind, images: Iterable[ImageResult]) ->
 
 def share_series(objects: Sequence[Dataset]) -> None:
     """Put objects into one series, whose UID depends on all of them."""
-    uid = derived_uid("series", *(str(ds.SOPInstanceUID) for ds in objects))
+    uid = series_uid(objects)
     for ds in objects:
         ds.SeriesInstanceUID = uid
+
+
+def series_uid(objects: Sequence[Dataset]) -> str:
+    """Return the Series Instance UID of objects that make up a series."""
+    return derived_uid("series", *(str(ds.SOPInstanceUID) for ds in objects))
 
 
 def _undated(element: DataElement) -> DataElement:

@@ -37,7 +37,7 @@ UNKNOWN_SPACING = (1.0, 1.0)
 
 _TITLES: dict[Kind, str] = {
     Kind.SEG: "AI Lesion SEG {}",
-    Kind.SEG_FRACTIONAL: "AI Lesion Probability {}",
+    Kind.SEG_FRACTIONAL: "AI Lesion Score Map {}",
     Kind.SEG_LABELMAP: "AI Lesion Label Map {}",
     Kind.SEG_OHIF: "{} AI SEG for OHIF",
 }
@@ -45,7 +45,7 @@ _TITLES: dict[Kind, str] = {
 
 _CONTENT = {
     (Kind.SEG, BINARY): "Lesions found by an algorithm",
-    (Kind.SEG_FRACTIONAL, FRACTIONAL): "Probability of lesion by pixel",
+    (Kind.SEG_FRACTIONAL, FRACTIONAL): "Lesion score by pixel, uncalibrated",
     (Kind.SEG_LABELMAP, LABELMAP): "Lesions, likeliest on top",
     (Kind.SEG_OHIF, BINARY): "Lesions, geometry invented",
     (Kind.SEG_OHIF, LABELMAP): "Lesions, likeliest on top, geometry invented",

@@ -2,10 +2,12 @@
 
 import json
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
 from pydicom import dcmread
+from support.clocks import Clock
 from support.records import MG_RAW, PACS, FakeQueue, configuration, instance
 
 from ftmtl.findings import (
@@ -140,3 +142,66 @@ def test_the_reason_of_a_failed_job_quotes_no_values(ledger, raw, tmp_path):
     analyse.AnalysisTask(configuration(), ledger, spool, FakeQueue(), Quoting()).run(job_id)
     job = ledger.jobs.get(job_id)
     assert (job.state, job.reason) == (JobState.FAILED, "KeyError")
+
+
+def deliver(ledger, job_id):
+    """Record that the archive has stored everything of a job."""
+    attempt = ledger.senders.claim("archive", 30)
+    for delivery in ledger.deliveries.of(job_id):
+        if delivery.state is DeliveryState.PENDING:
+            ledger.deliveries.record(job_id, attempt, replace(delivery, state=DeliveryState.DELIVERED, status=0))
+    ledger.senders.release("archive", attempt)
+
+
+def test_both_reports_name_the_ones_that_they_replace_and_have_times_of_their_own(ledger, tmp_path):
+    ledger.clock = clock = Clock()
+    spool, queue = Spool(tmp_path / "spool"), FakeQueue()
+    archive = replace(PACS, objects=(Kind.SEG, Kind.SR, Kind.CAD))
+    task = analyse.AnalysisTask(configuration([archive]), ledger, spool, queue, Blind())
+    reports = []
+    for path, _ in write_study(tmp_path / "study", 1, spacing_mm=0.4, views=[("L", "CC"), ("L", "MLO")]):
+        ds = dcmread(path, stop_before_pixels=True)
+        uids = {"sop_instance_uid": ds.SOPInstanceUID, "study_uid": ds.StudyInstanceUID, "series_uid": "1.9"}
+        ledger.arrivals.register(instance(**uids, view=ds.ViewPosition, key=path.name, sha256=path.stem))
+        spool.path(path.name).write_bytes(path.read_bytes())
+        (job_id,) = (job.job_id for job in ledger.jobs.find() if job.state is JobState.RECEIVING)
+        ledger.jobs.move(job_id, JobState.COMPLETE)
+        ledger.jobs.route(job_id, [archive])
+        task.run(job_id)
+        made = {one.kind: dcmread(spool.path(str(one.path))) for one in ledger.deliveries.objects(job_id)}
+        reports.append(made)
+        deliver(ledger, job_id)
+        clock.now += 3600
+    older, newer = reports
+    for kind in (Kind.SR, Kind.CAD):
+        assert "PredecessorDocumentsSequence" not in older[kind]
+        (study,) = newer[kind].PredecessorDocumentsSequence
+        (replaced,) = study.ReferencedSeriesSequence[0].ReferencedSOPSequence
+        assert replaced.ReferencedSOPInstanceUID == older[kind].SOPInstanceUID, kind
+        assert replaced.ReferencedSOPClassUID == older[kind].SOPClassUID
+        times = [
+            datetime.strptime(ds.ContentDate + ds.ContentTime, "%Y%m%d%H%M%S") for ds in (older[kind], newer[kind])
+        ]
+        assert times[1] - times[0] == timedelta(hours=1)
+
+
+def test_the_same_analysis_again_writes_the_same_bytes(ledger, tmp_path):
+    ledger.clock = clock = Clock()
+    spool, queue = Spool(tmp_path / "spool"), FakeQueue()
+    ((path, _),) = write_study(tmp_path / "study", 1, spacing_mm=0.4, views=[("L", "CC")])
+    ds = dcmread(path, stop_before_pixels=True)
+    ledger.arrivals.register(
+        instance(sop_instance_uid=ds.SOPInstanceUID, study_uid=ds.StudyInstanceUID, key=path.name, sha256="1")
+    )
+    spool.path(path.name).write_bytes(path.read_bytes())
+    runs = []
+    for _ in range(2):
+        job_id = ledger.jobs.find()[0].job_id
+        ledger.jobs.move(job_id, JobState.COMPLETE)
+        ledger.jobs.route(job_id, [PACS])
+        analyse.AnalysisTask(configuration(), ledger, spool, queue, Blind()).run(job_id)
+        objects = ledger.deliveries.objects(job_id)
+        runs.append({one.sop_instance_uid: spool.path(str(one.path)).read_bytes() for one in objects})
+        clock.now += 86_400
+        ledger.jobs.move(job_id, JobState.FAILED)
+    assert runs[0] == runs[1]
