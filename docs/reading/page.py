@@ -178,7 +178,7 @@ def _failed(results: Results) -> str:
         f"breast: *{impression[1]}*",
         f"**Failed** is said of all {each.count('Failed')} images: unlike the spot view above, the model was to read "
         "them. The reason stands beside each, in both reports and on the page.",
-        "**No score, no coverage.** Nothing was read, so the reports have no line of what was, and no group of a breast.",
+        "**No score, no coverage.** The reports have no line of what was read, and no group of a breast.",
         "**A report all the same.** A study without any result can be told from one that never came.",
     ]
     return f"""## 4. Failed
