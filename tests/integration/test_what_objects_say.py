@@ -147,10 +147,10 @@ def test_what_it_reads(line: str, results: Results) -> None:
 def test_two_headers_that_differ_in_the_side_only_make_other_objects(tmp_path: Path) -> None:
     """2: a PACS that drops what it already has would keep the wrong side."""
     runs = []
-    for side, orientation in (("L", ["A", "R"]), ("R", ["P", "L"])):
+    for side, orientation in (("L", ["A", "R"]), ("R", ["A", "L"])):
         ((path, _),) = write_study(tmp_path / side, 6, views=[("L", "CC")])
         ds = dcmread(path)
-        ds.ImageLaterality, ds.PatientOrientation = side, orientation
+        ds.ImageLaterality, ds.PatientOrientation, ds.SeriesDescription = side, orientation, "Mammography"
         ds.save_as(path)
         runs.append({str(made.SOPInstanceUID) for made in analyse(tmp_path / side, tmp_path / f"out {side}").all})
     assert len(runs[0]) == 5

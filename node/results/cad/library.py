@@ -8,15 +8,14 @@ from typing import NamedTuple
 from pydicom.dataset import Dataset
 
 from ftmtl.findings import ImageResult, StudyResult
-from ftmtl.header.acquisition import read_acquisition
 from node.kinds import ObjectKind
 from node.results.cad.rendering import operating_points
 from node.results.cad.terms import algorithm, detected
 from node.results.common import codes
+from node.results.common.acquired import view_and_orientation
 from node.results.common.content import (
     CONTAINS,
     HAS_ACQ_CONTEXT,
-    HAS_CONCEPT_MOD,
     HAS_PROPERTIES,
     INFERRED_FROM,
     by_reference,
@@ -25,7 +24,6 @@ from node.results.common.content import (
     date,
     image_item,
     number,
-    text,
     time,
 )
 from node.results.common.outcome import image_status, known_images, reason_of, tried
@@ -86,18 +84,7 @@ def library_entry(entry: Entry) -> Dataset:
 def _acquisition(header: Dataset, image: ImageResult) -> Iterator[Dataset]:
     if image.laterality in codes.BREASTS:
         yield coded(HAS_ACQ_CONTEXT, codes.IMAGE_LATERALITY, codes.BREASTS[image.laterality])
-    if image.view in codes.VIEWS:
-        modifiers = [codes.VIEW_MODIFIERS.get(word) for word in read_acquisition(header).view_modifiers]
-        yield coded(
-            HAS_ACQ_CONTEXT,
-            codes.IMAGE_VIEW,
-            codes.VIEWS[image.view],
-            [coded(HAS_CONCEPT_MOD, codes.IMAGE_VIEW_MODIFIER, modifier) for modifier in modifiers if modifier],
-        )
-    if header.PatientOrientation:
-        row, column = header.PatientOrientation
-        yield text(HAS_ACQ_CONTEXT, codes.ORIENTATION_ROW, row)
-        yield text(HAS_ACQ_CONTEXT, codes.ORIENTATION_COLUMN, column)
+    yield from view_and_orientation(header, image.view)
     for write, name, keyword in (
         (date, codes.STUDY_DATE, "StudyDate"),
         (time, codes.STUDY_TIME, "StudyTime"),

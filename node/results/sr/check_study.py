@@ -9,10 +9,10 @@ from pydicom.dataset import Dataset
 
 from ftmtl.findings import ImageResult, StudyResult
 from node.results.common import codes
+from node.results.common.acquired import view_modifiers
 from node.results.common.content import ROUNDING, Item, children, value_of
 from node.results.common.outcome import image_status, outcome_code
 from node.results.sr.evaluations import comment, image_summary, impression
-from node.results.sr.library import view_modifiers
 from node.results.sr.reading import below, by_tracking_uid, referenced, values
 from node.results.sr.scores import Scored, scored
 

@@ -6,17 +6,15 @@ from collections.abc import Iterable, Iterator
 
 from pydicom.dataset import Dataset
 
-from ftmtl.header.acquisition import read_acquisition
 from node.results.common import codes
+from node.results.common.acquired import view_and_orientation
 from node.results.common.content import (
     CONTAINS,
     HAS_ACQ_CONTEXT,
-    HAS_CONCEPT_MOD,
     coded,
     container,
     image_item,
     number,
-    text,
 )
 from node.results.common.outcome import Known
 
@@ -43,20 +41,8 @@ def _descriptors(known: Known) -> Iterator[Dataset]:
         yield coded(HAS_ACQ_CONTEXT, codes.IMAGE_LATERALITY, codes.SIDES[image.laterality])
     yield number(HAS_ACQ_CONTEXT, codes.PIXEL_ROWS, header.Rows, codes.PIXELS)
     yield number(HAS_ACQ_CONTEXT, codes.PIXEL_COLUMNS, header.Columns, codes.PIXELS)
-    if image.view in codes.VIEWS:
-        modifiers = [coded(HAS_CONCEPT_MOD, codes.IMAGE_VIEW_MODIFIER, modifier) for modifier in view_modifiers(header)]
-        yield coded(HAS_ACQ_CONTEXT, codes.IMAGE_VIEW, codes.VIEWS[image.view], modifiers)
-    if header.PatientOrientation:
-        row, column = header.PatientOrientation
-        yield text(HAS_ACQ_CONTEXT, codes.ORIENTATION_ROW, row)
-        yield text(HAS_ACQ_CONTEXT, codes.ORIENTATION_COLUMN, column)
+    yield from view_and_orientation(header, image.view)
     if header.get("ImagerPixelSpacing"):
         vertical, horizontal = header.ImagerPixelSpacing
         for name, mm in ((codes.HORIZONTAL_SPACING, horizontal), (codes.VERTICAL_SPACING, vertical)):
             yield number(HAS_ACQ_CONTEXT, name, mm, codes.MM)
-
-
-def view_modifiers(header: Dataset) -> list[codes.Code]:
-    """Return the view modifiers of an image, as far as they are in CID 4015."""
-    told = read_acquisition(header).view_modifiers
-    return [codes.VIEW_MODIFIERS[word] for word in told if word in codes.VIEW_MODIFIERS]
