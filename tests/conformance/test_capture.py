@@ -20,7 +20,7 @@ from support.realdata import real_data
 from support.studies import Study
 from support.validators import Run, about_a_source_alone, errors
 
-from ftmtl.findings import ImageResult, Outcome, StudyResult
+from ftmtl.findings import Attempt, ImageResult, Outcome, StudyResult
 from node.results.build import build_results
 from node.results.common.source import read_source
 from node.results.sc import page
@@ -184,3 +184,15 @@ def test_dcmtk_shows_the_page(tmp_path: Path, run_tool: Run) -> None:
     ds = write_page(Study([], [header], 0.1), mg.study_result([mg.image_result(header)]), tmp_path / "page")
     assert run_tool("dcm2pnm", "--write-raw-pnm", tmp_path / "page", tmp_path / "page.ppm")[0] == 0
     assert np.array_equal(np.asarray(Image.open(tmp_path / "page.ppm")), ds.pixel_array)
+
+
+def test_what_is_left_aside_takes_no_name_from_what_is_read(tmp_path: Path) -> None:
+    """A raw twin has the same side and view; the view that is shown is still called by them alone."""
+    headers = [read_source(mg.mg_header(uid=f"2.25.2{n}")) for n in range(2)]
+    raw = ImageResult(headers[0].SOPInstanceUID, "L", "CC", Outcome.NOT_PROCESSED, "A raw image.")
+    read = mg.image_result(headers[1], [mg.finding()])
+    result = mg.study_result([replace(raw, attempt=Attempt.NOT_APPLICABLE), read])
+    lines = write_page(Study([], headers, 0.1), result, tmp_path / "page").ImageComments.splitlines()
+    assert "L CC left aside: A raw image." in lines
+    assert any(line.startswith("L CC lesion 1 (") for line in lines)
+    assert "Cancer score (0 to 100, not calibrated), left breast: 72" in lines, "of all its images"

@@ -39,9 +39,12 @@ def page_of(
     headers: Mapping[str, Dataset],
     pixels: Mapping[str, NDArray[np.float32]],
 ) -> Page:
-    names = _names({image.sop_instance_uid: places[image.sop_instance_uid] for image in images})
-    analysed = [image for image in images if image.was_read]
     aside = {image.sop_instance_uid for image in result.left_aside}
+    told = [image.sop_instance_uid for image in images]
+    names = _names({uid: places[uid] for uid in told if uid not in aside}) | {
+        uid: side_and_view(*places[uid]) or UNKNOWN_VIEW for uid in aside
+    }
+    analysed = [image for image in images if image.was_read]
     refused = [image for image in images if not image.was_read and image.sop_instance_uid not in aside]
     left_aside = [image for image in images if image.sop_instance_uid in aside]
     lesions = lesions_of(result)
