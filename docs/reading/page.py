@@ -155,8 +155,7 @@ def _partly_read(results: Results) -> str:
         f"**Not attempted.** Of the {len(each)} mammograms, detections on {each.count('Succeeded')} *Succeeded*, on "
         f"{each.count('Not Attempted')} they were *Not Attempted*. The measurement report says so image by image; the "
         "CAD report leaves the spot view out of its library, and tells of it in words.",
-        f"**The raw twin.** *{aside}* It is in no library and counts nowhere. On the page two images of one "
-        "view get numbers, R CC (1) and R CC (2).",
+        f"**The raw twin.** *{aside}* It is in no library and counts nowhere.",
         "**No score** of the left breast is given: it has no findings, on one image of two.",
     ]
     return f"""## 3. Partly read

@@ -195,7 +195,7 @@ def test_what_is_left_aside_is_in_no_library(studies: Mapping[str, Any], section
         for ds in (results.only(ObjectKind.SR), results.only(ObjectKind.CAD))
     ]
     assert libraries == [4, 3]
-    assert "R CC (1)" in results.only(ObjectKind.SC).ImageComments
+    assert "R CC left aside: This is a raw (For Processing) image" in results.only(ObjectKind.SC).ImageComments
     assert [f"Image Library: {n} images" in sections["partly-read"] for n in libraries] == [True, True]
 
 
