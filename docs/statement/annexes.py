@@ -23,8 +23,9 @@ def annexes(samples: Sequence[Sample]) -> str:
 
 ### 8.1 IOD contents
 
-All objects: Explicit VR Little Endian. UIDs are made under 2.25 (PS3.5 B.2) from the images' UIDs, model, software
-version and kind, so the same study and model give the same bytes under the same UIDs. File meta information:
+All objects: Explicit VR Little Endian. UIDs are made under 2.25 (PS3.5 B.2) from the kind and a digest of the encoded
+content: everything but patient and study attributes, times of creation and the UIDs themselves. Any other content has
+another SOP Instance UID, the same content the same, with the time at which it was first made. File meta information:
 Implementation Class UID {IMPLEMENTATION_CLASS_UID}, Version Name {implementation_version_name()}.
 
 *fixed*: the value is always the one given. *copied*: from the image or images that the object was made of, as far as
