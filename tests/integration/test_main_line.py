@@ -36,6 +36,22 @@ def references(ds: Dataset) -> set[str]:
     return found
 
 
+def tracked(ds: Dataset) -> set[str]:
+    """Every Tracking UID in the content of a report."""
+    found = {ds.UID} if "UID" in ds else set()
+    return found.union(*(tracked(child) for child in ds.get("ContentSequence", [])))
+
+
+def evidence_of(ds: Dataset) -> set[str]:
+    """Every SOP instance that a report is said to rest on."""
+    return {
+        item.ReferencedSOPInstanceUID
+        for study in ds.CurrentRequestedProcedureEvidenceSequence
+        for series in study.ReferencedSeriesSequence
+        for item in series.ReferencedSOPSequence
+    }
+
+
 def validate(results: list[Dataset], sources: list[Path], folder: Path) -> None:
     """Assert that dciodvfy finds no error in any object, nor dcentvfy in the study with its results."""
     paths = []
@@ -51,7 +67,7 @@ def validate(results: list[Dataset], sources: list[Path], folder: Path) -> None:
 
 
 def check_results(results: list[Dataset], sources: dict[str, Dataset], folder: Path, paths: list[Path]) -> None:
-    """Segmentations lie on their sources' matrices, the report refers to images and segments."""
+    """Segmentations lie on their sources' matrices; the report refers to images, and tracks the lesions of segments."""
     reports = [ds for ds in results if ds.SOPClassUID == SR]
     segmentations = [ds for ds in results if ds.SOPClassUID == SEG]
     assert len(reports) == 1
@@ -60,7 +76,8 @@ def check_results(results: list[Dataset], sources: dict[str, Dataset], folder: P
         source = sources[seg.ReferencedSeriesSequence[0].ReferencedInstanceSequence[0].ReferencedSOPInstanceUID]
         assert (seg.Rows, seg.Columns) == (source.Rows, source.Columns)
         assert seg.pixel_array.any()
-        assert seg.SOPInstanceUID in references(reports[0])
+        assert seg.SOPInstanceUID in evidence_of(reports[0])
+        assert {segment.TrackingUID for segment in seg.SegmentSequence} <= tracked(reports[0])
     assert references(reports[0]) & sources.keys()
     assert reports[0].StudyInstanceUID == next(iter(sources.values())).StudyInstanceUID
     validate(results, paths, folder)
