@@ -15,7 +15,7 @@ from node.results.cad.library import detection_status, listed, stated_spacing
 from node.results.cad.rendering import Rendering, intent_of_all, points_of, rendering
 from node.results.cad.terms import MAPPED, UNCALIBRATED, detected, finding_code, is_mapped
 from node.results.common import codes
-from node.results.common.checks import CONTENT_TIME, absent_faults, document_faults, predecessor_faults
+from node.results.common.checks import CONTENT_TIME, absent_faults, document_faults, leaves, predecessor_faults
 from node.results.common.content import ROUNDING, TOLERANCE, children, item_at, name_of, value_of, walk
 from node.results.common.content import points_of as points_in
 from node.results.common.lesions import Lesion, lesions_of
@@ -105,8 +105,7 @@ def _region_faults(ds: Dataset, known: Mapping[str, Dataset]) -> Iterator[str]:
         if header is None:
             yield "region without a source image"
             continue
-        points = points_in(item.ds)
-        if points.min() < 0 or (points > (header.Columns + TOLERANCE, header.Rows + TOLERANCE)).any():
+        if leaves(points_in(item.ds), header):
             yield f"region outside the {header.Columns}x{header.Rows} image"
 
 

@@ -4,15 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+import numpy as np
+from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from node.domain import Predecessor
+from node.results.common.content import TOLERANCE
 
 FLAGS = {"CompletionFlag": "COMPLETE", "VerificationFlag": "UNVERIFIED", "PreliminaryFlag": "PRELIMINARY"}
 """The flags for the state of every structured report (PS3.3 C.17.2)."""
 
 CONTENT_TIME = ("ContentDate", "ContentTime")
 """When the content of an object was created; a presentation state has other attributes for this."""
+
+
+def leaves(points: NDArray[np.float64], image: Dataset) -> bool:
+    """Return whether any point is outside of an image, 0\\0 to Columns\\Rows (PS3.3 C.10.5, C.18.6).
+
+    Parameters
+    ----------
+    points
+        Shape (points, 2) = column, row.
+    image
+        The header of the image.
+    """
+    return bool(points.min() < 0 or (points > (image.Columns + TOLERANCE, image.Rows + TOLERANCE)).any())
 
 
 def absent_faults(ds: Dataset, keywords: Iterable[str]) -> Iterator[str]:

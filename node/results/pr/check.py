@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from ftmtl.findings import ImageResult, StudyResult
 from node.results.common import display
-from node.results.common.checks import absent_faults
+from node.results.common.checks import absent_faults, leaves
 from node.results.common.content import TOLERANCE
 from node.results.common.lesions import Lesion, lesions_of
 from node.results.common.outline import line
@@ -107,18 +106,13 @@ def _outline_faults(lines: Sequence[Dataset], lesions: Sequence[Lesion], source:
             yield f"outline {n} is not a POLYLINE in units of PIXEL"
         if item.NumberOfGraphicPoints != len(points):
             yield f"outline {n} has {len(points)} points, not {item.NumberOfGraphicPoints}"
-        if _leaves(points, source):
+        if leaves(points, source):
             yield f"outline {n} extends beyond the {source.Columns}x{source.Rows} image"
         due = line(lesion.finding.mask)
         if points.shape != due.shape or not np.allclose(points, due, rtol=0, atol=TOLERANCE):
             yield f"outline {n} is not that of the mask of finding {n}"
         if item.get("TrackingUID") != lesion.tracking_uid:
             yield f"outline {n} has another finding's tracking UID"
-
-
-def _leaves(points: NDArray[np.float64], source: Dataset) -> bool:
-    """Return whether PIXEL coordinates are outside 0\\0 to Columns\\Rows (PS3.3 C.10.5)."""
-    return bool(points.min() < 0 or (points > (source.Columns + TOLERANCE, source.Rows + TOLERANCE)).any())
 
 
 def _label_faults(texts: Sequence[Dataset], lesions: Sequence[Lesion], source: Dataset) -> Iterator[str]:
@@ -128,7 +122,7 @@ def _label_faults(texts: Sequence[Dataset], lesions: Sequence[Lesion], source: D
             by_uid.setdefault(text.TrackingUID, []).append(text)
         if text.get("BoundingBoxAnnotationUnits") == "PIXEL":
             corners = [text.BoundingBoxTopLeftHandCorner, text.BoundingBoxBottomRightHandCorner]
-            if _leaves(np.asarray(corners, dtype=float), source):
+            if leaves(np.asarray(corners, dtype=float), source):
                 yield f"label {text.UnformattedTextValue!r} extends beyond the image"
     for lesion in lesions:
         said = [text.UnformattedTextValue for text in by_uid.get(lesion.tracking_uid, [])]

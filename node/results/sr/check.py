@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 
 from ftmtl.findings import ImageResult, ModelIdentity, StudyResult
 from node.results.common import codes
-from node.results.common.checks import CONTENT_TIME, absent_faults, document_faults, predecessor_faults
+from node.results.common.checks import CONTENT_TIME, absent_faults, document_faults, leaves, predecessor_faults
 from node.results.common.content import ROUNDING, TOLERANCE, Item, children, name_of, points_of, walk
 from node.results.common.lesions import Lesion, lesions_of
 from node.results.common.naming import device_uid, tracking_uid
@@ -87,8 +87,7 @@ def _region_faults(region: Dataset, sources: Mapping[str, Dataset]) -> Iterator[
     if source is None:
         yield "region without a source image"
         return
-    points = points_of(region)
-    if points.min() < 0 or (points > (source.Columns + TOLERANCE, source.Rows + TOLERANCE)).any():
+    if leaves(points_of(region), source):
         yield f"region outside the {source.Columns}x{source.Rows} image"
 
 
